@@ -1,0 +1,45 @@
+//go:build pin
+
+// Package internal pins the dependencies the first packages are about to
+// import, so that go mod tidy keeps their versions. Nothing builds it.
+package internal
+
+import (
+	_ "codeberg.org/go-pdf/fpdf"
+	_ "github.com/alecthomas/kong"
+	_ "github.com/alexedwards/argon2id"
+	_ "github.com/chromedp/cdproto/cdp"
+	_ "github.com/chromedp/chromedp"
+	_ "github.com/getkin/kin-openapi/openapi3"
+	_ "github.com/getkin/kin-openapi/openapi3filter"
+	_ "github.com/getkin/kin-openapi/routers/gorillamux"
+	_ "github.com/go-chi/chi/v5"
+	_ "github.com/go-playground/validator/v10"
+	_ "github.com/google/uuid"
+	_ "github.com/jackc/pgx/v5"
+	_ "github.com/jackc/pgx/v5/pgxpool"
+	_ "github.com/jackc/pgx/v5/stdlib"
+	_ "github.com/nicksnyder/go-i18n/v2/i18n"
+	_ "github.com/oapi-codegen/nethttp-middleware"
+	_ "github.com/oapi-codegen/runtime"
+	_ "github.com/oapi-codegen/runtime/strictmiddleware/nethttp"
+	_ "github.com/oapi-codegen/runtime/types"
+	_ "github.com/pressly/goose/v3"
+	_ "github.com/pressly/goose/v3/lock"
+	_ "github.com/riverqueue/river"
+	_ "github.com/riverqueue/river/riverdriver/riverpgxv5"
+	_ "github.com/riverqueue/river/rivermigrate"
+	_ "github.com/riverqueue/river/rivertest"
+	_ "github.com/riverqueue/river/rivertype"
+	_ "github.com/xuri/excelize/v2"
+	_ "gocloud.dev/blob"
+	_ "gocloud.dev/blob/fileblob"
+	_ "gocloud.dev/blob/memblob"
+	_ "golang.org/x/image/font/gofont/goregular"
+	_ "golang.org/x/sync/errgroup"
+	_ "golang.org/x/sync/semaphore"
+	_ "golang.org/x/sys/unix"
+	_ "golang.org/x/text/encoding/charmap"
+	_ "golang.org/x/text/language"
+	_ "pgregory.net/rapid"
+)
