@@ -1,0 +1,152 @@
+// Package access says who asks and what they may: the caller, the roles and the one table that joins roles to
+// permissions and to the database role that serves them (DOMAIN.md section 1, D13). It knows neither SQL nor HTTP.
+package access
+
+import "slices"
+
+// Role is what a person is there to do, in the words of the field.
+type Role string
+
+// The roles of people, and System for the product's own scheduled work.
+const (
+	Caseworker            Role = "caseworker"
+	Approver              Role = "approver"
+	PrivacyOfficer        Role = "privacy_officer"
+	Administrator         Role = "administrator"
+	Support               Role = "support"
+	Operator              Role = "operator"
+	PlatformAdministrator Role = "platform_administrator"
+	System                Role = "system"
+)
+
+// Permission is one thing that somebody may do. Every exported function of the domain asks for one in its first line.
+type Permission string
+
+// The permissions. Names are those of the things, then the act.
+const (
+	ClientRead     Permission = "client.read"
+	ClientWrite    Permission = "client.write"
+	ClientStatus   Permission = "client.status"   // disconnect, cancel, re-activate
+	StatusBackdate Permission = "status.backdate" // more than 31 days back (D3)
+	DeviceWrite    Permission = "device.write"
+	HoldPlace      Permission = "hold.place" // at once, by one person; also asking for the release (D24)
+	HoldRelease    Permission = "hold.release"
+	GroupPlace     Permission = "group.place" // move within the deletion groups (D10)
+	ImportRun      Permission = "import.run"
+	AccessLogRead  Permission = "accesslog.read" // audit, client changes and who looked
+
+	RoundRead      Permission = "round.read"
+	RoundControl   Permission = "round.control" // order the pre-run control, enter spot-check findings (D27)
+	RoundApprove   Permission = "round.approve" // approve, reject, cancel, lift a brake
+	RoundOperate   Permission = "round.operate" // start, pause, resume
+	ProtocolRead   Permission = "protocol.read"
+	OrderAsk       Permission = "order.ask"   // the municipality asks for an extra run (D17)
+	OrderPlace     Permission = "order.place" // support orders it on that request
+	JobRead        Permission = "job.read"
+	AccountManage  Permission = "account.manage"
+	PlatformManage Permission = "platform.manage"
+	RoundSweep     Permission = "round.sweep" // the product's own scheduled steps
+	RoundPurge     Permission = "round.purge" // the erasing transaction
+)
+
+// Grant is one line of the role table.
+type Grant struct {
+	Role        Role
+	Database    string // the group role in PostgreSQL that serves this role's transactions
+	Permissions []Permission
+}
+
+// Table is the one role table. A page hides a button, a handler refuses a call and the database role limits the
+// damage by the same line.
+var Table = []Grant{
+	{Caseworker, "frist_municipality", []Permission{
+		ClientRead, ClientWrite, ClientStatus, DeviceWrite, HoldPlace, GroupPlace, ImportRun, RoundRead, ProtocolRead, OrderAsk,
+	}},
+	{Approver, "frist_municipality", []Permission{
+		ClientRead, StatusBackdate, ClientStatus, HoldPlace, HoldRelease, RoundRead, RoundApprove, ProtocolRead, OrderAsk,
+	}},
+	{PrivacyOfficer, "frist_municipality", []Permission{AccessLogRead, RoundRead, ProtocolRead}},
+	{Administrator, "frist_municipality", []Permission{RoundRead, ProtocolRead, AccountManage}},
+	{Support, "frist_support", []Permission{RoundRead, RoundControl, ProtocolRead, OrderPlace}},
+	{Operator, "frist_supplier", []Permission{RoundRead, RoundOperate, ProtocolRead}},
+	{PlatformAdministrator, "frist_platform", []Permission{JobRead, PlatformManage}},
+	{System, "frist_purger", []Permission{RoundSweep, RoundPurge, RoundRead, ClientRead, ProtocolRead}},
+}
+
+// decisions are what a machine key never does unless it is personal, has the scope `decide` and is at most
+// 12 hours old (the role table's last line).
+var decisions = []Permission{RoundApprove, RoundControl, RoundOperate, OrderPlace, HoldRelease}
+
+// Caller is whoever asks: a person, a person's key, or the system. The zero Caller may do nothing.
+type Caller struct {
+	Account      int64  // 0 for the system
+	StaffNumber  string // opaque, the only name that a protocol knows (D26)
+	Name         string // shown to the person; never logged
+	Roles        []Role
+	Municipality int // internal id (D23); 0 for people who work for all municipalities
+	Key          bool
+	KeyDecides   bool // the key has the scope `decide` and is young enough
+	Session      []byte
+	Language     string
+}
+
+// SystemFor is the product itself, working in one municipality under an approval that somebody gave.
+func SystemFor(municipality int) Caller {
+	return Caller{StaffNumber: "system", Roles: []Role{System}, Municipality: municipality}
+}
+
+// In is the same caller standing in one municipality: how support, operator and the system turn to one tenant.
+// People of a municipality stay where they are.
+func (c Caller) In(municipality int) Caller {
+	if c.Blind() || c.Has(System) {
+		c.Municipality = municipality
+	}
+	return c
+}
+
+// Has reports whether the caller holds the role.
+func (c Caller) Has(r Role) bool { return slices.Contains(c.Roles, r) }
+
+// Can reports whether one of the caller's roles carries the permission, and the caller's key, if any, is allowed it.
+func (c Caller) Can(p Permission) bool {
+	if c.Key && !c.KeyDecides && slices.Contains(decisions, p) {
+		return false
+	}
+	return c.RoleFor(p) != ""
+}
+
+// RoleFor is the role under which the caller does p: the one that audit and protocol name. Empty when none allows it.
+func (c Caller) RoleFor(p Permission) Role {
+	for _, g := range Table {
+		if c.Has(g.Role) && slices.Contains(g.Permissions, p) {
+			return g.Role
+		}
+	}
+	return ""
+}
+
+// Blind reports whether the caller works for processor or supplier and may never see a personal datum.
+func (c Caller) Blind() bool {
+	return c.Has(Support) || c.Has(Operator) || c.Has(PlatformAdministrator)
+}
+
+// Main is the role that a page heading shows: the first one held in the table's order.
+func (c Caller) Main() Role {
+	for _, g := range Table {
+		if c.Has(g.Role) {
+			return g.Role
+		}
+	}
+	return ""
+}
+
+// Database is the group role that serves the caller's transactions; empty for somebody without a role.
+// People of a municipality may hold several roles, all of them served by one.
+func (c Caller) Database() string {
+	for _, g := range Table {
+		if c.Has(g.Role) {
+			return g.Database
+		}
+	}
+	return ""
+}
