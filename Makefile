@@ -1,0 +1,59 @@
+# make run      start Frist with made-up data on this machine
+# make test     vet and all tests, on a real PostgreSQL and in a real browser
+# make lint     house rules (.golangci.yml); make fmt puts the layout right
+# make verify   generated and copied files are what their sources say
+# make proof    the long random tests
+# make bench    the measurements
+# make generate rest code from api/openapi.yaml
+# make assets   front-end files from web/package.json into web/static/vendor
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+TOOL := go tool -modfile=internal/tools/go.mod
+OAPI := $(TOOL) oapi-codegen -config api/oapi.yaml
+
+.PHONY: run build test lint fmt verify proof bench generate assets deps-run deps-test
+
+run: deps-run build
+	exec ./bin/frist demo
+
+build:
+	go build -o bin/frist ./cmd/frist
+
+# Two packages at a time: each starts a PostgreSQL of its own.
+test: deps-test
+	go vet ./...
+	go test -p 2 -timeout 30m ./...
+
+lint:
+	$(TOOL) golangci-lint run ./...
+	@# %+v prints what a database error hides: the values of a row. No linter reads formats.
+	@! grep -rnF '%+v' --include='*.go' --exclude='*_test.go' cmd internal
+
+fmt:
+	$(TOOL) golangci-lint fmt
+
+verify:
+	go mod verify
+	go mod tidy -diff
+	fresh=$$(mktemp) && trap 'rm -f "$$fresh"' EXIT && $(OAPI) -o "$$fresh" api/openapi.yaml && diff -u internal/rest/gen.go "$$fresh"
+	go test -count=1 ./web
+
+proof: deps-test
+	FRIST_PROOF=long go test -p 2 -timeout 4h ./internal/...
+
+bench: deps-run
+	go run ./internal/bench
+
+generate:
+	$(OAPI) -o internal/rest/gen.go api/openapi.yaml
+
+assets:
+	npm ci --prefix web --ignore-scripts
+	node web/vendor.mjs
+
+deps-run:
+	deploy/deps.sh run
+
+deps-test:
+	deploy/deps.sh test

