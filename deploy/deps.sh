@@ -1,7 +1,8 @@
 #!/bin/bash
 # Brings what the machine lacks: a PostgreSQL for "run", and a browser too for
 # "test". Root uses the system's packages; anybody else gets npm packages in
-# this folder, so that nobody has to ask an administrator to try Frist.
+# this folder, so that nobody has to ask an administrator to try Frist. The
+# word "chromium" prints the browser that is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -46,10 +47,18 @@ get_postgres() {
 	return 1
 }
 
-# The same places, in the same order, as the browser tests look.
-have_chromium() {
-	[ -n "${FRIST_CHROMIUM:-}" ] || have chromium || have chromium-browser || have google-chrome || [ -x .frist/chromium/chromium.sh ]
+find_chromium() {
+	local name
+	if [ -n "${FRIST_CHROMIUM:-}" ]; then
+		echo "$FRIST_CHROMIUM" # wrong or right, it was asked for by name
+		return
+	fi
+	for name in chromium chromium-browser google-chrome; do
+		command -v "$name" && return
+	done
+	[ -x .frist/chromium/chromium.sh ] && echo "$PWD/.frist/chromium/chromium.sh"
 }
+have_chromium() { find_chromium >/dev/null; }
 
 get_chromium() {
 	if can_apt; then
@@ -72,8 +81,11 @@ test)
 	have_postgres test || get_postgres test
 	have_chromium || get_chromium
 	;;
+chromium)
+	find_chromium
+	;;
 *)
-	say "use: deploy/deps.sh run|test"
+	say "use: deploy/deps.sh run|test|chromium"
 	exit 2
 	;;
 esac
