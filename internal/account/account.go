@@ -1,0 +1,266 @@
+// Package account keeps the people who sign in: their roles, passwords, sessions and keys. Its tables are reached through
+// the sign-in role only, so its functions take the database and not a transaction: no transaction of a municipality can
+// read a password hash, and a sign-in can read nothing of a municipality.
+package account
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"math/big"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/frist-app/frist/internal/access"
+	"github.com/frist-app/frist/internal/audit"
+	"github.com/frist-app/frist/internal/pg"
+	"github.com/frist-app/frist/internal/problem"
+	"github.com/jackc/pgx/v5"
+)
+
+// New is an account to be made.
+type New struct {
+	Municipality int    // 0 for support, operators and platform administrators
+	Login        string // unique in the whole installation; lower case
+	Name         string
+	Password     string
+	Roles        []access.Role
+	Language     string // "nb" when empty
+}
+
+// Limits of a password. No rules about kinds of characters, no expiry (OWASP ASVS 6.2).
+const (
+	ShortestPassword = 15 // runes
+	LongestPassword  = 512
+)
+
+// Create makes an account on behalf of somebody who may: an administrator in the own municipality, a platform
+// administrator for processor and supplier. It gives the id and the opaque staff number under which protocols know the
+// person (D26). Errors: problem.Forbidden, problem.Invalid.
+func Create(ctx context.Context, db *pg.DB, by access.Caller, n New) (id int64, staffNumber string, err error) {
+	own := by.Can(access.AccountManage) && n.Municipality != 0 && n.Municipality == by.Municipality
+	if !own && !by.Can(access.PlatformManage) {
+		return 0, "", refuse(ctx, db, by)
+	}
+	return create(ctx, db, by.Account, by.Main(), n)
+}
+
+// CreateFirst makes an account with nobody's permission: for the command line and the demo, which have the database's
+// own passwords anyway. It gives what Create gives.
+func CreateFirst(ctx context.Context, db *pg.DB, n New) (id int64, staffNumber string, err error) {
+	return create(ctx, db, 0, access.System, n)
+}
+
+func create(ctx context.Context, db *pg.DB, by int64, role access.Role, n New) (id int64, staffNumber string, err error) {
+	n.Login, n.Name = normal(n.Login), strings.TrimSpace(n.Name)
+	if n.Language == "" {
+		n.Language = "nb"
+	}
+	if err := n.check(); err != nil {
+		return 0, "", err
+	}
+	hash, err := hashPassword(ctx, n.Password)
+	if err != nil {
+		return 0, "", err
+	}
+	var municipality *int
+	if n.Municipality != 0 {
+		municipality = &n.Municipality
+	}
+	err = db.SignIn(ctx, func(tx *pg.Tx) error {
+		var taken bool
+		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM account WHERE login = $1)`, n.Login).Scan(&taken); err != nil {
+			return err
+		}
+		if taken {
+			return problem.InvalidField("login", "taken", nil)
+		}
+		for try := range 50 {
+			staffNumber, err = newStaffNumber(try)
+			if err != nil {
+				return err
+			}
+			err = tx.QueryRow(ctx, `INSERT INTO account (municipality_id, login, name, staff_number, roles, password_hash, language, created_at)
+				VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (staff_number) DO NOTHING RETURNING id`,
+				municipality, n.Login, n.Name, staffNumber, n.Roles, hash, n.Language, tx.Now()).Scan(&id)
+			if !errors.Is(err, pgx.ErrNoRows) {
+				break
+			}
+		}
+		if err != nil {
+			return err
+		}
+		audit.WriteDoor(tx, audit.Door{Municipality: n.Municipality, Account: by, Role: role},
+			audit.Record{Act: "account_created", Subject: "account", SubjectID: strconv.FormatInt(id, 10), Detail: map[string]any{"roles": n.Roles}})
+		return nil
+	})
+	if err != nil {
+		return 0, "", err
+	}
+	return id, staffNumber, nil
+}
+
+func (n New) check() error {
+	var wrong problem.Collector
+	if n.Login == "" || len(n.Login) > 100 || strings.ContainsAny(n.Login, " \t\n\x00") {
+		wrong.Add("login", "required", nil)
+	}
+	if n.Name == "" || len(n.Name) > 200 {
+		wrong.Add("name", "required", nil)
+	}
+	if length := utf8.RuneCountInString(n.Password); length < ShortestPassword {
+		wrong.Add("password", "too_short", problem.Params{"min": ShortestPassword})
+	} else if length > LongestPassword {
+		wrong.Add("password", "too_long", problem.Params{"max": LongestPassword})
+	}
+	if len(n.Roles) == 0 {
+		wrong.Add("roles", "required", nil)
+	}
+	blind := access.Caller{Roles: n.Roles}.Blind()
+	for _, role := range n.Roles {
+		known := slices.ContainsFunc(access.Table, func(g access.Grant) bool { return g.Role == role })
+		// Duties of processor and supplier never meet those of a municipality, nor each other, in one person (D13).
+		if !known || role == access.System || (blind && len(n.Roles) > 1) || blind != (n.Municipality == 0) {
+			wrong.Add("roles", "role_mix", nil)
+			break
+		}
+	}
+	return wrong.Err()
+}
+
+// normal is the one form of a login: people type capitals and blanks.
+func normal(login string) string { return strings.ToLower(strings.TrimSpace(login)) }
+
+// newStaffNumber is opaque: nothing about the person can be read from it, and it is never given twice.
+func newStaffNumber(try int) (string, error) {
+	low, span := int64(10_000), int64(90_000)
+	for range try / 5 { // when five digits are getting full
+		low, span = low*10, span*10
+		if low >= 1e9 {
+			break
+		}
+	}
+	n, err := rand.Int(rand.Reader, big.NewInt(span))
+	if err != nil {
+		return "", err
+	}
+	return "S-" + strconv.FormatInt(low+n.Int64(), 10), nil
+}
+
+// may reports whether by may end what belongs to account: their own, an administrator's in the same municipality, a
+// platform administrator's for people of no municipality, and the system's (the command line).
+func may(ctx context.Context, tx *pg.Tx, by access.Caller, account int64) (municipality int, err error) {
+	err = tx.QueryRow(ctx, `SELECT coalesce(municipality_id, 0) FROM account WHERE id = $1`, account).Scan(&municipality)
+	if err != nil {
+		return 0, err
+	}
+	switch {
+	case by.Has(access.System), by.Account == account,
+		by.Can(access.AccountManage) && municipality == by.Municipality,
+		by.Can(access.PlatformManage) && municipality == 0:
+		return municipality, nil
+	}
+	return 0, problem.NotFound{What: "row"}
+}
+
+// refuse answers a caller who may not, through a transaction of the caller's own so that the refusal is recorded.
+func refuse(ctx context.Context, db *pg.DB, by access.Caller) error {
+	return db.InTx(ctx, by, func(*pg.Tx) error {
+		return problem.Forbidden{Code: "permission", Params: problem.Params{"permission": string(access.AccountManage)}}
+	})
+}
+
+// Disable ends an account at once: every session and key with it (ASVS 7.4.2). The row stays, because protocols name its
+// staff number.
+func Disable(ctx context.Context, db *pg.DB, by access.Caller, account int64) error {
+	return db.SignIn(ctx, func(tx *pg.Tx) error {
+		municipality, err := may(ctx, tx, by, account)
+		if err != nil {
+			return err
+		}
+		batch := &pgx.Batch{}
+		batch.Queue(`UPDATE account SET disabled_at = coalesce(disabled_at, $2) WHERE id = $1`, account, tx.Now())
+		batch.Queue(`DELETE FROM session WHERE account_id = $1`, account)
+		batch.Queue(`DELETE FROM api_key WHERE account_id = $1`, account)
+		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+			return err
+		}
+		audit.WriteDoor(tx, audit.Door{Municipality: municipality, Account: by.Account, Role: by.Main()},
+			audit.Record{Act: "account_disabled", Subject: "account", SubjectID: strconv.FormatInt(account, 10)})
+		return nil
+	})
+}
+
+// SetLanguage keeps the caller's choice of language; the edge has checked that it exists.
+func SetLanguage(ctx context.Context, db *pg.DB, caller access.Caller, language string) error {
+	return db.SignIn(ctx, func(tx *pg.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE account SET language = $2 WHERE id = $1`, caller.Account, language)
+		return err
+	})
+}
+
+// SetScheme keeps the caller's choice of colours: auto, light or dark.
+func SetScheme(ctx context.Context, db *pg.DB, caller access.Caller, scheme string) error {
+	if !slices.Contains([]string{"auto", "light", "dark"}, scheme) {
+		return problem.InvalidField("scheme", "choice", nil)
+	}
+	return db.SignIn(ctx, func(tx *pg.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE account SET scheme = $2 WHERE id = $1`, caller.Account, scheme)
+		return err
+	})
+}
+
+// StaffMember is somebody of the own municipality, for "changed by".
+type StaffMember struct {
+	Name        string
+	StaffNumber string
+	Roles       []access.Role
+}
+
+// Staff gives the people of the transaction's municipality by account. People who see nobody, and the system, get none.
+func Staff(ctx context.Context, tx *pg.Tx) (map[int64]StaffMember, error) {
+	if err := tx.Require(access.RoundRead); err != nil {
+		return nil, err
+	}
+	staff := map[int64]StaffMember{}
+	if tx.Caller.Database() != "frist_municipality" {
+		return staff, nil
+	}
+	rows, err := tx.Query(ctx, `SELECT id, name, staff_number, roles FROM staff()`)
+	if err != nil {
+		return nil, err
+	}
+	var id int64
+	var m StaffMember
+	_, err = pgx.ForEachRow(rows, []any{&id, &m.Name, &m.StaffNumber, &m.Roles}, func() error {
+		staff[id] = StaffMember{m.Name, m.StaffNumber, slices.Clone(m.Roles)}
+		return nil
+	})
+	return staff, err
+}
+
+// Sweep removes what has run out: sessions, keys and remembered failures. For a timer in the serving process, since no
+// other role can reach these tables.
+func Sweep(ctx context.Context, db *pg.DB) error {
+	return db.SignIn(ctx, func(tx *pg.Tx) error {
+		now := tx.Now()
+		batch := &pgx.Batch{}
+		batch.Queue(`DELETE FROM session WHERE expires_at <= $1 OR seen_at <= $2`, now, now.Add(-idle))
+		batch.Queue(`DELETE FROM api_key WHERE expires_at <= $1`, now)
+		batch.Queue(`DELETE FROM sign_in_failure WHERE last_at <= $1`, now.Add(-forget))
+		return tx.SendBatch(ctx, batch).Close()
+	})
+}
+
+// Travel moves every session along when the clock of a demo is turned, so that nobody is signed out by a quarter that
+// passes in a second. In an installation that is not a demo it does nothing.
+func Travel(ctx context.Context, db *pg.DB, by time.Duration) error {
+	return db.SignIn(ctx, func(tx *pg.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE session SET created_at = created_at + $1::interval, seen_at = seen_at + $1::interval, expires_at = expires_at + $1::interval
+			WHERE (SELECT demo FROM installation)`, by)
+		return err
+	})
+}
