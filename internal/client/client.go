@@ -1,0 +1,214 @@
+// Package client is the service recipient (klient, tjenestemottaker): the record with everything under it, its lists, its
+// search, its status and, in the end, its erasure. It owns every table that hangs under a client but devices and holds.
+package client
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/frist-app/frist/internal/access"
+	"github.com/frist-app/frist/internal/audit"
+	"github.com/frist-app/frist/internal/calendar"
+	"github.com/frist-app/frist/internal/pg"
+	"github.com/frist-app/frist/internal/problem"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// ID is a client's random id: the only thing about a client that may stand in an address, a job or a log of ours.
+type ID = uuid.UUID
+
+// ParseID reads an id as it stands in an address. Nonsense is a client that does not exist: problem.NotFound.
+func ParseID(s string) (ID, error) {
+	id, err := uuid.Parse(s)
+	if err != nil || len(s) != 36 { // uuid.Parse takes other forms too; one client has one address
+		return ID{}, notFound
+	}
+	return id, nil
+}
+
+var notFound = problem.NotFound{What: "client"}
+
+// Status is where a client stands (P19): Bestilt, Aktiv, Avbestilt, Frakoblet.
+type Status string
+
+// The four statuses.
+const (
+	Ordered      Status = "ordered"
+	Active       Status = "active"
+	Cancelled    Status = "cancelled"
+	Disconnected Status = "disconnected"
+)
+
+// Statuses are all four, in the order of a client's life.
+var Statuses = []Status{Ordered, Active, Cancelled, Disconnected}
+
+// Inactive reports whether the client is shown in grey (P11) and the deletion clock runs: disconnected or cancelled (D4).
+func (s Status) Inactive() bool { return s == Disconnected || s == Cancelled }
+
+// Valid reports whether s is one of the four.
+func (s Status) Valid() bool { return s == Ordered || s == Active || s.Inactive() }
+
+// Address is a dwelling as people write it. All empty is no address.
+type Address struct {
+	Street   string
+	Postcode string // four digits
+	Town     string
+}
+
+// IsZero reports whether there is no address.
+func (a Address) IsZero() bool { return a == Address{} }
+
+func (a Address) String() string {
+	if a.IsZero() {
+		return ""
+	}
+	return a.Street + ", " + a.Postcode + " " + a.Town
+}
+
+// Client is the record's first page (P15-P21). Of a protected client the address, its id and the telephone are empty for
+// everybody (D21): Protected says why.
+type Client struct {
+	ID                   ID
+	Number               string // Db nr. (P12)
+	GivenName            string
+	FamilyName           string
+	NationalID           string
+	BirthDate            calendar.Date // zero: missing
+	Gender               string        // M, K, U
+	Phone                string
+	Email                string
+	AddressID            *uuid.UUID
+	Address              Address `db:"-"`
+	Protected            bool
+	Status               Status
+	StatusSince          time.Time
+	AgreementStart       calendar.Date
+	AgreementEnd         *time.Time // set by the disconnection, to the second (P18)
+	EndReason            string
+	UnplacedReason       string // why an inactive client lies in no deletion group; a code (D10)
+	ReviewedOn           calendar.Date
+	NextReviewOn         calendar.Date
+	DuplicateConfirmedAt *time.Time // D21: "this is the old registration"
+	Version              int
+	CreatedBy            int64 // account; 0 is Frist itself
+	CreatedByName        string
+	CreatedAt            time.Time
+	ChangedBy            int64
+	ChangedByName        string
+	ChangedAt            time.Time
+}
+
+// Name is "Solveig Hansen".
+func (c Client) Name() string { return c.GivenName + " " + c.FamilyName }
+
+// Find gives the record for its page and writes the page's one row of access ("client"). problem.NotFound when there is
+// none in this municipality.
+func Find(ctx context.Context, tx *pg.Tx, id ID) (Client, error) { return FindTab(ctx, tx, id, "") }
+
+// FindTab is Find for a tab of the record: the row of access names it ("client.notes"). A page calls one of the two once.
+func FindTab(ctx context.Context, tx *pg.Tx, id ID, tab string) (Client, error) {
+	if err := tx.Require(access.ClientRead); err != nil {
+		return Client{}, err
+	}
+	type record struct {
+		Client
+		Street, Postcode, Town string
+	}
+	rows, err := tx.Query(ctx, `SELECT c.id, c.number, c.given_name, c.family_name, coalesce(c.national_id, '') AS national_id, c.birth_date, c.gender,
+			CASE WHEN c.protected THEN '' ELSE c.phone END AS phone, c.email, CASE WHEN NOT c.protected THEN c.address_id END AS address_id,
+			CASE WHEN c.protected THEN '' ELSE coalesce(a.street, '') END AS street,
+			CASE WHEN c.protected THEN '' ELSE coalesce(a.postcode, '') END AS postcode,
+			CASE WHEN c.protected THEN '' ELSE coalesce(a.town, '') END AS town,
+			c.protected, c.status, c.status_since, c.agreement_start, c.agreement_end, coalesce(c.end_reason, '') AS end_reason,
+			coalesce(c.unplaced_reason, '') AS unplaced_reason, c.reviewed_on, c.next_review_on, c.duplicate_confirmed_at, c.version,
+			c.created_by, coalesce(cs.name, '') AS created_by_name, c.created_at, c.changed_by, coalesce(hs.name, '') AS changed_by_name, c.changed_at
+		FROM client c
+		LEFT JOIN address a ON a.municipality_id = c.municipality_id AND a.id = c.address_id
+		LEFT JOIN staff() cs ON cs.id = c.created_by
+		LEFT JOIN staff() hs ON hs.id = c.changed_by
+		WHERE c.municipality_id = $1 AND c.id = $2`, tx.Municipality(), id)
+	if err != nil {
+		return Client{}, err
+	}
+	found, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[record])
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Client{}, notFound
+	}
+	if err != nil {
+		return Client{}, err
+	}
+	found.Address = Address{found.Street, found.Postcode, found.Town}
+	opened(tx, id, tab)
+	return found.Client, nil
+}
+
+// Opened writes the row of access of a fragment that shows a tab without the record (D25).
+func Opened(tx *pg.Tx, id ID, tab string) error {
+	if err := tx.Require(access.ClientRead); err != nil {
+		return err
+	}
+	opened(tx, id, tab)
+	return nil
+}
+
+func opened(tx *pg.Tx, id ID, tab string) {
+	page := "client"
+	if tab != "" {
+		page += "." + tab
+	}
+	audit.Looked(tx, page, "record", id)
+}
+
+// Locked is what a writer needs to know of a client that it holds. Unlike Client it is complete for protected clients:
+// it is for decisions, not for pages.
+type Locked struct {
+	ID          ID
+	Status      Status
+	StatusSince time.Time
+	Version     int
+	Number      string
+	NationalID  string
+	AddressID   *uuid.UUID
+}
+
+// Lock holds the client's row until the transaction ends (FOR NO KEY UPDATE): the first thing that every writer of a
+// client's facts does. Several clients are locked in the order of their ids, before any address, device or hold.
+// problem.NotFound when there is none in this municipality.
+func Lock(ctx context.Context, tx *pg.Tx, id ID) (Locked, error) {
+	if err := tx.Require(access.ClientRead); err != nil {
+		return Locked{}, err
+	}
+	l := Locked{ID: id}
+	err := tx.QueryRow(ctx, `SELECT status, status_since, version, number, coalesce(national_id, ''), address_id FROM client
+		WHERE municipality_id = $1 AND id = $2 FOR NO KEY UPDATE`, tx.Municipality(), id).
+		Scan(&l.Status, &l.StatusSince, &l.Version, &l.Number, &l.NationalID, &l.AddressID)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Locked{}, notFound
+	}
+	return l, err
+}
+
+// Changed leaves one line of the client's own history: a field with its value before and after, nil for none. It goes
+// with the client (D25). The caller holds the client (Lock) and writes audit besides.
+func Changed(ctx context.Context, tx *pg.Tx, id ID, field string, from, to *string) error {
+	if err := tx.Require(access.ClientRead); err != nil {
+		return err
+	}
+	changed(tx, id, field, from, to)
+	return nil
+}
+
+func changed(tx *pg.Tx, id ID, field string, from, to *string) {
+	tx.Later(`INSERT INTO client_change (municipality_id, client_id, at, field, from_value, to_value, account_id) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		tx.Municipality(), id, tx.Now(), field, from, to, tx.Caller.Account)
+}
+
+// value is nil for nothing, so that the history tells "none" from a value.
+func value(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
