@@ -48,6 +48,7 @@ GRANT EXECUTE ON FUNCTION client_alive(), status_entry_guard(), round_item_guard
 GRANT EXECUTE ON FUNCTION search_clients(text, int), staff() TO frist_municipality;
 GRANT EXECUTE ON FUNCTION staff_number(bigint) TO frist_municipality, frist_support, frist_purger;
 GRANT EXECUTE ON FUNCTION round_tally(bigint) TO frist_municipality, frist_support, frist_supplier, frist_purger;
+GRANT EXECUTE ON FUNCTION forget_in_statistics() TO frist_purger;
 GRANT EXECUTE ON FUNCTION round_board(text[]) TO frist_support, frist_supplier, frist_platform, frist_purger;
 
 -- Everybody: whether this is a demo, which municipalities there are, the table of steps, and their own trail.
@@ -76,6 +77,7 @@ GRANT INSERT ON access_log, status_entry, client_change, client_search, stored_s
   import_run, import_refusal, note, property, next_of_kin TO frist_municipality;
 GRANT SELECT, INSERT, UPDATE ON client, address, device, device_connection, hold, deletion_round, round_item, deletion_order TO frist_municipality;
 GRANT UPDATE ON client_search, round_hand, import_run TO frist_municipality;
+GRANT UPDATE (finding, found_by, found_at) ON spot_check TO frist_municipality; -- a rejected control is done anew
 
 -- Support: counts, device codes and stock state, the sample and its findings, orders; no client, no address, no item.
 GRANT SELECT ON municipality_policy, instruction, retention_rule, spot_check, round_hand, round_chunk, round_count, protocol, deletion_order TO frist_support;

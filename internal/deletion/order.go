@@ -1,0 +1,289 @@
+package deletion
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/frist-app/frist/internal/access"
+	"github.com/frist-app/frist/internal/audit"
+	"github.com/frist-app/frist/internal/calendar"
+	"github.com/frist-app/frist/internal/municipality"
+	"github.com/frist-app/frist/internal/pg"
+	"github.com/frist-app/frist/internal/problem"
+	"github.com/frist-app/frist/internal/retention"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// OrderReasons are the typed reasons for an extra run (P45).
+var OrderReasons = []string{"moved_system", "backlog", "wrong_group", "other"}
+
+// NewOrder is what a municipality asks for.
+type NewOrder struct {
+	Scope     string // group: everybody in one open group; selected: the named clients
+	GroupID   *int64
+	Clients   []uuid.UUID
+	Reason    string
+	Reference string // the municipality's case number
+	RunOn     calendar.Date
+}
+
+// Order is a request for an extra run and what became of it.
+type Order struct {
+	ID          uuid.UUID
+	State       string // asked, ordered, declined
+	Scope       string
+	GroupID     *int64
+	GroupRunOn  *calendar.Date
+	Reason      string
+	Reference   string
+	RunOn       calendar.Date
+	Clients     int // asked for; 0 for support, who sees the count in the round
+	AskedBy     int64
+	AskedAt     time.Time
+	OrderedBy   *int64
+	OrderedAt   *time.Time
+	RoundID     *int64
+	RoundNumber *string
+}
+
+// AskOrder is the municipality's request (D17): support cannot invent one. Needs OrderAsk; problem.Invalid per field.
+func AskOrder(ctx context.Context, tx *pg.Tx, in NewOrder) (uuid.UUID, error) {
+	if err := tx.Require(access.OrderAsk); err != nil {
+		return uuid.Nil, err
+	}
+	day, err := today(ctx, tx)
+	if err != nil {
+		return uuid.Nil, err
+	}
+	var wrong problem.Collector
+	in.Reference = strings.TrimSpace(in.Reference)
+	if in.Reference == "" {
+		wrong.Add("reference", "required", nil)
+	} else if len(in.Reference) > 60 {
+		wrong.Add("reference", "too_long", problem.Params{"max": 60})
+	}
+	known := false
+	for _, r := range OrderReasons {
+		known = known || r == in.Reason
+	}
+	if !known {
+		wrong.Add("reason", "required", nil)
+	}
+	if in.RunOn.IsZero() {
+		wrong.Add("run_on", "required", nil)
+	} else if in.RunOn.Before(day) {
+		wrong.Add("run_on", "date_passed", problem.Params{"today": day})
+	}
+	switch in.Scope {
+	case "group":
+		in.Clients = nil
+		if in.GroupID == nil {
+			wrong.Add("group", "required", nil)
+		} else if group, err := findRound(ctx, tx, *in.GroupID, ""); err != nil || group.State != Open || group.Kind != "scheduled" {
+			wrong.Add("group", "unknown", nil)
+		}
+	case "selected":
+		in.GroupID = nil
+		if len(in.Clients) == 0 {
+			wrong.Add("clients", "required", nil)
+		} else if len(in.Clients) > 1000 {
+			wrong.Add("clients", "too_many", problem.Params{"max": 1000})
+		}
+	default:
+		wrong.Add("scope", "required", nil)
+	}
+	if err := wrong.Err(); err != nil {
+		return uuid.Nil, err
+	}
+	id := uuid.New()
+	_, err = tx.Exec(ctx, `INSERT INTO deletion_order (municipality_id, id, scope, group_id, reason, reference, run_on, asked_by, asked_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, tx.Municipality(), id, in.Scope, in.GroupID, in.Reason, in.Reference, in.RunOn, tx.Caller.Account, tx.Now())
+	if err != nil {
+		return uuid.Nil, err
+	}
+	if in.Scope == "selected" {
+		n, err := tx.Exec(ctx, `INSERT INTO order_client (municipality_id, client_id, order_id) SELECT $1, c.id, $2 FROM client c
+			WHERE c.municipality_id = $1 AND c.id = ANY ($3) AND c.status IN ('disconnected', 'cancelled') ORDER BY c.id`, tx.Municipality(), id, in.Clients)
+		if err != nil {
+			return uuid.Nil, err
+		}
+		if n == 0 {
+			return uuid.Nil, problem.InvalidField("clients", "none_inactive", nil)
+		}
+	}
+	audit.Write(tx, access.OrderAsk, audit.Record{Act: "order.asked", Subject: "order", SubjectID: id.String(), Detail: map[string]any{"scope": in.Scope, "reason": in.Reason}})
+	return id, nil
+}
+
+const orderColumns = `o.id, o.state, o.scope, o.group_id, g.run_on AS group_run_on, o.reason, o.reference, o.run_on, o.asked_by, o.asked_at, o.ordered_by,
+	o.ordered_at, o.round_id, r.number AS round_number`
+
+const orderJoins = ` FROM deletion_order o
+	LEFT JOIN deletion_round g ON g.municipality_id = o.municipality_id AND g.id = o.group_id
+	LEFT JOIN deletion_round r ON r.municipality_id = o.municipality_id AND r.id = o.round_id`
+
+// Orders lists the municipality's requests, newest first. Needs RoundRead.
+func Orders(ctx context.Context, tx *pg.Tx) ([]Order, error) {
+	if err := tx.Require(access.RoundRead); err != nil {
+		return nil, err
+	}
+	count := `(SELECT count(*) FROM order_client c WHERE c.municipality_id = o.municipality_id AND c.order_id = o.id)`
+	if tx.Caller.Blind() {
+		count = "0::bigint"
+	}
+	rows, err := tx.Query(ctx, `SELECT `+orderColumns+`, `+count+` AS clients`+orderJoins+` WHERE o.municipality_id = $1 ORDER BY o.asked_at DESC, o.id`, tx.Municipality())
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByName[Order])
+}
+
+// FindOrder reads one request. Needs RoundRead.
+func FindOrder(ctx context.Context, tx *pg.Tx, id uuid.UUID) (Order, error) {
+	orders, err := Orders(ctx, tx)
+	if err != nil {
+		return Order{}, err
+	}
+	for _, o := range orders {
+		if o.ID == id {
+			return o, nil
+		}
+	}
+	return Order{}, problem.NotFound{What: "order"}
+}
+
+// PlaceOrder orders the extra run that the municipality asked for (D17): the round is made, and the system fills it with
+// the clients asked for that a run on that day may take; the rest stay where they are. From there on it is a round like
+// any other: control, approval by the municipality, cooling-off, start, protocol. It gives the round's number. Needs
+// OrderPlace.
+func PlaceOrder(ctx context.Context, tx *pg.Tx, id uuid.UUID) (string, error) {
+	if err := tx.Require(access.OrderPlace); err != nil {
+		return "", err
+	}
+	// One extra run of a municipality and day at a time gets its number.
+	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext('order'), $1)`, tx.Municipality()); err != nil {
+		return "", err
+	}
+	order, err := FindOrder(ctx, tx, id)
+	if err != nil {
+		return "", err
+	}
+	if order.State != "asked" {
+		return "", problem.Conflict{Code: "order_" + order.State}
+	}
+	instruction, ok, err := municipality.InstructionFor(ctx, tx, municipality.PreRunControl)
+	if err != nil {
+		return "", err
+	}
+	if !ok {
+		return "", problem.Forbidden{Code: "no_instruction"}
+	}
+	m, err := municipality.Current(ctx, tx)
+	if err != nil {
+		return "", err
+	}
+	var extra int
+	err = tx.QueryRow(ctx, `SELECT count(*) FROM deletion_round WHERE municipality_id = $1 AND kind = 'extra' AND run_on = $2`, tx.Municipality(), order.RunOn).Scan(&extra)
+	if err != nil {
+		return "", err
+	}
+	number := fmt.Sprintf("%s-E%d", NumberOf(m.Number, order.RunOn), extra+1)
+	var round int64
+	err = tx.QueryRow(ctx, `INSERT INTO deletion_round (municipality_id, kind, run_on, number, state_since, instruction_id, order_id)
+		VALUES ($1, 'extra', $2, $3, $4, $5, $6) RETURNING id`, tx.Municipality(), order.RunOn, number, tx.Now(), instruction, id).Scan(&round)
+	if err != nil {
+		return "", err
+	}
+	_, err = tx.Exec(ctx, `UPDATE deletion_order SET state = 'ordered', ordered_by = $3, ordered_at = $4, round_id = $5 WHERE municipality_id = $1 AND id = $2`,
+		tx.Municipality(), id, tx.Caller.Account, tx.Now(), round)
+	if err != nil {
+		return "", err
+	}
+	hand(tx, round, "ordered", 1)
+	tx.Later(`INSERT INTO round_hand (municipality_id, round_id, account_id, act, times, last_at) VALUES ($1, $2, $3, 'asked', 1, $4) ON CONFLICT DO NOTHING`,
+		tx.Municipality(), round, order.AskedBy, order.AskedAt)
+	tx.Later(`INSERT INTO round_event (municipality_id, round_id, at, account_id, role, act) VALUES ($1, $2, $3, $4, 'municipality', 'asked')`,
+		tx.Municipality(), round, order.AskedAt, order.AskedBy)
+	event(tx, round, access.OrderPlace, "ordered", order.Reason, "")
+	audit.Write(tx, access.OrderPlace, audit.Record{Act: "order.placed", Subject: "round", SubjectID: number, Detail: map[string]any{"order": id, "reason": order.Reason}})
+	return number, tx.Enqueue(ctx, FillArgs{RoundID: round})
+}
+
+// DeclineOrder says no to a request. Needs OrderPlace.
+func DeclineOrder(ctx context.Context, tx *pg.Tx, id uuid.UUID) error {
+	if err := tx.Require(access.OrderPlace); err != nil {
+		return err
+	}
+	n, err := tx.Exec(ctx, `UPDATE deletion_order SET state = 'declined', ordered_by = $3, ordered_at = $4 WHERE municipality_id = $1 AND id = $2 AND state = 'asked'`,
+		tx.Municipality(), id, tx.Caller.Account, tx.Now())
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return problem.NotFound{What: "order"}
+	}
+	audit.Write(tx, access.OrderPlace, audit.Record{Act: "order.declined", Subject: "order", SubjectID: id.String()})
+	return nil
+}
+
+// fill moves the clients that an order asks for out of their groups into the extra round, as far as a run on its day may
+// take them (a lawful day that has come; no waiver here), and proposes the round. Can run again.
+func fill(ctx context.Context, tx *pg.Tx, id int64) error {
+	if err := tx.Require(access.RoundSweep); err != nil {
+		return err
+	}
+	round, err := lockRound(ctx, tx, id)
+	if err != nil || round.State != Open || round.OrderID == nil {
+		return err
+	}
+	// Locked in the one order, then read anew.
+	rows, err := tx.Query(ctx, `SELECT c.id FROM client c JOIN deletion_order o ON o.municipality_id = c.municipality_id AND o.id = $2
+		WHERE c.municipality_id = $1 AND c.status IN ('disconnected', 'cancelled') AND (
+			(o.scope = 'selected' AND EXISTS (SELECT FROM order_client x WHERE x.municipality_id = $1 AND x.order_id = o.id AND x.client_id = c.id))
+			OR (o.scope = 'group' AND EXISTS (SELECT FROM round_item i WHERE i.municipality_id = $1 AND i.round_id = o.group_id AND i.client_id = c.id
+				AND i.state = 'placed')))
+		ORDER BY c.id FOR NO KEY UPDATE OF c`, tx.Municipality(), *round.OrderID)
+	if err != nil {
+		return err
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	if err != nil {
+		return err
+	}
+	facts, rules, day, zone, err := circumstances(ctx, tx, ids)
+	if err != nil {
+		return err
+	}
+	on := day
+	if round.RunOn.After(on) {
+		on = round.RunOn
+	}
+	var take []uuid.UUID
+	var dues []time.Time
+	for _, f := range facts {
+		a := retention.Assess(f, rules, on, zone)
+		if unplacedReason(a) == "" && !a.DueOn.IsZero() && !round.RunOn.Before(a.DueOn) {
+			take, dues = append(take, f.Client), append(dues, a.DueOn.UTC())
+		}
+	}
+	if len(take) > 0 {
+		batch := &pgx.Batch{}
+		batch.Queue(`UPDATE round_item SET state = 'moved', reasons = ARRAY['extra_run'], settled_by = 0, settled_at = $3
+			WHERE municipality_id = $1 AND client_id = ANY ($2) AND state = 'placed'`, tx.Municipality(), take, tx.Now())
+		batch.Queue(`INSERT INTO round_item (municipality_id, round_id, client_id, placed_by, placed_at, placed_how, due_on)
+			SELECT $1, $2, p.client, 0, $3, 'order', p.due FROM unnest($4::uuid[], $5::date[]) AS p (client, due)
+			WHERE NOT EXISTS (SELECT FROM round_item o WHERE o.municipality_id = $1 AND o.client_id = p.client AND o.state IN ('placed', 'ready', 'blocked'))`,
+			tx.Municipality(), id, tx.Now(), take, dues)
+		batch.Queue(`UPDATE client SET unplaced_reason = NULL WHERE municipality_id = $1 AND id = ANY ($2) AND unplaced_reason IS NOT NULL
+			AND EXISTS (SELECT FROM round_item o WHERE o.municipality_id = $1 AND o.client_id = client.id AND o.state IN ('placed', 'ready', 'blocked'))`, tx.Municipality(), take)
+		batch.Queue(`INSERT INTO placement (municipality_id, client_id, round_id, act, at, account_id) SELECT $1, c, $2, 'selected', $3, 0 FROM unnest($4::uuid[]) c`,
+			tx.Municipality(), id, tx.Now(), take)
+		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+			return err
+		}
+	}
+	return propose(ctx, tx, round)
+}
