@@ -2,24 +2,188 @@ package client
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/frist-app/frist/internal/access"
 	"github.com/frist-app/frist/internal/pg"
+	"github.com/frist-app/frist/internal/problem"
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 )
 
-// Erased is what one erasure took: rows by table (without tables of which none went), the keys of sound that the blob
-// store must lose too, and the addresses that went.
+// Erased is what one erasure took: rows by table (only tables of which rows went), the keys of sound that the blob store
+// must lose too, and the addresses that went.
 type Erased struct {
 	Counts    map[string]int64
 	BlobKeys  []string
 	Addresses []uuid.UUID
 }
 
-// Erase erases clients.
+// cascading are the tables whose rows the database takes with the client, of whichever package they are. They are small;
+// deleting them by name first would make the keys' triggers read the dead rows again. A test holds the list equal to the
+// keys in the catalog.
+var cascading = []string{
+	"client_search", "status_entry", "note", "property", "next_of_kin", "client_professional", "medical_entry", "medication",
+	"care_plan", "care_plan_entry", "communication", "recording", "address_event_client", "device_connection", "hold", "placement",
+	"order_client",
+}
+
+// Dwellings locks (FOR UPDATE, by id) and gives the addresses that an erasure of these clients may empty: where they live,
+// and where something happened that names them. Purge calls it after it has locked the clients and before devices and
+// holds, so that all addresses are locked in one order.
+func Dwellings(ctx context.Context, tx *pg.Tx, ids []ID) ([]uuid.UUID, error) {
+	if err := tx.Require(access.RoundPurge); err != nil {
+		return nil, err
+	}
+	rows, err := tx.Query(ctx, dwellings, tx.Municipality(), ids)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+}
+
+const dwellings = `SELECT id FROM address WHERE municipality_id = $1 AND id IN (
+		SELECT address_id FROM client WHERE municipality_id = $1 AND id = ANY ($2)
+		UNION SELECT e.address_id FROM address_event_client l JOIN address_event e ON e.municipality_id = l.municipality_id AND e.id = l.event_id
+		WHERE l.municipality_id = $1 AND l.client_id = ANY ($2))
+	ORDER BY id FOR UPDATE`
+
+// Erase takes clients and everything that depends on them, irreversibly. It is for deletion.Purge only, which decides:
+// the caller holds the clients FOR UPDATE, then their Dwellings, devices and holds, has checked them in a later
+// statement, and has set their items to purged, without which the database refuses (FR001).
+//
+// Besides what hangs under a client go: events of a dwelling with the last client they name, or, naming none, with the
+// dwelling's last client (D19); a professional with the last link (D20); and the dwelling itself when no client, no
+// connected device, no event and no hold is left on it (D19).
+//
+// Two round trips: one that counts and collects under the locks, one that deletes. problem.Conflict "busy" when a client
+// is not there, which a caller that holds them does not see.
 func Erase(ctx context.Context, tx *pg.Tx, ids []ID) (Erased, error) {
 	if err := tx.Require(access.RoundPurge); err != nil {
 		return Erased{}, err
 	}
-	panic("next commit")
+	erased := Erased{Counts: map[string]int64{}}
+	if len(ids) == 0 {
+		return erased, nil
+	}
+	m := tx.Municipality()
+	counts := make([]int64, len(cascading))
+	var addresses, professionals []uuid.UUID
+	var events []int64
+	batch := &pgx.Batch{}
+	collect(batch, &addresses, dwellings, m, ids)
+	collect(batch, &professionals, `SELECT DISTINCT professional_id FROM client_professional WHERE municipality_id = $1 AND client_id = ANY ($2) ORDER BY 1`, m, ids)
+	collect(batch, &events, `SELECT DISTINCT event_id FROM address_event_client WHERE municipality_id = $1 AND client_id = ANY ($2) ORDER BY 1`, m, ids)
+	collect(batch, &erased.BlobKeys, `SELECT blob_key FROM recording WHERE municipality_id = $1 AND client_id = ANY ($2) ORDER BY blob_key`, m, ids)
+	batch.Queue(countCascading(), m, ids).QueryRow(func(row pgx.Row) error {
+		dest := make([]any, len(counts))
+		for i := range counts {
+			dest[i] = &counts[i]
+		}
+		return row.Scan(dest...)
+	})
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return Erased{}, err
+	}
+	for i, table := range cascading {
+		erased.count(table, counts[i])
+	}
+
+	batch = &pgx.Batch{}
+	erased.delete(batch, "alarm_event", `DELETE FROM alarm_event WHERE municipality_id = $1 AND client_id = ANY ($2)`, m, ids)
+	erased.delete(batch, "client_change", `DELETE FROM client_change WHERE municipality_id = $1 AND client_id = ANY ($2)`, m, ids)
+	erased.delete(batch, "client", `DELETE FROM client WHERE municipality_id = $1 AND id = ANY ($2)`, m, ids)
+	if len(professionals)+len(events) > 0 {
+		// What two clients share has no row that both of their purges hold. So the purges of a municipality pass here one
+		// after another, and the later one, whose statements begin now, sees what the earlier one took.
+		batch.Queue(`SELECT pg_advisory_xact_lock(hashtext('client.shared'), $1)`, m)
+	}
+	if len(professionals) > 0 {
+		erased.delete(batch, "professional", `DELETE FROM professional p WHERE p.municipality_id = $1 AND p.id = ANY ($2)
+			AND NOT EXISTS (SELECT FROM client_professional l WHERE l.municipality_id = $1 AND l.professional_id = p.id)`, m, professionals)
+	}
+	if len(events)+len(addresses) > 0 {
+		// Whose links went in this statement's past is named by nobody any more.
+		erased.deleteEvents(batch, `DELETE FROM address_event e WHERE e.municipality_id = $1 AND (
+				e.id = ANY ($2) AND e.names_clients AND NOT EXISTS (SELECT FROM address_event_client l WHERE l.municipality_id = $1 AND l.event_id = e.id)
+				OR e.address_id = ANY ($3) AND NOT EXISTS (SELECT FROM address_event_client l WHERE l.municipality_id = $1 AND l.event_id = e.id)
+					AND NOT EXISTS (SELECT FROM client c WHERE c.municipality_id = $1 AND c.address_id = e.address_id))
+			RETURNING coalesce(blob_key, '')`, m, events, addresses)
+	}
+	if len(addresses) > 0 {
+		// Closed connections and released holds go with the dwelling: they are counted by the same statement, which still
+		// sees them. hold is retention's, which lies above; one that is not released keeps the dwelling.
+		batch.Queue(`WITH gone AS (
+				DELETE FROM address a WHERE a.municipality_id = $1 AND a.id = ANY ($2)
+					AND NOT EXISTS (SELECT FROM client c WHERE c.municipality_id = $1 AND c.address_id = a.id)
+					AND NOT EXISTS (SELECT FROM device_connection k WHERE k.municipality_id = $1 AND k.address_id = a.id AND k.disconnected_at IS NULL)
+					AND NOT EXISTS (SELECT FROM hold h WHERE h.municipality_id = $1 AND h.address_id = a.id AND h.released_at IS NULL)
+					AND NOT EXISTS (SELECT FROM address_event e WHERE e.municipality_id = $1 AND e.address_id = a.id)
+				RETURNING a.id)
+			SELECT (SELECT array_agg(id ORDER BY id) FROM gone),
+				(SELECT count(*) FROM device_connection k JOIN gone g ON k.address_id = g.id WHERE k.municipality_id = $1),
+				(SELECT count(*) FROM hold h JOIN gone g ON h.address_id = g.id WHERE h.municipality_id = $1)`, m, addresses).
+			QueryRow(func(row pgx.Row) error {
+				var connections, holds int64
+				if err := row.Scan(&erased.Addresses, &connections, &holds); err != nil {
+					return err
+				}
+				erased.count("address", int64(len(erased.Addresses)))
+				erased.count("device_connection", connections)
+				erased.count("hold", holds)
+				return nil
+			})
+	}
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return Erased{}, err
+	}
+	if erased.Counts["client"] != int64(len(ids)) {
+		return Erased{}, problem.Conflict{Code: "busy"}
+	}
+	slices.Sort(erased.BlobKeys)
+	return erased, nil
+}
+
+func (e *Erased) count(table string, n int64) {
+	if n > 0 {
+		e.Counts[table] += n
+	}
+}
+
+func (e *Erased) delete(batch *pgx.Batch, table, sql string, args ...any) {
+	batch.Queue(sql, args...).Query(func(rows pgx.Rows) error {
+		rows.Close()
+		e.count(table, rows.CommandTag().RowsAffected())
+		return rows.Err()
+	})
+}
+
+func (e *Erased) deleteEvents(batch *pgx.Batch, sql string, args ...any) {
+	batch.Queue(sql, args...).Query(func(rows pgx.Rows) error {
+		keys, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		e.count("address_event", int64(len(keys)))
+		for _, key := range keys {
+			if key != "" {
+				e.BlobKeys = append(e.BlobKeys, key)
+			}
+		}
+		return err
+	})
+}
+
+func countCascading() string {
+	parts := make([]string, len(cascading))
+	for i, table := range cascading {
+		parts[i] = fmt.Sprintf("(SELECT count(*) FROM %s WHERE municipality_id = $1 AND client_id = ANY ($2))", table)
+	}
+	return "SELECT " + strings.Join(parts, ", ")
+}
+
+func collect[T any](batch *pgx.Batch, into *[]T, sql string, args ...any) {
+	batch.Queue(sql, args...).Query(func(rows pgx.Rows) (err error) {
+		*into, err = pgx.CollectRows(rows, pgx.RowTo[T])
+		return err
+	})
 }

@@ -216,24 +216,16 @@ func Tally(ctx context.Context, tx *pg.Tx) (Totals, error) {
 		return Totals{}, err
 	}
 	var t Totals
-	err = tx.QueryRow(ctx, `SELECT sum(n), sum(n) FILTER (WHERE status = 'ordered'), sum(n) FILTER (WHERE status = 'active'),
-			sum(n) FILTER (WHERE status = 'cancelled'), sum(n) FILTER (WHERE status = 'disconnected'),
+	err = tx.QueryRow(ctx, `SELECT `+sum("true")+sum("status = 'ordered'")+sum("status = 'active'")+sum("status = 'cancelled'")+sum("status = 'disconnected'")+`
 			(SELECT count(*) FROM client WHERE municipality_id = $1 AND unplaced_reason IS NOT NULL),
 			(SELECT count(*) FROM client WHERE municipality_id = $1 AND next_review_on <= $2)
 		FROM (SELECT status, count(*) AS n FROM client WHERE municipality_id = $1 GROUP BY status) s`, tx.Municipality(), today).
-		Scan(zero(&t.All), zero(&t.Ordered), zero(&t.Active), zero(&t.Cancelled), zero(&t.Disconnected), &t.Unplaced, &t.ReviewDue)
+		Scan(&t.All, &t.Ordered, &t.Active, &t.Cancelled, &t.Disconnected, &t.Unplaced, &t.ReviewDue)
 	return t, err
 }
 
-// orZero takes NULL, the sum of nothing, for 0.
-type orZero struct{ n *int }
-
-func zero(n *int) orZero { return orZero{n} }
-
-// ScanInt64 is how pgx hands a number over.
-func (z orZero) ScanInt64(n int64, _ bool) error {
-	*z.n = int(n)
-	return nil
+func sum(condition string) string {
+	return "coalesce(sum(n) FILTER (WHERE " + condition + "), 0)::bigint, "
 }
 
 // where is a condition on client c with its arguments; $1 is always the municipality.

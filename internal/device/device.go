@@ -244,7 +244,7 @@ func Disconnect(ctx context.Context, tx *pg.Tx, id ID) error {
 	if err != nil {
 		return err
 	}
-	_, err = shut(ctx, tx, devices[0], at, InStock)
+	_, err = shut(ctx, tx, devices[0], at)
 	return err
 }
 
@@ -268,7 +268,7 @@ func Exchange(ctx context.Context, tx *pg.Tx, old, replacement ID) error {
 	if err != nil {
 		return err
 	}
-	preferred, err := shut(ctx, tx, devices[0], at, InStock)
+	preferred, err := shut(ctx, tx, devices[0], at)
 	if err != nil {
 		return err
 	}
@@ -304,7 +304,7 @@ func HandOver(ctx context.Context, tx *pg.Tx, id ID, to client.ID) error {
 	if err != nil {
 		return err
 	}
-	if _, err := shut(ctx, tx, devices[0], at, InStock); err != nil {
+	if _, err := shut(ctx, tx, devices[0], at); err != nil {
 		return err
 	}
 	devices[0].StockState = InStock
@@ -441,16 +441,15 @@ func open(ctx context.Context, tx *pg.Tx, d Device, to Target, preferred *bool) 
 	return wrote(ctx, tx, "device_connected", d, to, "device", nil, &d.Code)
 }
 
-// shut ends the open connection of a locked device and tells whether it was the preferred one. When others are left, the
-// eldest of them is preferred from now on.
-func shut(ctx context.Context, tx *pg.Tx, d Device, at Target, state StockState) (preferred bool, err error) {
+// shut ends the open connection of a locked device, puts it in stock and tells whether it was the preferred one.
+func shut(ctx context.Context, tx *pg.Tx, d Device, at Target) (preferred bool, err error) {
 	if err := still(ctx, tx, d.ID, at); err != nil {
 		return false, err
 	}
 	batch := &pgx.Batch{}
 	batch.Queue(`UPDATE device_connection SET disconnected_at = $3 WHERE municipality_id = $1 AND device_id = $2 AND disconnected_at IS NULL
 		RETURNING preferred`, tx.Municipality(), d.ID, tx.Now()).QueryRow(func(row pgx.Row) error { return row.Scan(&preferred) })
-	batch.Queue(`UPDATE device SET stock_state = $3 WHERE municipality_id = $1 AND id = $2`, tx.Municipality(), d.ID, state)
+	batch.Queue(`UPDATE device SET stock_state = 'in_stock' WHERE municipality_id = $1 AND id = $2`, tx.Municipality(), d.ID)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return false, err
 	}
