@@ -46,7 +46,7 @@ type StatusChange struct {
 
 // Disconnect (or cancels) a client: the history gets its entry, the agreement's end is set (P18), the earliest lawful day
 // is computed and the client is placed in the first open group on or after it, all in this transaction (D10). Needs
-// ClientStatus; problem.Invalid for dates that D3 refuses, problem.Conflict "status_same" when nothing would change.
+// ClientStatus; problem.Invalid for dates that D3 refuses, problem.Conflict "same_status" when nothing would change.
 func Disconnect(ctx context.Context, tx *pg.Tx, id uuid.UUID, in StatusChange) (Placement, error) {
 	if err := tx.Require(access.ClientStatus); err != nil {
 		return Placement{}, err
@@ -69,7 +69,7 @@ func disconnect(ctx context.Context, tx *pg.Tx, id uuid.UUID, in StatusChange) e
 		return problem.InvalidField("status", "not_an_end", nil)
 	}
 	if locked.Status == in.To {
-		return problem.Conflict{Code: "status_same"}
+		return problem.Conflict{Code: "same_status"}
 	}
 	if in.At.IsZero() {
 		in.At = tx.Now()
@@ -135,15 +135,12 @@ func Reactivate(ctx context.Context, tx *pg.Tx, id uuid.UUID, in StatusChange) e
 		return problem.InvalidField("status", "not_a_start", nil)
 	}
 	if locked.Status == in.To {
-		return problem.Conflict{Code: "status_same"}
+		return problem.Conflict{Code: "same_status"}
 	}
 	if in.At.IsZero() {
 		in.At = tx.Now()
 	}
 	if err := takeOut(ctx, tx, []uuid.UUID{id}, string(retention.Reactivated), ItemWithdrawn); err != nil {
-		return err
-	}
-	if err := client.SetUnplaced(ctx, tx, id, nil); err != nil {
 		return err
 	}
 	return client.SetStatus(ctx, tx, id, in.To, in.At, in.Reason, nil)

@@ -149,15 +149,19 @@ func fence(ctx context.Context, tx *pg.Tx, id int64, chunk int, only []uuid.UUID
 // rows that are evidence, in the one order, and only then reads the facts, in a statement of its own whose snapshot is
 // younger than the locks (PERFORMANCE 1.11).
 func lockAndLook(ctx context.Context, tx *pg.Tx, ids []uuid.UUID) ([]retention.Facts, error) {
-	batch := &pgx.Batch{}
 	m := tx.Municipality()
-	batch.Queue(`SELECT 1 FROM client WHERE municipality_id = $1 AND id = ANY ($2) ORDER BY id FOR UPDATE`, m, ids)
-	batch.Queue(`SELECT 1 FROM address a WHERE a.municipality_id = $1 AND a.id IN
-		(SELECT c.address_id FROM client c WHERE c.municipality_id = $1 AND c.id = ANY ($2)) ORDER BY a.id FOR UPDATE`, m, ids)
-	batch.Queue(`SELECT 1 FROM device_connection k WHERE k.municipality_id = $1 AND k.disconnected_at IS NULL AND (k.client_id = ANY ($2) OR k.address_id IN
-		(SELECT c.address_id FROM client c WHERE c.municipality_id = $1 AND c.id = ANY ($2))) ORDER BY k.id FOR UPDATE`, m, ids)
-	batch.Queue(`SELECT 1 FROM hold h WHERE h.municipality_id = $1 AND h.released_at IS NULL AND (h.client_id = ANY ($2) OR h.address_id IN
-		(SELECT c.address_id FROM client c WHERE c.municipality_id = $1 AND c.id = ANY ($2))) ORDER BY h.id FOR UPDATE`, m, ids)
+	if _, err := tx.Exec(ctx, `SELECT 1 FROM client WHERE municipality_id = $1 AND id = ANY ($2) ORDER BY id FOR UPDATE`, m, ids); err != nil {
+		return nil, err
+	}
+	dwellings, err := client.Dwellings(ctx, tx, ids)
+	if err != nil {
+		return nil, err
+	}
+	batch := &pgx.Batch{}
+	batch.Queue(`SELECT 1 FROM device_connection k WHERE k.municipality_id = $1 AND k.disconnected_at IS NULL
+		AND (k.client_id = ANY ($2) OR k.address_id = ANY ($3)) ORDER BY k.id FOR UPDATE`, m, ids, dwellings)
+	batch.Queue(`SELECT 1 FROM hold h WHERE h.municipality_id = $1 AND h.released_at IS NULL
+		AND (h.client_id = ANY ($2) OR h.address_id = ANY ($3)) ORDER BY h.id FOR UPDATE`, m, ids, dwellings)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, err
 	}
