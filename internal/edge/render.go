@@ -1,0 +1,196 @@
+package edge
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"path"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/frist-app/frist/internal/access"
+	"github.com/frist-app/frist/internal/municipality"
+	"github.com/frist-app/frist/web"
+)
+
+// Pages is the registry of page structs: the name of the template and a sample of what it is executed with. Packages
+// with pages add theirs in an init function; TryPages holds every template to it.
+var Pages = map[string]any{
+	"login": LoginPage{
+		Login: "kari", Next: "/", Heads: []Persona{{Number: "3218", Municipality: "Ås"}},
+		Rows:  []PersonaRow{{Role: access.Caseworker, Nth: 1, Cells: []Persona{{Login: "kari", Name: "Kari Nordmann", Number: "3218", Municipality: "Ås"}}}, {Role: access.Caseworker, Nth: 2, Cells: []Persona{{}}}},
+		Blind: []Persona{{Login: "ida", Name: "Ida Berg", Role: access.Support}},
+	},
+	"error": ErrorPage{Answer: Answer{Status: 500, Title: "T", Detail: "D", Fields: FormErrors{{Field: "a", Code: "b", Message: "c"}}}, Number: "7f3a19"},
+}
+
+var functions = template.FuncMap{
+	// dict makes the argument of a partial that needs several things.
+	"dict": func(pairs ...any) (map[string]any, error) {
+		if len(pairs)%2 != 0 {
+			return nil, errors.New("dict: a name without a value")
+		}
+		return paired(pairs), nil
+	},
+	"list": func(items ...any) []any { return items },
+}
+
+// parsePages reads every page of web/templates together with the layout and the partials.
+func parsePages() (map[string]*template.Template, error) {
+	common, err := template.New("layout.html").Funcs(functions).Option("missingkey=error").ParseFS(web.Templates, "templates/layout.html", "templates/_*.html")
+	if err != nil {
+		return nil, fmt.Errorf("edge: %w", err)
+	}
+	files, err := fs.Glob(web.Templates, "templates/*.html")
+	if err != nil {
+		return nil, err
+	}
+	pages := map[string]*template.Template{}
+	for _, file := range files {
+		name := strings.TrimSuffix(path.Base(file), ".html")
+		if name == "layout" || strings.HasPrefix(name, "_") {
+			continue
+		}
+		page, err := template.Must(common.Clone()).ParseFS(web.Templates, file)
+		if err != nil {
+			return nil, fmt.Errorf("edge: %w", err)
+		}
+		if page.Lookup("title") == nil || page.Lookup("main") == nil {
+			return nil, fmt.Errorf("edge: %s defines no title or no main", file)
+		}
+		pages[name] = page
+	}
+	pages["_problem"] = common
+	return pages, nil
+}
+
+// based is every struct with a Page in it.
+type based interface{ base() Page }
+
+// renderError says which template failed, and nothing of what was in it.
+type renderError struct {
+	name string
+	err  error
+}
+
+func (e renderError) Error() string { return "the template " + e.name + " failed" }
+func (e renderError) Unwrap() error { return e.err }
+
+// Render answers with the page web/templates/<name>.html, executed with page (a struct with an embedded Page). Nothing is
+// sent before all of it is made, so an error is still answered as one. A request of htmx that swaps the element with id x
+// gets only the block "x" of the page, when the page defines one.
+func Render(w http.ResponseWriter, r *http.Request, status int, name string, page any) error {
+	st := stateOf(r)
+	t, ok := st.site.pages[name]
+	if !ok {
+		return renderError{name, errors.New("there is no such template")}
+	}
+	block := "layout.html"
+	if name == "_problem" {
+		block = "problem"
+	} else if isFragment(r) {
+		if target := fragment(r); target != "" && slices.ContainsFunc(t.Templates(), func(t *template.Template) bool { return t.Name() == target }) {
+			block = target
+		}
+	}
+	var out bytes.Buffer
+	if err := t.ExecuteTemplate(&out, block, page); err != nil {
+		return renderError{name, err}
+	}
+	if b, ok := page.(based); ok && b.base().flash != nil && block == "layout.html" {
+		http.SetCookie(w, &http.Cookie{Name: flashCookie, Path: "/", MaxAge: -1, HttpOnly: true, Secure: st.site.TLS, SameSite: http.SameSiteLaxMode})
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = out.WriteTo(w) // nobody is left to tell when the reader has gone
+	return nil
+}
+
+// isFragment reports whether htmx asks for a part of a page.
+func isFragment(r *http.Request) bool { return r.Header.Get("HX-Request-Type") == "partial" }
+
+// fragment is the id of the element that htmx will swap: it sends "div#progress".
+func fragment(r *http.Request) string {
+	_, id, _ := strings.Cut(r.Header.Get("HX-Target"), "#")
+	if id == "title" || id == "main" || strings.HasPrefix(id, "_") || strings.Contains(id, ".") {
+		return ""
+	}
+	return id
+}
+
+// TryPages executes every registered page in every language, as everybody who could see it, and reports what fails, and
+// which templates nobody has registered. For tests of packages that register pages.
+func TryPages() error {
+	pages, err := parsePages()
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for name := range pages {
+		if _, ok := Pages[name]; !ok && name != "_problem" {
+			failed = append(failed, fmt.Errorf("%s: no sample in edge.Pages", name))
+		}
+	}
+	return errors.Join(append(failed, tryRegistered(pages))...)
+}
+
+func tryRegistered(pages map[string]*template.Template) error {
+	var failed []error
+	for name, sample := range Pages {
+		t, ok := pages[name]
+		if !ok {
+			failed = append(failed, fmt.Errorf("%s: no template", name))
+			continue
+		}
+		for _, lang := range Languages() {
+			for _, roles := range [][]access.Role{{}, {access.Caseworker}, {access.Approver}, {access.PrivacyOfficer}, {access.Administrator}, {access.Support}, {access.Operator}, {access.PlatformAdministrator}} {
+				filled, err := withPage(sample, SamplePage(lang, roles...))
+				if err != nil {
+					failed = append(failed, fmt.Errorf("%s: %w", name, err))
+					break
+				}
+				if err := t.ExecuteTemplate(new(bytes.Buffer), "layout.html", filled); err != nil {
+					failed = append(failed, fmt.Errorf("%s in %s as %v: %w", name, lang, roles, err))
+				}
+			}
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// SamplePage is a Page for tests, on the tests' own day.
+func SamplePage(lang string, roles ...access.Role) Page {
+	p := Page{
+		Text: T(lang), Lang: lang, Scheme: "auto", Demo: true, Clock: time.Date(2023, 9, 19, 7, 12, 0, 0, time.UTC), Zone: defaultZone, Path: "/", Here: "/",
+		Languages: Languages(), static: "0", nav: DefaultNav, Waiting: map[string]int{"day": 7}, flash: &Flash{Key: "demo.title", Undo: "/", Fields: map[string]string{"a": "b"}},
+		Errors: FormErrors{{Field: "login", Code: "sign_in", Message: "m"}, {Code: "conflict", Message: "m"}},
+	}
+	if len(roles) > 0 {
+		p.Caller = access.Caller{Account: 1, Name: "Kari Nordmann", Roles: roles, Language: lang}
+		if !p.Caller.Blind() {
+			p.Caller.Municipality = 1
+			p.Municipality = municipality.Municipality{ID: 1, Number: "3218", Name: "Ås", Zone: defaultZone}
+		}
+	}
+	return p
+}
+
+func withPage(sample any, page Page) (any, error) {
+	value := reflect.ValueOf(sample)
+	for value.Kind() == reflect.Pointer {
+		value = value.Elem()
+	}
+	filled := reflect.New(value.Type()).Elem()
+	filled.Set(value)
+	field := filled.FieldByName("Page")
+	if !field.IsValid() || field.Type() != reflect.TypeFor[Page]() {
+		return nil, errors.New("the sample has no embedded edge.Page")
+	}
+	field.Set(reflect.ValueOf(page))
+	return filled.Interface(), nil
+}

@@ -1,0 +1,257 @@
+package edge
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/frist-app/frist/internal/access"
+	"github.com/frist-app/frist/internal/account"
+	"github.com/frist-app/frist/internal/problem"
+	"github.com/go-chi/chi/v5/middleware"
+)
+
+// cookieName binds the session to this host where TLS makes that possible.
+func (s *Site) cookieName() string {
+	if s.TLS {
+		return "__Host-frist"
+	}
+	return "frist"
+}
+
+func (s *Site) setSession(w http.ResponseWriter, token string) {
+	c := &http.Cookie{Name: s.cookieName(), Value: token, Path: "/", HttpOnly: true, Secure: s.TLS, SameSite: http.SameSiteLaxMode}
+	if token == "" {
+		c.MaxAge = -1
+	}
+	http.SetCookie(w, c)
+}
+
+func (s *Site) token(r *http.Request) string {
+	c, err := r.Cookie(s.cookieName())
+	if err != nil {
+		return ""
+	}
+	return c.Value
+}
+
+// resolve finds out who asks: the holder of the session on pages, of the key under /api/. Neither opens the other's door.
+func (s *Site) resolve(r *http.Request) error {
+	st := stateOf(r)
+	if st.caller.Account != 0 || st.nobody {
+		return nil
+	}
+	st.nobody = true
+	var err error
+	if isAPI(r) {
+		if key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+			st.caller, err = account.ResolveKey(r.Context(), s.DB, key)
+		}
+	} else if token := s.token(r); token != "" {
+		st.caller, st.profile, err = account.Resolve(r.Context(), s.DB, token)
+	}
+	if errors.As(err, new(problem.Unauthenticated)) {
+		return nil
+	}
+	return err
+}
+
+// who finds out who asks, and lets nobody pass too.
+func (s *Site) who(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := s.resolve(r); err != nil {
+			Fail(w, r, err)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Signed lets only people pass who are signed in. On pages others are sent to the sign-in page, with the way back; under
+// /api/ they get 401.
+func (s *Site) Signed(next http.Handler) http.Handler {
+	return s.who(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if stateOf(r).caller.Account == 0 {
+			Fail(w, r, problem.Unauthenticated{})
+			return
+		}
+		next.ServeHTTP(w, r)
+	}))
+}
+
+// toLogin sends a page's reader to the sign-in. The way back holds the path only: a query may say what somebody looked for.
+func toLogin(w http.ResponseWriter, r *http.Request) {
+	to := "/login"
+	if r.Method == http.MethodGet && r.URL.Path != "/" {
+		to += "?" + url.Values{"next": {r.URL.Path}}.Encode()
+	}
+	if r.Header.Get("HX-Request") != "" { // a fragment cannot hold the sign-in page
+		w.Header().Set("HX-Redirect", "/login")
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
+}
+
+// local is the address when it is one of ours, else the front page: nobody is sent elsewhere from here.
+func local(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.IsAbs() || u.Host != "" || u.User != nil || !strings.HasPrefix(address, "/") || strings.HasPrefix(address, "//") || strings.ContainsAny(address, "\\\r\n\t") {
+		return "/"
+	}
+	return address
+}
+
+// Persona is somebody in the demo whom one click signs in.
+type Persona struct {
+	Login        string
+	Name         string
+	Role         access.Role
+	Number       string // of the municipality; empty for processor and supplier
+	Municipality string // its name
+}
+
+// LoginPage is the sign-in form.
+type LoginPage struct {
+	Page
+	Login string
+	Next  string
+	Rows  []PersonaRow // who works in a municipality, one row for each role
+	Heads []Persona    // the municipalities of the columns
+	Blind []Persona    // who works for all of them
+}
+
+// PersonaRow is one role and who has it where; the second of the same role in a municipality gets a row of its own.
+type PersonaRow struct {
+	Role  access.Role
+	Nth   int
+	Cells []Persona // one for each of LoginPage.Heads; Login is empty where nobody is
+}
+
+func (s *Site) newLoginPage(r *http.Request) LoginPage {
+	p := LoginPage{Page: NewPage(r), Next: local(r.FormValue("next"))}
+	if !s.Demo {
+		return p
+	}
+	for _, persona := range s.Personas {
+		if persona.Number == "" {
+			p.Blind = append(p.Blind, persona)
+			continue
+		}
+		column := slices.IndexFunc(p.Heads, func(h Persona) bool { return h.Number == persona.Number })
+		if column < 0 {
+			column = len(p.Heads)
+			p.Heads = append(p.Heads, persona)
+		}
+		nth := 1
+		for ; ; nth++ {
+			row := slices.IndexFunc(p.Rows, func(row PersonaRow) bool { return row.Role == persona.Role && row.Nth == nth })
+			if row < 0 {
+				row = len(p.Rows)
+				if nth > 1 { // beside its like, not at the end
+					row = 1 + slices.IndexFunc(p.Rows, func(row PersonaRow) bool { return row.Role == persona.Role && row.Nth == nth-1 })
+				}
+				p.Rows = slices.Insert(p.Rows, row, PersonaRow{Role: persona.Role, Nth: nth})
+			}
+			if cells := p.Rows[row].Cells; column < len(cells) && cells[column].Login != "" {
+				continue
+			}
+			for len(p.Rows[row].Cells) <= column {
+				p.Rows[row].Cells = append(p.Rows[row].Cells, Persona{})
+			}
+			p.Rows[row].Cells[column] = persona
+			break
+		}
+	}
+	for i := range p.Rows {
+		for len(p.Rows[i].Cells) < len(p.Heads) {
+			p.Rows[i].Cells = append(p.Rows[i].Cells, Persona{})
+		}
+	}
+	return p
+}
+
+func (s *Site) loginForm(w http.ResponseWriter, r *http.Request) error {
+	return Render(w, r, http.StatusOK, "login", s.newLoginPage(r))
+}
+
+func (s *Site) login(w http.ResponseWriter, r *http.Request) error {
+	if err := r.ParseForm(); err != nil {
+		return formError(err)
+	}
+	var token string
+	var err error
+	if persona := r.PostForm.Get("persona"); persona != "" {
+		if !s.Demo || !slices.ContainsFunc(s.Personas, func(p Persona) bool { return p.Login == persona }) {
+			return problem.NotFound{What: "persona"}
+		}
+		token, err = account.SignInDemo(r.Context(), s.DB, persona)
+	} else {
+		token, err = account.SignIn(r.Context(), s.DB, r.PostForm.Get("login"), r.PostForm.Get("password"), middleware.GetClientIP(r.Context()))
+	}
+	if errors.As(err, new(problem.Invalid)) || errors.As(err, new(problem.TooMany)) {
+		page := s.newLoginPage(r)
+		page.Login = r.PostForm.Get("login")
+		status := page.Fail(err)
+		if retry := page.Text.Answer(err).RetryAfter; retry > 0 {
+			w.Header().Set("Retry-After", page.Text.Number(retry))
+		}
+		return Render(w, r, status, "login", page)
+	}
+	if err != nil {
+		return err
+	}
+	if old := s.token(r); old != "" { // one browser, one session
+		if err := account.SignOut(r.Context(), s.DB, old); err != nil {
+			return err
+		}
+	}
+	s.setSession(w, token)
+	http.Redirect(w, r, local(r.PostForm.Get("next")), http.StatusSeeOther)
+	return nil
+}
+
+func (s *Site) logout(w http.ResponseWriter, r *http.Request) error {
+	if token := s.token(r); token != "" {
+		if err := account.SignOut(r.Context(), s.DB, token); err != nil {
+			return err
+		}
+	}
+	s.setSession(w, "")
+	w.Header().Set("Clear-Site-Data", `"cookies"`)
+	http.Redirect(w, r, "/login", http.StatusSeeOther)
+	return nil
+}
+
+// settings keeps language or colours and goes back to where the person was.
+func (s *Site) settings(w http.ResponseWriter, r *http.Request) error {
+	if err := r.ParseForm(); err != nil {
+		return formError(err)
+	}
+	caller := Caller(r)
+	if lang := r.PostForm.Get("language"); lang != "" {
+		if !slices.Contains(Languages(), lang) {
+			return problem.InvalidField("language", "choice", nil)
+		}
+		if err := account.SetLanguage(r.Context(), s.DB, caller, lang); err != nil {
+			return err
+		}
+	}
+	if scheme := r.PostForm.Get("scheme"); scheme != "" {
+		if err := account.SetScheme(r.Context(), s.DB, caller, scheme); err != nil {
+			return err
+		}
+	}
+	http.Redirect(w, r, local(r.PostForm.Get("next")), http.StatusSeeOther)
+	return nil
+}
+
+// formError is what is wrong with a form that cannot be read at all: too large, or not a form.
+func formError(err error) error {
+	if errors.As(err, new(*http.MaxBytesError)) {
+		return err
+	}
+	return problem.InvalidField("form", "unreadable", nil)
+}

@@ -1,0 +1,174 @@
+package edge
+
+import (
+	"encoding/json"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/frist-app/frist/internal/calendar"
+	"github.com/frist-app/frist/web"
+)
+
+// dynamic are the keys that programs put together; whatever begins so counts as used.
+var dynamic = []string{"problem.", "field.", "help.", "error.", "role.", "weekday.", "nav.", "language.", "scheme."}
+
+var (
+	said = regexp.MustCompile(`\.SayN? "([^"]+)"|\.Modal "[^"]+" "([^"]+)"|SayN?\("([^"]+)"|\.Modal\("[^"]+", "([^"]+)"|Flash\{Key: "([^"]+)"|"(?:label|help)=([^"]+)"`)
+	made = regexp.MustCompile(`\.Empty "[^"]+" "([^"]+)"`)
+	// Codes of package problem as they are written in Go: a code without a sentence is a finding.
+	code = regexp.MustCompile(`(?:Conflict|Forbidden)\{Code: "([a-z_]*[a-z])"|InvalidField\([^,()]+, "([a-z_]+)"|\.Add\([^,()]+, "([a-z_]+)",`)
+)
+
+func TestEveryLanguageSaysEverythingAndNothingElse(t *testing.T) {
+	files, err := fs.Glob(web.Locales, "locales/*.json")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("%v %v", files, err)
+	}
+	keys := map[string]map[string]bool{}
+	for _, file := range files {
+		raw, err := web.Locales.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all map[string]any
+		if err := json.Unmarshal(raw, &all); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		keys[file] = map[string]bool{}
+		for key, text := range all {
+			keys[file][key] = true
+			switch v := text.(type) {
+			case string:
+				if strings.TrimSpace(v) == "" {
+					t.Errorf("%s: %s is empty", file, key)
+				}
+			case map[string]any:
+				for _, form := range []string{"one", "other"} {
+					if s, ok := v[form].(string); !ok || strings.TrimSpace(s) == "" {
+						t.Errorf("%s: %s has no form %q", file, key, form)
+					}
+				}
+			default:
+				t.Errorf("%s: %s is a %T", file, key, text)
+			}
+		}
+		if n := strings.Count(string(raw), "\n  \""); n != len(all) {
+			t.Errorf("%s: %d lines for %d keys: one stands there twice", file, n, len(all))
+		}
+	}
+	for _, a := range files {
+		for _, b := range files {
+			for key := range keys[a] {
+				if !keys[b][key] {
+					t.Errorf("%s has %s, and %s has not", a, key, b)
+				}
+			}
+		}
+	}
+
+	used := map[string][]string{}
+	use := func(where string, found [][]string, suffixes ...string) {
+		for _, m := range found {
+			for _, key := range m[1:] {
+				if key == "" {
+					continue
+				}
+				if len(suffixes) == 0 {
+					used[key] = append(used[key], where)
+				}
+				for _, s := range suffixes {
+					used[key+s] = append(used[key+s], where)
+				}
+			}
+		}
+	}
+	var sources strings.Builder
+	err = filepath.WalkDir("../..", func(file string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && (entry.Name() == "node_modules" || entry.Name() == ".git" || entry.Name() == "static") {
+			return fs.SkipDir
+		}
+		isGo := path.Ext(file) == ".go" && !strings.HasSuffix(file, "_test.go")
+		if !isGo && path.Ext(file) != ".html" {
+			return nil
+		}
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			return nil //nolint:nilerr // somebody is just moving it
+		}
+		text := string(raw)
+		sources.WriteString(text)
+		use(file, said.FindAllStringSubmatch(text, -1))
+		use(file, made.FindAllStringSubmatch(text, -1), ".title", ".words")
+		if isGo {
+			for _, m := range code.FindAllStringSubmatch(text, -1) {
+				key := "problem." + m[1] + m[2] + m[3]
+				used[key] = append(used[key], file)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, where := range used {
+		if !keys["locales/nb.json"][key] {
+			t.Errorf("no sentence for %s of %s", key, where[0])
+		}
+	}
+	for key := range keys["locales/nb.json"] {
+		isDynamic := slices.ContainsFunc(dynamic, func(prefix string) bool { return strings.HasPrefix(key, prefix) })
+		if used[key] == nil && !isDynamic && !strings.Contains(sources.String(), `"`+key+`"`) {
+			t.Errorf("%s is never said", key)
+		}
+	}
+}
+
+func TestSay(t *testing.T) {
+	nb, en := T("nb"), T("en")
+	at := time.Date(2023, 10, 4, 6, 2, 0, 0, time.UTC)
+	for _, c := range []struct{ got, want string }{
+		{nb.SayN("errors.heading", 1, nil), "Ikke lagret. Rett 1 ting:"},
+		{nb.SayN("errors.heading", 1204, nil), "Ikke lagret. Rett 1\u00a0204 ting:"},
+		{en.SayN("errors.heading", 1204, nil), "Not saved. Put 1,204 things right:"},
+		{nb.Number(-1234567), "-1\u00a0234\u00a0567"},
+		{nb.Number(999), "999"},
+		{nb.Say("no.such.key", nil), "no.such.key"},
+		{T("xx").Lang, "nb"},
+		{matching("no-NO,no;q=0.9").Lang, "nb"},
+		{matching("en-GB,nb;q=0.9").Lang, "en"},
+		{matching("fr").Lang, "nb"},
+		{matching("%%").Lang, "nb"},
+		{nb.Weekday(calendar.On(2023, 9, 19)), "tirsdag"},
+		{nb.DateTime(at, defaultZone), "04.10.23 kl. 08.02"},
+		{nb.Say("problem.cooling_off", map[string]any{"until": at}), "Angrefristen varer til 04.10.23 kl. 08.02."},
+		{nb.Say("problem.cooling_off", nil), "Angrefristen varer."},
+		{
+			nb.Say("problem.too_early", map[string]any{"start": calendar.On(2023, 3, 14), "months": 6, "due": calendar.On(2023, 9, 14), "run": calendar.On(2023, 10, 1)}),
+			"For tidlig. Frakoblet 14.03.23 + 6 måneder = 14.09.23, så tidligste gruppe er 01.10.23.",
+		},
+	} {
+		if c.got != c.want {
+			t.Errorf("%q, want %q", c.got, c.want)
+		}
+	}
+}
+
+func TestOwnPagesExecute(t *testing.T) {
+	pages, err := parsePages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tryRegistered(pages); err != nil {
+		t.Error(err)
+	}
+}
