@@ -112,7 +112,7 @@ func TestParseID(t *testing.T) {
 		t.Errorf("%v, %v", got, err)
 	}
 	for _, s := range []string{"", "x", "{" + id.String() + "}", strings.ReplaceAll(id.String(), "-", ""), "urn:uuid:" + id.String()} {
-		if _, err := client.ParseID(s); err != (problem.NotFound{What: "client"}) {
+		if _, err := client.ParseID(s); !errors.Is(err, problem.NotFound{What: "client"}) {
 			t.Errorf("%q: %v", s, err)
 		}
 	}
@@ -138,17 +138,17 @@ func TestFindIsTheMunicipalitysOwnAndLeavesOneRow(t *testing.T) {
 			_, err := client.FindTab(ctx, tx, id, "notes")
 			return err
 		})
-		if err != (problem.NotFound{What: "client"}) {
+		if !errors.Is(err, problem.NotFound{What: "client"}) {
 			t.Errorf("got %v", err)
 		}
 		err = in(t, env, caller(1), func(ctx context.Context, tx *pg.Tx) error {
 			_, err := client.Lock(ctx, tx, id)
 			return err
 		})
-		if err != (problem.NotFound{What: "client"}) {
+		if !errors.Is(err, problem.NotFound{What: "client"}) {
 			t.Errorf("lock: got %v", err)
 		}
-		if err := change(t, env, 1, id, 1, client.Changes{}); err != (problem.NotFound{What: "client"}) {
+		if err := change(t, env, 1, id, 1, client.Changes{}); !errors.Is(err, problem.NotFound{What: "client"}) {
 			t.Errorf("change: got %v", err)
 		}
 	}

@@ -311,28 +311,39 @@ func (p Period) and(ctx context.Context, tx *pg.Tx, w *where) error {
 }
 
 // match adds the words of a search. Three letters and more go to the trigram index by way of search_clients; fewer would
-// read all of that index, so they are taken as the beginning of a name or number, by ranges that the name index serves.
+// read all of that index, so they are taken as the beginning of a name or number, by ranges, along the list's own order.
+// A device's code is looked for when no word is that short. The long words and the code together give one set of ids:
+// an OR beside other conditions would make the planner look at every client of the municipality.
 func (w *where) match(text string) {
-	var words where
-	words.args = w.args
-	words.sql = "TRUE"
+	var long []string
+	short := false
 	for _, term := range terms(text) {
 		if len([]rune(term)) >= 3 {
-			words.and(`c.id IN (SELECT search_clients(%s, 100000))`, "%"+strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(term)+"%")
+			w.args = append(w.args, "%"+strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(term)+"%")
+			long = append(long, fmt.Sprintf(`SELECT search_clients($%d, 100000)`, len(w.args)))
 			continue
 		}
+		short = true
 		// U+FFFF sorts behind every letter, and small letters before capitals: the range is the prefix in both.
-		words.and(`(c.family_name BETWEEN %[1]s AND %[2]s OR c.given_name BETWEEN %[1]s AND %[2]s OR c.number COLLATE "C" BETWEEN %[1]s AND %[2]s)`,
+		w.and(`(c.family_name BETWEEN %[1]s AND %[2]s OR c.given_name BETWEEN %[1]s AND %[2]s OR c.number COLLATE "C" BETWEEN %[1]s AND %[2]s)`,
 			term, term+"\uffff")
 	}
-	w.args = append(words.args, deviceCode(text))
-	code := fmt.Sprintf("$%d", len(w.args))
-	// device and device_connection belong to device, which lies above; they are read here so that the list stays one
-	// statement. A device of a dwelling finds its residents, but never a protected one.
-	w.sql += ` AND ((` + words.sql + `) OR c.id IN (SELECT k.client_id FROM device d
-			JOIN device_connection k ON k.municipality_id = d.municipality_id AND k.device_id = d.id AND k.disconnected_at IS NULL
-			WHERE d.municipality_id = $1 AND d.code = ` + code + ` AND k.client_id IS NOT NULL)
-		OR NOT c.protected AND c.address_id IN (SELECT k.address_id FROM device d
-			JOIN device_connection k ON k.municipality_id = d.municipality_id AND k.device_id = d.id AND k.disconnected_at IS NULL
-			WHERE d.municipality_id = $1 AND d.code = ` + code + ` AND k.address_id IS NOT NULL))`
+	if len(long) == 0 {
+		return
+	}
+	ids := "(" + strings.Join(long, " INTERSECT ") + ")"
+	if !short {
+		w.args = append(w.args, deviceCode(text))
+		// device and device_connection belong to device, which lies above; they are read here so that the list stays one
+		// statement. A device of a dwelling finds its residents, but never a protected one.
+		ids += fmt.Sprintf(` UNION SELECT o.id FROM device d
+				JOIN device_connection k ON k.municipality_id = d.municipality_id AND k.device_id = d.id AND k.disconnected_at IS NULL
+				JOIN client o ON o.municipality_id = k.municipality_id AND o.id = k.client_id
+				WHERE d.municipality_id = $1 AND d.code = $%[1]d
+			UNION SELECT o.id FROM device d
+				JOIN device_connection k ON k.municipality_id = d.municipality_id AND k.device_id = d.id AND k.disconnected_at IS NULL
+				JOIN client o ON o.municipality_id = k.municipality_id AND o.address_id = k.address_id AND NOT o.protected
+				WHERE d.municipality_id = $1 AND d.code = $%[1]d`, len(w.args))
+	}
+	w.sql += ` AND c.id IN (` + ids + `)`
 }

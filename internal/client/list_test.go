@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -129,7 +130,7 @@ func TestACursorWhoseClientIsGoneBeginsAnew(t *testing.T) {
 		}
 	}
 	for _, s := range []string{"x", "a", "axyz", "c" + foreign.String()} {
-		if _, err := client.ParseCursor(s); err != (problem.NotFound{What: "page"}) {
+		if _, err := client.ParseCursor(s); !errors.Is(err, problem.NotFound{What: "page"}) {
 			t.Errorf("%q: %v", s, err)
 		}
 	}
@@ -329,7 +330,7 @@ func TestASearchIsTheAccountsOwn(t *testing.T) {
 			return in(t, env, foreign, func(ctx context.Context, tx *pg.Tx) error { _, err := client.FindSearch(ctx, tx, id); return err })
 		}},
 	} {
-		if err := c.call(); err != (problem.NotFound{What: "search"}) {
+		if err := c.call(); !errors.Is(err, problem.NotFound{What: "search"}) {
 			t.Errorf("%s: %v", c.who, err)
 		}
 	}

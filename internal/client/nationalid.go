@@ -126,8 +126,10 @@ func individualNumbers(year int) []series {
 // About one in six such nine have none.
 func checked(day, month, yy, individual int) (NationalID, bool) {
 	b := []byte("00000000000")
-	for i, n := range [...]int{day / 10, day % 10, month / 10, month % 10, yy / 10, yy % 10,
-		individual / 100, individual / 10 % 10, individual % 10} {
+	for i, n := range [...]int{
+		day / 10, day % 10, month / 10, month % 10, yy / 10, yy % 10,
+		individual / 100, individual / 10 % 10, individual % 10,
+	} {
 		b[i] += byte(n)
 	}
 	for i, weights := range [...][]int{firstWeights[:], secondWeights[:]} {

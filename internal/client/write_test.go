@@ -309,10 +309,10 @@ func TestSetStatus(t *testing.T) { // D3, P18
 	for _, id := range []client.ID{uuid.New(), create(t, env, 2, client.New{GivenName: "A", FamilyName: "B"})} {
 		if err := in(t, env, caller(1), func(ctx context.Context, tx *pg.Tx) error {
 			return client.SetStatus(ctx, tx, id, client.Disconnected, tx.Now(), "", nil)
-		}); err != (problem.NotFound{What: "client"}) {
+		}); !errors.Is(err, problem.NotFound{What: "client"}) {
 			t.Errorf("got %v", err)
 		}
-		if err := in(t, env, caller(1), func(ctx context.Context, tx *pg.Tx) error { return client.SetUnplaced(ctx, tx, id, nil) }); err != (problem.NotFound{What: "client"}) {
+		if err := in(t, env, caller(1), func(ctx context.Context, tx *pg.Tx) error { return client.SetUnplaced(ctx, tx, id, nil) }); !errors.Is(err, problem.NotFound{What: "client"}) {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -406,7 +406,7 @@ func TestChildren(t *testing.T) {
 		if r, err := client.FindRecording(ctx, tx, ids[1], recordings[0].ID); err != nil || r.BlobKey != recordings[0].BlobKey {
 			t.Errorf("%+v, %v", r, err)
 		}
-		if _, err := client.FindRecording(ctx, tx, ids[2], recordings[0].ID); err != (problem.NotFound{What: "recording"}) {
+		if _, err := client.FindRecording(ctx, tx, ids[2], recordings[0].ID); !errors.Is(err, problem.NotFound{What: "recording"}) {
 			t.Errorf("a recording of another client: %v", err)
 		}
 		var seen []int64
@@ -457,22 +457,22 @@ func TestChildren(t *testing.T) {
 			t.Errorf("%+v, %v", n, err)
 		}
 		for _, id := range []uuid.UUID{foreign, uuid.New()} {
-			if _, err := client.FindAddress(ctx, tx, id); err != (problem.NotFound{What: "address"}) {
+			if _, err := client.FindAddress(ctx, tx, id); !errors.Is(err, problem.NotFound{What: "address"}) {
 				t.Errorf("got %v", err)
 			}
-			if err := client.LockAddress(ctx, tx, id); err != (problem.NotFound{What: "address"}) {
+			if err := client.LockAddress(ctx, tx, id); !errors.Is(err, problem.NotFound{What: "address"}) {
 				t.Errorf("got %v", err)
 			}
 		}
 		wantField(t, client.AddNote(ctx, tx, ids[1], "  "), "text", "required")
 		wantField(t, client.AddNote(ctx, tx, ids[1], strings.Repeat("å", 4001)), "text", "too_long")
-		if err := client.AddNote(ctx, tx, ids[2], "x"); err != (problem.NotFound{What: "client"}) {
+		if err := client.AddNote(ctx, tx, ids[2], "x"); !errors.Is(err, problem.NotFound{What: "client"}) {
 			t.Errorf("got %v", err)
 		}
 		return nil
 	}))
 	for _, s := range []string{"x", "1", "-1-1", "9999999999999999999-1"} {
-		if _, err := client.ParseEventCursor(s); err != (problem.NotFound{What: "page"}) {
+		if _, err := client.ParseEventCursor(s); !errors.Is(err, problem.NotFound{What: "page"}) {
 			t.Errorf("%q: %v", s, err)
 		}
 	}

@@ -70,9 +70,11 @@ type Target struct {
 	Address uuid.UUID
 }
 
-const columns = `d.id, d.code, d.serial, d.kind, d.stock_state`
-const connected = columns + `, k.id AS connection_id, k.client_id, k.address_id, k.preferred, k.connected_at, k.disconnected_at
+const (
+	columns   = `d.id, d.code, d.serial, d.kind, d.stock_state`
+	connected = columns + `, k.id AS connection_id, k.client_id, k.address_id, k.preferred, k.connected_at, k.disconnected_at
 	FROM device_connection k JOIN device d ON d.municipality_id = k.municipality_id AND d.id = k.device_id `
+)
 
 // OnClient are the devices connected to the client, the preferred one first.
 func OnClient(ctx context.Context, tx *pg.Tx, id client.ID) ([]Connection, error) {

@@ -70,7 +70,7 @@ func world(t testing.TB) (*pgtest.Env, [3]home) {
 				{&h.arne, client.New{GivenName: "Arne", FamilyName: "Hansen", Address: client.Address{Street: "Skoleveien 4 B", Postcode: "1430"}}},
 				{&h.alone, client.New{GivenName: "Ruth", FamilyName: "Knutsen", Address: client.Address{Street: "Storgata 1", Postcode: "0953"}}},
 			} {
-				n.New.Status = client.Active
+				n.Status = client.Active
 				var err error
 				if *n.id, err = client.Create(ctx, tx, n.New); err != nil {
 					return err
@@ -162,7 +162,7 @@ func TestRegisterAndStock(t *testing.T) {
 			t.Errorf("%+v, %v", by, err)
 		}
 		for _, id := range []device.ID{homes[2].devices[1], uuid.New()} {
-			if _, err := device.Find(ctx, tx, id); err != (problem.NotFound{What: "device"}) {
+			if _, err := device.Find(ctx, tx, id); !errors.Is(err, problem.NotFound{What: "device"}) {
 				t.Errorf("got %v", err)
 			}
 		}
@@ -258,7 +258,7 @@ func TestConnectRefuses(t *testing.T) {
 		"address": {{Address: uuid.New()}, {Address: homes[2].address}},
 	} {
 		for _, to := range tos {
-			if err := connect(t, env, 1, h.devices[2], to); err != (problem.NotFound{What: what}) {
+			if err := connect(t, env, 1, h.devices[2], to); !errors.Is(err, problem.NotFound{What: what}) {
 				t.Errorf("%+v: %v", to, err)
 			}
 		}
@@ -273,7 +273,7 @@ func TestConnectRefuses(t *testing.T) {
 			"HandOver":   func(ctx context.Context, tx *pg.Tx) error { return device.HandOver(ctx, tx, id, h.alone) },
 			"Prefer":     func(ctx context.Context, tx *pg.Tx) error { return device.Prefer(ctx, tx, id) },
 		} {
-			if err := in(t, env, caller(1), call); err != (problem.NotFound{What: "device"}) {
+			if err := in(t, env, caller(1), call); !errors.Is(err, problem.NotFound{What: "device"}) {
 				t.Errorf("%s: %v", name, err)
 			}
 			if err := in(t, env, caller(1, access.Approver), call); !errors.As(err, new(problem.Forbidden)) {
@@ -298,7 +298,7 @@ func TestExchange(t *testing.T) { // P32
 	wantConflict(t, exchange(h.devices[1], h.devices[2]), "device_connected")
 	wantConflict(t, exchange(h.devices[0], h.devices[1]), "device_not_connected")
 	wantConflict(t, exchange(h.devices[1], h.devices[1]), "same_device")
-	if err := exchange(h.devices[1], homes[2].devices[0]); err != (problem.NotFound{What: "device"}) {
+	if err := exchange(h.devices[1], homes[2].devices[0]); !errors.Is(err, problem.NotFound{What: "device"}) {
 		t.Errorf("another municipality's device: %v", err)
 	}
 	inactive(t, env, h.arne)
@@ -322,7 +322,7 @@ func TestHandOver(t *testing.T) { // D19
 	wantConflict(t, hand(h.devices[1], h.arne), "not_on_address")
 	wantConflict(t, hand(h.devices[2], h.arne), "not_on_address")
 	for _, id := range []client.ID{uuid.New(), homes[2].arne} {
-		if err := hand(h.devices[0], id); err != (problem.NotFound{What: "client"}) {
+		if err := hand(h.devices[0], id); !errors.Is(err, problem.NotFound{What: "client"}) {
 			t.Errorf("got %v", err)
 		}
 	}
