@@ -117,6 +117,9 @@ func (t Text) fields(fields []problem.Field) FormErrors {
 	for i, f := range fields {
 		params := problem.Params{"field": t.Field(f.Name)}
 		for k, v := range f.Params {
+			if name, ok := v.(string); ok && k == "field" { // a field within the field, as a column of a mapping
+				v = t.Field(name)
+			}
 			params[k] = v
 		}
 		all[i] = FieldError{Field: f.Name, Code: f.Code, Message: t.sentence(f.Code, "problem.field", params)}
@@ -155,7 +158,7 @@ func Fail(w http.ResponseWriter, r *http.Request, err error) {
 	default:
 		page := ErrorPage{Page: NewPage(r), Answer: a}
 		if a.Status >= 500 {
-			page.Number = st.id
+			page.Fault = st.id
 		}
 		name := "error"
 		if isFragment(r) {

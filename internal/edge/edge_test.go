@@ -201,7 +201,7 @@ func TestSignIn(t *testing.T) {
 		if resp.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(body, "Brukernavn eller passord stemmer ikke.") || !strings.Contains(body, `value="`+login+`"`) || !strings.Contains(body, `value="/ting/x"`) {
 			t.Errorf("%s: %d %s", login, resp.StatusCode, body)
 		}
-		body = strings.ReplaceAll(body, login, "")
+		body = strings.Replace(body, `type="text" value="`+login+`"`, "", 1)
 		if wrongPage != "" && body != wrongPage {
 			t.Error("an unknown login answers otherwise than a wrong password")
 		}
@@ -435,7 +435,7 @@ func TestTheLogHasNoPathsAndNoWords(t *testing.T) {
 			t.Errorf("the log says %q: %s", word, log)
 		}
 	}
-	for _, want := range []string{`"route":"/ting/{id}","status":200`, `"route":"none","status":404`, `"route":"/api/v1/ting/{id}","status":401`, `"kind":"*errors.errorString"`, `"account":1`, `"msg":"panic"`} {
+	for _, want := range []string{`"route":"/ting/{id}","status":200`, `"route":"none","status":404`, `"route":"/api/v1/*","status":401`, `"kind":"*errors.errorString"`, `"account":1`, `"msg":"panic"`} {
 		if !strings.Contains(log, want) {
 			t.Errorf("the log lacks %s: %s", want, log)
 		}

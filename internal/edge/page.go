@@ -270,8 +270,8 @@ type Option struct {
 func (p Page) FieldID(name string) string { return "f-" + strings.ReplaceAll(name, "_", "-") }
 
 // Field makes an Input with its label (field.<name>), its help text (help.<name>, when there is one) and its error.
-// Options follow as "type=password", "class=w-date", "autocomplete=username", "label=field.other", "help=help.other",
-// "id=f-other", or one word: "required", "autofocus", "checked".
+// Options follow as "type=password", "class=w-date", "autocomplete=username", "label=" and "help=" with the key of another sentence,
+// "id=", or one word: "required", "autofocus", "checked".
 func (p Page) Field(name string, value any, options ...string) Input {
 	in := Input{ID: p.FieldID(name), Name: name, Type: "text", Rows: 3, Error: p.Errors.For(name), Label: p.Text.Field(name)}
 	if key := "help." + name; p.Text.Has(key) {
@@ -403,7 +403,7 @@ func (p Page) FlashWords() string {
 type ErrorPage struct {
 	Page
 	Answer Answer
-	Number string // under which the log knows the request; only for faults, so that all absences look alike
+	Fault  string // the number under which the log knows the request; only for faults, so that all absences look alike
 }
 
 // Query builds an address from a path and pairs of names and values, without the empty ones.

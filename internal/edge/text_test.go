@@ -77,7 +77,7 @@ func TestEveryLanguageSaysEverythingAndNothingElse(t *testing.T) {
 	use := func(where string, found [][]string, suffixes ...string) {
 		for _, m := range found {
 			for _, key := range m[1:] {
-				if key == "" {
+				if key == "" || strings.HasSuffix(key, ".") { // the beginning of a dynamic one
 					continue
 				}
 				if len(suffixes) == 0 {
