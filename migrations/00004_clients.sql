@@ -52,7 +52,14 @@ CREATE INDEX client_name ON client (municipality_id, family_name, given_name, id
 CREATE INDEX client_status ON client (municipality_id, status, family_name, given_name, id);
 CREATE INDEX client_address ON client (municipality_id, address_id);
 CREATE INDEX client_same_person ON client (municipality_id, national_id) WHERE national_id IS NOT NULL;
+CREATE INDEX client_review ON client (municipality_id, next_review_on) WHERE next_review_on IS NOT NULL;
 CREATE INDEX client_unplaced ON client (municipality_id, id) WHERE unplaced_reason IS NOT NULL;
+
+-- The highest number there has been in a municipality, so that a purged one is never given to somebody else.
+CREATE TABLE number_series (
+  municipality_id int PRIMARY KEY REFERENCES municipality,
+  last            bigint NOT NULL
+);
 
 -- Free text search lies in a table of its own, so that a status change never touches the big index.
 CREATE TABLE client_search (
@@ -304,5 +311,5 @@ DROP TABLE retention_rule, hold, device_connection, device, address_event_client
   recording, communication, care_plan_entry, care_plan, medication, medical_entry, client_professional, professional,
   next_of_kin, property, note, status_entry;
 DROP FUNCTION search_clients(text, int);
-DROP TABLE client_search, client, address;
+DROP TABLE client_search, number_series, client, address;
 DROP FUNCTION client_alive(), status_entry_guard();

@@ -92,6 +92,7 @@ CREATE TABLE round_item (
 CREATE UNIQUE INDEX round_item_frozen ON round_item (municipality_id, round_id, client_id) WHERE frozen;
 -- A client is in one open group at most.
 CREATE UNIQUE INDEX round_item_open ON round_item (municipality_id, client_id) WHERE state IN ('placed', 'ready', 'blocked');
+CREATE INDEX round_item_client ON round_item (municipality_id, client_id);
 CREATE INDEX round_item_state ON round_item (municipality_id, round_id, state, client_id);
 CREATE INDEX round_item_chunk ON round_item (municipality_id, round_id, chunk) WHERE frozen;
 
@@ -367,17 +368,21 @@ CREATE TRIGGER deletion_round_guard BEFORE INSERT OR UPDATE ON deletion_round FO
 -- running, approved round, all in this transaction. One statement per chunk.
 CREATE FUNCTION client_gone_guard() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-  wrong bigint;
+  m       record;
+  allowed bigint;
 BEGIN
-  SELECT count(*) INTO wrong FROM gone g
-  WHERE g.status NOT IN ('disconnected', 'cancelled') OR NOT EXISTS (
-    SELECT FROM round_item i JOIN deletion_round r ON r.municipality_id = i.municipality_id AND r.id = i.round_id
-    WHERE i.municipality_id = g.municipality_id AND i.client_id = g.id AND i.state = 'purged' AND i.frozen
-      AND r.state = 'running' AND r.approved_by IS NOT NULL AND i.due_on <= r.run_on
-      AND i.due_on <= (frist_now() AT TIME ZONE (SELECT time_zone FROM municipality m WHERE m.id = g.municipality_id))::date);
-  IF wrong > 0 THEN
-    RAISE EXCEPTION 'not to be deleted: % clients', wrong USING ERRCODE = 'FR001';
-  END IF;
+  FOR m IN
+    SELECT g.municipality_id AS id, count(*) AS gone, (frist_now() AT TIME ZONE t.time_zone)::date AS today
+    FROM gone g JOIN municipality t ON t.id = g.municipality_id GROUP BY g.municipality_id, t.time_zone
+  LOOP
+    SELECT count(*) INTO allowed FROM gone g
+    JOIN round_item i ON i.municipality_id = m.id AND i.client_id = g.id AND i.state = 'purged' AND i.frozen AND i.due_on <= m.today
+    JOIN deletion_round r ON r.municipality_id = m.id AND r.id = i.round_id AND r.state = 'running' AND r.approved_by IS NOT NULL AND i.due_on <= r.run_on
+    WHERE g.municipality_id = m.id AND g.status IN ('disconnected', 'cancelled');
+    IF allowed <> m.gone THEN
+      RAISE EXCEPTION 'not to be deleted: % clients', m.gone - allowed USING ERRCODE = 'FR001';
+    END IF;
+  END LOOP;
   RETURN NULL;
 END $$;
 -- +goose StatementEnd

@@ -75,7 +75,7 @@ GRANT SELECT ON municipality_policy, instruction, retention_rule, audit, access_
   protocol, order_client, import_run, import_refusal, purged_registration, blob_deletion TO frist_municipality;
 GRANT INSERT ON access_log, status_entry, client_change, client_search, stored_search, placement, round_hand, round_event, round_chunk, order_client,
   import_run, import_refusal, note, property, next_of_kin TO frist_municipality;
-GRANT SELECT, INSERT, UPDATE ON client, address, device, device_connection, hold, deletion_round, round_item, deletion_order TO frist_municipality;
+GRANT SELECT, INSERT, UPDATE ON number_series, client, address, device, device_connection, hold, deletion_round, round_item, deletion_order TO frist_municipality;
 GRANT UPDATE ON client_search, round_hand, import_run TO frist_municipality;
 GRANT UPDATE (finding, found_by, found_at) ON spot_check TO frist_municipality; -- a rejected control is done anew
 
@@ -100,6 +100,7 @@ GRANT SELECT ON protocol, round_chunk TO frist_supplier;
 -- The purger: the only role that deletes clients, and the one that decides nothing by itself. It cannot read accounts.
 GRANT SELECT ON municipality_policy, instruction, retention_rule, placement, round_hand, round_event, protocol, deletion_order, order_client, import_run TO frist_purger;
 GRANT SELECT, UPDATE, DELETE ON client, address, hold TO frist_purger;
+GRANT SELECT, INSERT, UPDATE ON number_series TO frist_purger;
 GRANT SELECT, DELETE ON client_search, status_entry, note, property, next_of_kin, professional, client_professional, medical_entry, medication,
   care_plan, care_plan_entry, communication, recording, alarm_event, client_change, address_event, address_event_client, stored_search TO frist_purger;
 GRANT SELECT, UPDATE, DELETE ON device_connection TO frist_purger;

@@ -212,3 +212,15 @@ func value(s string) *string {
 	}
 	return &s
 }
+
+// RememberNumbers notes the highest number there is before clients are purged, so that it is never given again (D22). For
+// package deletion; needs RoundSweep.
+func RememberNumbers(ctx context.Context, tx *pg.Tx) error {
+	if err := tx.Require(access.RoundSweep); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, `INSERT INTO number_series AS s (municipality_id, last)
+		SELECT $1, coalesce(max(number::bigint), 200000000) FROM client WHERE municipality_id = $1 AND number BETWEEN '200000000' AND '999999999' AND length(number) = 9
+		ON CONFLICT (municipality_id) DO UPDATE SET last = greatest(s.last, excluded.last)`, tx.Municipality())
+	return err
+}

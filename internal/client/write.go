@@ -109,14 +109,19 @@ func Create(ctx context.Context, tx *pg.Tx, n New) (ID, error) {
 	var taken, exists bool
 	batch := &pgx.Batch{}
 	if n.Number == "" {
-		// One at a time in each municipality: nobody else takes this number before our commit.
-		batch.Queue(`SELECT pg_advisory_xact_lock(hashtext('client.number'), $1)`, tx.Municipality())
+		// The row is locked until our commit, so nobody else takes this number; and a number that was purged is never given
+		// again, because the series remembers the highest there has been (D22).
+		batch.Queue(`INSERT INTO number_series AS s (municipality_id, last)
+			SELECT $1, greatest(200000000, (SELECT number::bigint FROM client WHERE municipality_id = $1
+				AND number BETWEEN '200000000' AND '999999999' AND length(number) = 9 ORDER BY number DESC LIMIT 1)) + 1
+			ON CONFLICT (municipality_id) DO UPDATE SET last = greatest(s.last + 1, excluded.last) RETURNING last::text`,
+			tx.Municipality()).QueryRow(func(row pgx.Row) error { return row.Scan(&number) })
+	} else {
+		number = n.Number
 	}
-	batch.Queue(`SELECT coalesce(nullif($2, ''), (greatest(200000000, (SELECT number::bigint FROM client WHERE municipality_id = $1
-				AND number BETWEEN '200000000' AND '999999999' AND length(number) = 9 ORDER BY number DESC LIMIT 1)) + 1)::text),
-			EXISTS (SELECT FROM client WHERE municipality_id = $1 AND number = $2),
+	batch.Queue(`SELECT EXISTS (SELECT FROM client WHERE municipality_id = $1 AND number = $2),
 			EXISTS (SELECT FROM client WHERE municipality_id = $1 AND national_id = $3 AND status IN ('ordered', 'active'))`,
-		tx.Municipality(), n.Number, f.NationalID).QueryRow(func(row pgx.Row) error { return row.Scan(&number, &taken, &exists) })
+		tx.Municipality(), n.Number, f.NationalID).QueryRow(func(row pgx.Row) error { return row.Scan(&taken, &exists) })
 	if !f.Address.IsZero() {
 		queueDwelling(batch, tx.Municipality(), f.Address, nil, &address.UUID)
 	}

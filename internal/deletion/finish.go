@@ -25,13 +25,16 @@ func finish(ctx context.Context, tx *pg.Tx, id int64) error {
 	if err := tx.Require(access.RoundSweep); err != nil {
 		return err
 	}
+	// A look without a lock first: chunks share the round's lock, and a finisher that waited for it would hold them up.
+	if left, err := chunksLeft(ctx, tx, id); err != nil || left > 0 {
+		return err
+	}
 	round, err := lockRound(ctx, tx, id)
 	if err != nil {
 		return err
 	}
 	if round.State == Running {
-		var left int
-		err := tx.QueryRow(ctx, `SELECT count(*) FROM round_chunk WHERE municipality_id = $1 AND round_id = $2 AND done_at IS NULL`, tx.Municipality(), id).Scan(&left)
+		left, err := chunksLeft(ctx, tx, id)
 		if err != nil || left > 0 {
 			return err
 		}
@@ -77,6 +80,11 @@ func finish(ctx context.Context, tx *pg.Tx, id int64) error {
 		return err
 	}
 	return writeProtocol(ctx, tx, id)
+}
+
+func chunksLeft(ctx context.Context, tx *pg.Tx, id int64) (left int, err error) {
+	err = tx.QueryRow(ctx, `SELECT count(*) FROM round_chunk WHERE municipality_id = $1 AND round_id = $2 AND done_at IS NULL`, tx.Municipality(), id).Scan(&left)
+	return left, err
 }
 
 // Protocol is the proof of a run (sletteprotokoll, D26): counts, rules, roles, staff numbers and times, and nothing of

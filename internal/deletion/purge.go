@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/frist-app/frist/internal/access"
+	"github.com/frist-app/frist/internal/audit"
 	"github.com/frist-app/frist/internal/calendar"
 	"github.com/frist-app/frist/internal/client"
 	"github.com/frist-app/frist/internal/municipality"
@@ -105,6 +106,8 @@ func purgeChunk(ctx context.Context, tx *pg.Tx, key []byte, id int64, chunk, par
 	if err := settle(ctx, tx, round, chunk); err != nil {
 		return err
 	}
+	audit.Write(tx, access.RoundPurge, audit.Record{Act: "clients.purged", Subject: "round", SubjectID: round.Number,
+		Detail: map[string]any{"chunk": chunk, "purged": len(gone), "kept": len(kept)}})
 	return done(tx)
 }
 

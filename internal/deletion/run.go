@@ -9,6 +9,7 @@ import (
 	"github.com/frist-app/frist/internal/access"
 	"github.com/frist-app/frist/internal/audit"
 	"github.com/frist-app/frist/internal/calendar"
+	"github.com/frist-app/frist/internal/client"
 	"github.com/frist-app/frist/internal/municipality"
 	"github.com/frist-app/frist/internal/pg"
 	"github.com/frist-app/frist/internal/problem"
@@ -169,6 +170,9 @@ func begin(ctx context.Context, tx *pg.Tx, id int64) error {
 		if brake != "" {
 			return stop(ctx, tx, round, "brake", brake)
 		}
+	}
+	if err := client.RememberNumbers(ctx, tx); err != nil {
+		return err
 	}
 	rows, err := tx.Query(ctx, `SELECT chunk FROM round_chunk WHERE municipality_id = $1 AND round_id = $2 AND done_at IS NULL ORDER BY chunk`, tx.Municipality(), id)
 	if err != nil {

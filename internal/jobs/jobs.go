@@ -20,10 +20,15 @@ import (
 
 // Queues and how many of their jobs one process works on at a time. Two cores saturate with two purges (PERFORMANCE 1);
 // blobs wait for the store, not for the database; everything else is small.
-var queues = map[string]river.QueueConfig{
-	river.QueueDefault: {MaxWorkers: 2},
-	"purge":            {MaxWorkers: 2},
-	"blob":             {MaxWorkers: 2},
+func queues(purge int) map[string]river.QueueConfig {
+	if purge == 0 {
+		purge = 2
+	}
+	return map[string]river.QueueConfig{
+		river.QueueDefault:  {MaxWorkers: 2},
+		deletion.PurgeQueue: {MaxWorkers: purge},
+		deletion.BlobQueue:  {MaxWorkers: 2},
+	}
 }
 
 const (
@@ -41,7 +46,8 @@ type Config struct {
 	Deps deletion.Deps
 	Log  *slog.Logger
 
-	NoTick bool // the caller sweeps itself: the demo, which turns the clock
+	NoTick       bool // the caller sweeps itself: the demo, which turns the clock
+	PurgeWorkers int  // chunks at a time; 0 is two
 }
 
 // Runner is a started worker.
@@ -77,7 +83,7 @@ func start(ctx context.Context, config Config, workers *river.Workers, periodic 
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		Schema:                      pg.RiverSchema,
 		Workers:                     workers,
-		Queues:                      queues,
+		Queues:                      queues(config.PurgeWorkers),
 		PeriodicJobs:                periodic,
 		Middleware:                  []rivertype.Middleware{&veil{log: log}},
 		ErrorHandler:                &reporter{log: log},
@@ -85,7 +91,7 @@ func start(ctx context.Context, config Config, workers *river.Workers, periodic 
 		JobTimeout:                  jobTimeout,
 		RescueStuckJobsAfter:        rescueAfter,
 		SoftStopTimeout:             softStop,
-		FetchCooldown:               20 * time.Millisecond,
+		FetchCooldown:               5 * time.Millisecond,
 		FetchPollInterval:           500 * time.Millisecond,
 		CompletedJobRetentionPeriod: 24 * time.Hour,      // D4
 		DiscardedJobRetentionPeriod: 90 * 24 * time.Hour, // D4: each of them is a missed deletion that somebody looks at

@@ -16,19 +16,23 @@ import (
 // again, as a new statement, once the rows are locked (PERFORMANCE 1.11).
 const factsQuery = `
 SELECT c.id, c.number, coalesce(c.national_id, '') AS national_id, c.address_id, c.status, c.agreement_end,
-  coalesce(h.ats, '{}') AS ats, coalesce(h.statuses, '{}') AS statuses,
-  (SELECT count(*) FROM device_connection d WHERE d.municipality_id = c.municipality_id AND d.client_id = c.id AND d.disconnected_at IS NULL) AS on_client,
-  (SELECT count(*) FROM device_connection d WHERE d.municipality_id = c.municipality_id AND d.address_id = c.address_id AND d.disconnected_at IS NULL) AS on_address,
-  (SELECT array_agg(b.reason ORDER BY b.id) FROM hold b WHERE b.municipality_id = c.municipality_id AND b.released_at IS NULL AND b.client_id = c.id) AS hold_reasons,
-  (SELECT array_agg(b.review_on ORDER BY b.id) FROM hold b WHERE b.municipality_id = c.municipality_id AND b.released_at IS NULL AND b.client_id = c.id) AS hold_reviews,
-  (SELECT array_agg(b.reason ORDER BY b.id) FROM hold b WHERE b.municipality_id = c.municipality_id AND b.released_at IS NULL AND b.address_id = c.address_id) AS address_reasons,
-  (SELECT array_agg(b.review_on ORDER BY b.id) FROM hold b WHERE b.municipality_id = c.municipality_id AND b.released_at IS NULL AND b.address_id = c.address_id) AS address_reviews,
-  EXISTS (SELECT FROM client twin WHERE twin.municipality_id = c.municipality_id AND twin.national_id = c.national_id
+  (SELECT array_agg(e.at ORDER BY e.at, e.id) FROM status_entry e WHERE e.municipality_id = $1 AND e.client_id = c.id) AS ats,
+  (SELECT array_agg(e.status ORDER BY e.at, e.id) FROM status_entry e WHERE e.municipality_id = $1 AND e.client_id = c.id) AS statuses,
+  coalesce(own.n, 0) AS on_client, coalesce(shared.n, 0) AS on_address, held.reasons, held.reviews, home.reasons, home.reviews,
+  c.national_id IS NOT NULL AND EXISTS (SELECT FROM client twin WHERE twin.municipality_id = $1 AND twin.national_id = c.national_id
     AND twin.status IN ('ordered', 'active') AND twin.id <> c.id) AS active_twin,
   c.duplicate_confirmed_at IS NOT NULL AS twin_confirmed
 FROM client c
-LEFT JOIN LATERAL (SELECT array_agg(e.at ORDER BY e.at, e.id) AS ats, array_agg(e.status ORDER BY e.at, e.id) AS statuses
-  FROM status_entry e WHERE e.municipality_id = c.municipality_id AND e.client_id = c.id) h ON true
+LEFT JOIN (SELECT client_id, count(*) AS n FROM device_connection WHERE municipality_id = $1 AND client_id = ANY ($2) AND disconnected_at IS NULL
+  GROUP BY client_id) own ON own.client_id = c.id
+LEFT JOIN (SELECT k.address_id, count(*) AS n FROM device_connection k WHERE k.municipality_id = $1 AND k.disconnected_at IS NULL
+    AND k.address_id IN (SELECT address_id FROM client WHERE municipality_id = $1 AND id = ANY ($2))
+  GROUP BY k.address_id) shared ON shared.address_id = c.address_id
+LEFT JOIN (SELECT client_id, array_agg(reason ORDER BY id) AS reasons, array_agg(review_on ORDER BY id) AS reviews FROM hold
+  WHERE municipality_id = $1 AND client_id = ANY ($2) AND released_at IS NULL GROUP BY client_id) held ON held.client_id = c.id
+LEFT JOIN (SELECT h.address_id, array_agg(h.reason ORDER BY h.id) AS reasons, array_agg(h.review_on ORDER BY h.id) AS reviews FROM hold h
+  WHERE h.municipality_id = $1 AND h.released_at IS NULL
+    AND h.address_id IN (SELECT address_id FROM client WHERE municipality_id = $1 AND id = ANY ($2)) GROUP BY h.address_id) home ON home.address_id = c.address_id
 WHERE c.municipality_id = $1 AND c.id = ANY ($2)
 ORDER BY c.id`
 
