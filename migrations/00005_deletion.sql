@@ -306,9 +306,11 @@ BEGIN
     IF (TG_OP = 'INSERT' AND round.state <> 'open') OR round.state NOT IN ('open', 'proposed', 'controlled') THEN
       RAISE EXCEPTION 'the list is closed' USING ERRCODE = 'FR012';
     END IF;
-    lawful := client_due_on(NEW.municipality_id, NEW.client_id);
-    IF lawful IS NULL OR round.run_on < lawful THEN
-      RAISE EXCEPTION 'before the lawful day' USING ERRCODE = 'FR010';
+    IF TG_OP = 'INSERT' OR NEW.state <> OLD.state THEN
+      lawful := client_due_on(NEW.municipality_id, NEW.client_id);
+      IF lawful IS NULL OR round.run_on < lawful THEN
+        RAISE EXCEPTION 'before the lawful day' USING ERRCODE = 'FR010';
+      END IF;
     END IF;
   END IF;
   RETURN NEW;
