@@ -412,7 +412,7 @@ func TestKilled(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer lock.Rollback(t.Context())
+		defer func() { _ = lock.Rollback(context.Background()) }()
 		if _, err := lock.Exec(t.Context(), `LOCK TABLE status_entry IN EXCLUSIVE MODE`); err != nil {
 			t.Fatal(err)
 		}
@@ -445,8 +445,8 @@ func TestKilled(t *testing.T) {
 	t.Run("by its file", func(t *testing.T) {
 		broken := whole
 		broken.Rows = func(yield func(exchange.Row, error) bool) {
-			for row := range whole.Rows {
-				if !yield(row, nil) {
+			for row, err := range whole.Rows {
+				if !yield(row, err) {
 					return
 				}
 			}

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"errors"
 	"math"
 	"regexp"
 	"slices"
@@ -350,11 +351,10 @@ func (p *parser) instant(s string) (at time.Time, code string) {
 	s = strings.Replace(s, "T", " ", 1)
 	date, clock, timed := strings.Cut(s, " ")
 	day, err := calendar.Parse(date)
-	switch err {
-	case nil:
-	case calendar.ErrNoDay:
+	switch {
+	case errors.Is(err, calendar.ErrNoDay):
 		return time.Time{}, "no_such_date"
-	default:
+	case err != nil:
 		return time.Time{}, "bad_date"
 	}
 	if !timed {
