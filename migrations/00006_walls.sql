@@ -27,6 +27,9 @@ CREATE POLICY own_account ON idempotency
   USING (account_id = (SELECT nullif(current_setting('frist.account', true), '')::bigint))
   WITH CHECK (account_id = (SELECT nullif(current_setting('frist.account', true), '')::bigint));
 
+-- The sweep drops answers that are older than a day, whoever's they are.
+CREATE POLICY expiry ON idempotency TO frist_purger USING (true);
+
 -- Functions that look further than their caller belong to a role without a login that has just these rights. It stands
 -- behind the same policies; search is the one exception, because LIKE is not leakproof and the index would not be used.
 CREATE POLICY search ON client_search TO frist_definer USING (true);

@@ -187,3 +187,26 @@ func collect[T any](batch *pgx.Batch, into *[]T, sql string, args ...any) {
 		return err
 	})
 }
+
+// DropEmptyDwellings drops addresses that the last resident has moved from, when no device, hold or event keeps them
+// (D19). The sweep calls it; needs RoundSweep.
+func DropEmptyDwellings(ctx context.Context, tx *pg.Tx) error {
+	if err := tx.Require(access.RoundSweep); err != nil {
+		return err
+	}
+	const empty = `NOT EXISTS (SELECT FROM client c WHERE c.municipality_id = a.municipality_id AND c.address_id = a.id)
+		AND NOT EXISTS (SELECT FROM device_connection k WHERE k.municipality_id = a.municipality_id AND k.address_id = a.id AND k.disconnected_at IS NULL)
+		AND NOT EXISTS (SELECT FROM hold h WHERE h.municipality_id = a.municipality_id AND h.address_id = a.id AND h.released_at IS NULL)
+		AND NOT EXISTS (SELECT FROM address_event e WHERE e.municipality_id = a.municipality_id AND e.address_id = a.id)`
+	// Somebody may be moving in: the rows are locked first and looked at again by the statement that deletes them.
+	rows, err := tx.Query(ctx, `SELECT a.id FROM address a WHERE a.municipality_id = $1 AND `+empty+` ORDER BY a.id LIMIT 1000 FOR UPDATE SKIP LOCKED`, tx.Municipality())
+	if err != nil {
+		return err
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	_, err = tx.Exec(ctx, `DELETE FROM address a WHERE a.municipality_id = $1 AND a.id = ANY ($2) AND `+empty, tx.Municipality(), ids)
+	return err
+}

@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/frist-app/frist/internal/access"
 	"github.com/frist-app/frist/internal/audit"
 	"github.com/frist-app/frist/internal/calendar"
+	"github.com/frist-app/frist/internal/client"
 	"github.com/frist-app/frist/internal/municipality"
 	"github.com/frist-app/frist/internal/pg"
 	"github.com/frist-app/frist/internal/retention"
@@ -31,8 +34,15 @@ func Sweep(ctx context.Context, db *pg.DB) error {
 		return err
 	}
 	var problems []error
+	err = db.InTx(ctx, access.SystemFor(0), func(tx *pg.Tx) error {
+		_, err := tx.Exec(ctx, `DELETE FROM idempotency WHERE created_at < $1`, tx.Now().Add(-24*time.Hour))
+		return err
+	})
+	if err != nil {
+		problems = append(problems, err)
+	}
 	for _, m := range all {
-		for _, step := range []func(context.Context, *pg.Tx) error{keepCalendar, placeForgotten, lapseOld, proposeDue, wake, expire} {
+		for _, step := range []func(context.Context, *pg.Tx) error{keepCalendar, placeForgotten, lapseOld, proposeDue, wake, expire, client.DropEmptyDwellings} {
 			if err := db.InTx(ctx, access.SystemFor(m.ID), func(tx *pg.Tx) error { return step(ctx, tx) }); err != nil {
 				problems = append(problems, fmt.Errorf("municipality %d: %w", m.ID, err))
 			}
@@ -236,7 +246,7 @@ type Alarm struct {
 }
 
 // Alarms lists what is wrong with the municipality's rounds: due and not started, stopped by a brake or an incident, long
-// in verification, or finished with candidates and nothing deleted. Needs RoundRead.
+// in verification, or finished with candidates and nobody deleted. Needs RoundRead.
 func Alarms(ctx context.Context, tx *pg.Tx) ([]Alarm, error) {
 	if err := tx.Require(access.RoundRead); err != nil {
 		return nil, err
@@ -246,6 +256,15 @@ func Alarms(ctx context.Context, tx *pg.Tx) ([]Alarm, error) {
 		return nil, err
 	}
 	day, err := today(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := tx.Query(ctx, `SELECT c.round_id FROM round_chunk c JOIN deletion_round r ON r.municipality_id = c.municipality_id AND r.id = c.round_id
+		WHERE c.municipality_id = $1 AND r.state = 'finished' GROUP BY c.round_id HAVING sum(c.purged) > 0`, tx.Municipality())
+	if err != nil {
+		return nil, err
+	}
+	deleted, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 	if err != nil {
 		return nil, err
 	}
@@ -261,6 +280,8 @@ func Alarms(ctx context.Context, tx *pg.Tx) ([]Alarm, error) {
 			code = "lapsed"
 		case r.State == Verifying && tx.Now().Sub(r.StateSince).Hours() > 1:
 			code = "verifying_long"
+		case r.State == Finished && value(r.ReadyCount) > 0 && !slices.Contains(deleted, r.ID) && day.DaysSince(r.RunOn) < 200:
+			code = "nothing_deleted"
 		case (r.State == Proposed || r.State == Controlled || r.State == Approved) && r.RunOn.Before(day):
 			code = "overdue"
 		}
