@@ -3,6 +3,9 @@
 package admin
 
 import (
+	"net/http"
+
+	"github.com/frist-app/frist/internal/access"
 	"github.com/frist-app/frist/internal/blob"
 	"github.com/frist-app/frist/internal/edge"
 	"github.com/frist-app/frist/internal/pg"
@@ -19,7 +22,25 @@ type Server struct {
 
 // Routes hangs the pages on r, which is behind edge's Signed.
 func (s *Server) Routes(r chi.Router) {
+	r.Get("/", edge.Handle(s.home))
 	s.clientRoutes(r)
 	s.importRoutes(r)
 	s.roundRoutes(r)
+}
+
+// home sends everybody to the page where their work begins.
+func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
+	to := "/runder"
+	switch caller := edge.Caller(r); {
+	case caller.Can(access.RoundControl):
+		to = "/support"
+	case caller.Can(access.RoundOperate):
+		to = "/drift"
+	case caller.Can(access.PlatformManage):
+		to = "/plattform"
+	case caller.Can(access.ClientWrite):
+		to = "/klienter"
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
+	return nil
 }

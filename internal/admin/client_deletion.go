@@ -1,0 +1,203 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"github.com/frist-app/frist/internal/account"
+	"github.com/frist-app/frist/internal/audit"
+	"github.com/frist-app/frist/internal/calendar"
+	"github.com/frist-app/frist/internal/client"
+	"github.com/frist-app/frist/internal/deletion"
+	"github.com/frist-app/frist/internal/device"
+	"github.com/frist-app/frist/internal/edge"
+	"github.com/frist-app/frist/internal/pg"
+	"github.com/frist-app/frist/internal/problem"
+	"github.com/frist-app/frist/internal/retention"
+)
+
+func init() {
+	d := device.Connection{Device: device.Device{Code: "300412", Kind: "safety_alarm"}}
+	edge.Pages["client-deletion"] = deletionPage{
+		clientHead: sampleHead(""), OnClient: []device.Connection{d}, OnDwelling: []device.Connection{d}, Neighbours: []client.Resident{{GivenName: "Arne", FamilyName: "Hansen", Status: client.Active}},
+		AccessRule: retention.Rule{Version: 1, PeriodMonths: 60, Inclusive: true}, PlacedBy: "Kari Nordmann", Today: calendar.On(2023, 9, 19),
+	}
+}
+
+// deletionPage is the client's first tab: what stands in the way, the group, and when each kind of data goes.
+type deletionPage struct {
+	clientHead
+	OnClient   []device.Connection
+	OnDwelling []device.Connection
+	Neighbours []client.Resident // the others at the address, without protected ones (D21)
+	AccessRule retention.Rule
+	PlacedBy   string // empty: Frist itself
+	Today      calendar.Date
+	Group      string // what was chosen in the form
+	Reason     string
+}
+
+func (s *Server) clientDeletion(w http.ResponseWriter, r *http.Request) error {
+	page := deletionPage{}
+	return s.showDeletion(w, r, http.StatusOK, &page)
+}
+
+func (s *Server) showDeletion(w http.ResponseWriter, r *http.Request, status int, page *deletionPage) error {
+	wrong := page.Errors
+	if err := s.showClient(r, &page.clientHead, "", page.load); err != nil {
+		return err
+	}
+	page.Errors = wrong
+	page.Today = page.Page.Today()
+	return edge.Render(w, r, status, "client-deletion", *page)
+}
+
+func (p *deletionPage) load(ctx context.Context, tx *pg.Tx) (err error) {
+	if p.OnClient, err = device.OnClient(ctx, tx, p.Client.ID); err != nil {
+		return err
+	}
+	if p.OnDwelling, err = device.OnDwelling(ctx, tx, p.Client.ID); err != nil {
+		return err
+	}
+	if len(p.OnDwelling) > 0 {
+		if p.Neighbours, err = neighbours(ctx, tx, p.Client); err != nil {
+			return err
+		}
+	}
+	rules, err := retention.LoadRules(ctx, tx)
+	if err != nil {
+		return err
+	}
+	p.AccessRule = rules[retention.AccessLog]
+	staff, err := account.Staff(ctx, tx)
+	p.PlacedBy = staff[p.Placement.PlacedBy].Name
+	return err
+}
+
+// neighbours are the others who live at the client's address; that they were shown is written down (D25).
+func neighbours(ctx context.Context, tx *pg.Tx, c client.Client) ([]client.Resident, error) {
+	if c.AddressID == nil {
+		return nil, nil
+	}
+	residents, err := client.Residents(ctx, tx, *c.AddressID)
+	if err != nil {
+		return nil, err
+	}
+	var others []client.Resident
+	var ids []client.ID
+	for _, r := range residents {
+		if r.ID != c.ID {
+			others, ids = append(others, r), append(ids, r.ID)
+		}
+	}
+	audit.Looked(tx, "client.neighbours", "record", ids...)
+	return others, nil
+}
+
+// Active are the neighbours to whom a device of the address can be handed (D19).
+func (p deletionPage) Active() []client.Resident { return activeOf(p.Neighbours) }
+
+func activeOf(residents []client.Resident) []client.Resident {
+	var active []client.Resident
+	for _, r := range residents {
+		if r.Status == client.Active {
+			active = append(active, r)
+		}
+	}
+	return active
+}
+
+// Checks are the controls that found nothing.
+func (p deletionPage) Checks() []string {
+	if !p.Client.Status.Inactive() {
+		return nil
+	}
+	a := p.Placement.Assessment
+	var passed []string
+	for _, c := range []retention.Code{retention.DeviceOnClient, retention.DeviceOnAddress, retention.Held, retention.DuplicateActive, retention.ArchiveUnanswered, retention.TooEarly} {
+		if !a.Has(c) && (c != retention.TooEarly || !a.DueOn.IsZero()) {
+			passed = append(passed, string(c))
+		}
+	}
+	return passed
+}
+
+// Later is the group to which a person may put the client off: one run later than the first lawful one (D10). Nil when
+// the client lies there already.
+func (p deletionPage) Later() *deletion.Round {
+	if p.Placement.Round == nil || !p.first().Before(p.Placement.Round.RunOn) && p.Placement.Round.RunOn != p.first() {
+		return nil
+	}
+	for i, g := range p.Groups {
+		if g.RunOn.After(p.Placement.Round.RunOn) && !g.RunOn.After(p.first().AddMonths(3)) {
+			return &p.Groups[i]
+		}
+	}
+	return nil
+}
+
+// first is the date of the first open group on or after the lawful day.
+func (p deletionPage) first() calendar.Date {
+	for _, g := range p.Groups {
+		if !g.RunOn.Before(p.Placement.Assessment.DueOn) {
+			return g.RunOn
+		}
+	}
+	return calendar.Date{}
+}
+
+// GroupOptions are the open groups, the client's own chosen.
+func (p deletionPage) GroupOptions() []edge.Option {
+	var options []edge.Option
+	for _, g := range p.Groups {
+		options = append(options, edge.Option{Value: strconv.FormatInt(g.ID, 10), Label: g.RunOn.Short()})
+	}
+	return options
+}
+
+// GroupChosen is what stands in the form.
+func (p deletionPage) GroupChosen() string {
+	if p.Group == "" && p.Placement.Round != nil {
+		return strconv.FormatInt(p.Placement.Round.ID, 10)
+	}
+	return p.Group
+}
+
+// moveClient puts the client into another group (D10).
+func (s *Server) moveClient(w http.ResponseWriter, r *http.Request) error {
+	id, f, err := s.changeClient(r, func(ctx context.Context, tx *pg.Tx, id client.ID, f *form) error {
+		group, err := strconv.ParseInt(f.Get("group"), 10, 64)
+		if err != nil {
+			return problem.InvalidField("group", "unknown", nil)
+		}
+		return deletion.Move(ctx, tx, id, group, f.text("reason"))
+	})
+	if err == nil {
+		return to(w, r, clientPath(id, ""), edge.Flash{Key: "client.moved"})
+	}
+	if !edge.Fixable(err) {
+		return err
+	}
+	page := deletionPage{Group: f.Get("group"), Reason: f.Get("reason")}
+	page.Page = edge.NewPage(r)
+	status := page.Fail(err)
+	return s.showDeletion(w, r, status, &page)
+}
+
+// confirmOldRegistration says that the record is the old one of a person who has another (D21).
+func (s *Server) confirmOldRegistration(w http.ResponseWriter, r *http.Request) error {
+	id, _, err := s.changeClient(r, func(ctx context.Context, tx *pg.Tx, id client.ID, _ *form) error {
+		return client.ConfirmOldRegistration(ctx, tx, id)
+	})
+	if err == nil {
+		return to(w, r, clientPath(id, ""), edge.Flash{Key: "client.old_confirmed"})
+	}
+	if !edge.Fixable(err) {
+		return err
+	}
+	page := deletionPage{}
+	page.Page = edge.NewPage(r)
+	status := page.Fail(err)
+	return s.showDeletion(w, r, status, &page)
+}

@@ -1,0 +1,275 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/frist-app/frist/internal/access"
+	"github.com/frist-app/frist/internal/calendar"
+	"github.com/frist-app/frist/internal/client"
+	"github.com/frist-app/frist/internal/deletion"
+	"github.com/frist-app/frist/internal/device"
+	"github.com/frist-app/frist/internal/edge"
+	"github.com/frist-app/frist/internal/pg"
+	"github.com/frist-app/frist/internal/problem"
+	"github.com/go-chi/chi/v5"
+)
+
+func init() {
+	head := sampleHead("status")
+	edge.Pages["client-status"] = statusPage{
+		clientHead: head, History: []client.StatusEntry{{At: head.Client.StatusSince, Status: client.Disconnected, Reason: "moved", EnteredByName: "Jonas Lie"}},
+		Form: statusForm{To: client.Disconnected, At: "19.09.23", Reason: "moved"}, Preview: &preview{To: client.Disconnected, Sum: &Sum{Event: "Frakoblet", Start: calendar.On(2023, 9, 19), Due: calendar.On(2024, 3, 19), Period: "6", Run: calendar.On(2024, 4, 1)}, End: head.Client.StatusSince, Told: "x", Out: calendar.On(2023, 10, 1)},
+		Own: []device.Connection{{Device: device.Device{Code: "300455", Kind: "safety_alarm"}}}, Retold: true,
+	}
+}
+
+// statusPage is the status log with the form for the next status. What the new status means is told before it is saved.
+type statusPage struct {
+	clientHead
+	History []client.StatusEntry
+	Own     []device.Connection // on the client, which can go into stock in the same act
+	Form    statusForm
+	Preview *preview // nil: the form cannot be understood yet
+	Retold  bool     // the date was not the one that the person had been told
+}
+
+type statusForm struct {
+	To                client.Status
+	At, Reason, Ended string
+	Devices           bool // put the client's own devices in stock too
+}
+
+// preview is what a new status would mean.
+type preview struct {
+	To   client.Status
+	Sum  *Sum // nil: no deletion date
+	End  time.Time
+	Out  calendar.Date // of the group that the client leaves; zero: none
+	Why  string        // the code of why there is no group
+	Told string        // what was told, so that saving can compare
+}
+
+// StatusOptions are the statuses that can follow the present one.
+func (p statusPage) StatusOptions() []edge.Option {
+	var options []edge.Option
+	for _, status := range client.Statuses {
+		if status != p.Client.Status {
+			options = append(options, edge.Option{Value: string(status), Label: p.Say("client.status." + string(status)), Chosen: p.Form.To == status})
+		}
+	}
+	return options
+}
+
+// Reasons are why an agreement ends (P17).
+func (p statusPage) Reasons() []edge.Option {
+	options := []edge.Option{{Label: p.Say("client.choose")}}
+	for _, reason := range client.EndReasons {
+		options = append(options, edge.Option{Value: reason, Label: p.Say("client.end_reason." + reason)})
+	}
+	return options
+}
+
+func (s *Server) clientStatus(w http.ResponseWriter, r *http.Request) error {
+	page := statusPage{Form: statusForm{To: client.Status(r.URL.Query().Get("til"))}}
+	return s.showStatus(w, r, http.StatusOK, &page, nil)
+}
+
+// showStatus shows the form with the preview of what stands in it.
+func (s *Server) showStatus(w http.ResponseWriter, r *http.Request, status int, page *statusPage, f *form) error {
+	wrong := page.Errors
+	err := s.showClient(r, &page.clientHead, "status", func(ctx context.Context, tx *pg.Tx) (err error) {
+		if page.History, err = client.History(ctx, tx, page.Client.ID); err != nil {
+			return err
+		}
+		if page.Own, err = device.OnClient(ctx, tx, page.Client.ID); err != nil {
+			return err
+		}
+		if f == nil {
+			page.suggest()
+			f = &form{Values: map[string][]string{"at": {page.Form.At}}}
+		}
+		if !tx.Caller.Can(access.ClientStatus) {
+			return nil
+		}
+		in, err := page.change(f)
+		if err != nil {
+			return nil //nolint:nilerr // the form says it; there is nothing to tell beforehand
+		}
+		page.Preview, err = page.previewOf(ctx, tx, in)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	page.Errors = wrong
+	return edge.Render(w, r, status, "client-status", *page)
+}
+
+// suggest fills the form that nobody has touched yet: the ordinary next status, from today.
+func (p *statusPage) suggest() {
+	p.Form.At, p.Form.Devices = p.Today().Short(), true
+	if !p.Form.To.Valid() || p.Form.To == p.Client.Status {
+		p.Form.To = map[client.Status]client.Status{
+			client.Ordered: client.Active, client.Active: client.Disconnected, client.Cancelled: client.Active, client.Disconnected: client.Active,
+		}[p.Client.Status]
+	}
+}
+
+// change turns the form into what the domain takes. A day means its beginning; today means now; on the day of the status
+// before it means just after that one.
+func (p *statusPage) change(f *form) (deletion.StatusChange, error) {
+	in := deletion.StatusChange{To: p.Form.To, Reason: p.Form.Reason}
+	day, ended := f.date("at"), f.date("agreement_end")
+	if err := f.wrong.Err(); err != nil {
+		return in, err
+	}
+	today := p.Today()
+	switch {
+	case day.IsZero():
+		return in, problem.InvalidField("at", "required", nil)
+	case day.After(today):
+		return in, problem.InvalidField("at", "future", nil)
+	case !in.To.Valid():
+		return in, problem.InvalidField("status", "unknown", nil)
+	case day == p.Date(p.Client.StatusSince) && day != today:
+		in.At = p.Client.StatusSince.Add(time.Second)
+	case day != today:
+		in.At = day.In(p.Zone)
+	}
+	if !ended.IsZero() && in.To.Inactive() {
+		end := ended.In(p.Zone)
+		in.AgreementEnd = &end
+	}
+	return in, nil
+}
+
+func (p *statusPage) previewOf(ctx context.Context, tx *pg.Tx, in deletion.StatusChange) (*preview, error) {
+	told := &preview{To: in.To, End: in.At}
+	if in.At.IsZero() {
+		told.End = tx.Now()
+	}
+	if in.AgreementEnd != nil {
+		told.End = *in.AgreementEnd
+	}
+	if in.To.Inactive() {
+		place, err := deletion.PreviewDisconnect(ctx, tx, p.Client.ID, in)
+		if err != nil {
+			return nil, err
+		}
+		told.take(p.Page, place, in, tx.Now())
+	} else {
+		told.Told = string(in.To)
+	}
+	if p.Placement.Round != nil {
+		told.Out = p.Placement.Round.RunOn
+	}
+	return told, nil
+}
+
+// take writes down what a placement says, in words and as what saving compares with.
+func (t *preview) take(page edge.Page, place deletion.Placement, in deletion.StatusChange, now time.Time) {
+	at := in.At
+	if at.IsZero() {
+		at = now
+	}
+	t.Sum, t.Why = sumOf(page, place, in.To, at), place.Unplaced
+	t.Told = toldOf(in.To, place)
+}
+
+func toldOf(status client.Status, place deletion.Placement) string {
+	told := string(status) + " " + place.Assessment.DueOn.String()
+	if place.Round != nil {
+		told += " " + place.Round.RunOn.String()
+	}
+	return told
+}
+
+// retold is saving what the person was not told: it is told first.
+type retold struct{}
+
+func (retold) Error() string { return "the date is another than the person was told" }
+
+// changeStatus disconnects, cancels or re-activates - or, asked for a preview, only tells what that would mean.
+func (s *Server) changeStatus(w http.ResponseWriter, r *http.Request) error {
+	f, err := parse(r)
+	if err != nil {
+		return err
+	}
+	page := statusPage{Form: statusForm{To: client.Status(f.Get("status")), At: f.text("at"), Reason: f.Get("reason"), Ended: f.text("agreement_end"), Devices: f.Get("devices") != ""}}
+	if f.Get("step") == "preview" {
+		page.Page = edge.NewPage(r)
+		return s.showStatus(w, r, http.StatusOK, &page, f)
+	}
+	id, err := client.ParseID(chi.URLParam(r, "client"))
+	if err != nil {
+		return err
+	}
+	page.Page = edge.NewPage(r)
+	var run string // the group's date
+	err = s.DB.InTx(r.Context(), page.Caller, func(tx *pg.Tx) error {
+		run, err = f.once(r.Context(), tx, func() (string, error) { return page.save(r.Context(), tx, id, f) })
+		return err
+	})
+	switch {
+	case err == nil && page.Form.To.Inactive() && run == "":
+		return to(w, r, clientPath(id, ""), edge.Flash{Key: "client.status_saved.unplaced"})
+	case err == nil:
+		return to(w, r, clientPath(id, ""), edge.Flash{Key: "client.status_saved." + string(page.Form.To), Params: map[string]any{"date": run}})
+	case errors.Is(err, retold{}):
+		page.Retold = true
+		f.wrong = problem.Collector{}
+		return s.showStatus(w, r, http.StatusConflict, &page, f)
+	case !edge.Fixable(err):
+		return err
+	}
+	status := page.Fail(err)
+	f.wrong = problem.Collector{}
+	return s.showStatus(w, r, status, &page, f)
+}
+
+// save does what the form says and gives the date of the group that the client then lies in.
+func (p *statusPage) save(ctx context.Context, tx *pg.Tx, id client.ID, f *form) (run string, err error) {
+	locked, err := client.Lock(ctx, tx, id)
+	if err != nil {
+		return "", err
+	}
+	p.Client.Status, p.Client.StatusSince = locked.Status, locked.StatusSince
+	in, err := p.change(f)
+	if err != nil {
+		return "", err
+	}
+	if !in.To.Inactive() {
+		return "", deletion.Reactivate(ctx, tx, id, in)
+	}
+	place, err := deletion.Disconnect(ctx, tx, id, in)
+	if err != nil {
+		return "", err
+	}
+	if f.Get("told") != toldOf(in.To, place) {
+		return "", retold{}
+	}
+	if place.Round != nil {
+		run = place.Round.RunOn.Short()
+	}
+	if p.Form.Devices {
+		err = putInStock(ctx, tx, id)
+	}
+	return run, err
+}
+
+// putInStock takes the client's own devices and puts them in stock (P31).
+func putInStock(ctx context.Context, tx *pg.Tx, id client.ID) error {
+	own, err := device.OnClient(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	for _, d := range own {
+		if err := device.Disconnect(ctx, tx, d.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
