@@ -175,13 +175,15 @@ func lockAndLook(ctx context.Context, tx *pg.Tx, ids []uuid.UUID) ([]retention.F
 func erase(ctx context.Context, tx *pg.Tx, key []byte, round Round, chunk, part int, gone []retention.Facts, starts []calendar.Date, rules retention.Rules, day calendar.Date) error {
 	m := tx.Municipality()
 	ids := make([]uuid.UUID, len(gone))
-	registrations := make([][]byte, len(gone))
+	registrations := make([][]byte, 0, 2*len(gone))
 	var subjects [][]byte
 	var subjectIDs []uuid.UUID
 	for i, f := range gone {
 		ids[i] = f.Client
-		registrations[i] = RegistrationHash(key, m, f.Number, f.NationalID, starts[i])
+		registrations = append(registrations, RegistrationHash(key, m, f.Number, f.NationalID, starts[i]))
 		if f.NationalID != "" {
+			// A file without numbers must find the registration too.
+			registrations = append(registrations, RegistrationHash(key, m, "", f.NationalID, starts[i]))
 			subjects, subjectIDs = append(subjects, subjectHash(key, m, f.NationalID)), append(subjectIDs, f.Client)
 		}
 	}
@@ -198,7 +200,7 @@ func erase(ctx context.Context, tx *pg.Tx, key []byte, round Round, chunk, part 
 		return err
 	}
 	batch := &pgx.Batch{}
-	batch.Queue(`INSERT INTO purged_registration (municipality_id, key_hash, purged_on, expires_on) SELECT $1, h, $3, $4 FROM unnest($2::bytea[]) h
+	batch.Queue(`INSERT INTO purged_registration (municipality_id, key_hash, purged_on, expires_on) SELECT DISTINCT $1::int, h, $3::date, $4::date FROM unnest($2::bytea[]) h
 		ON CONFLICT (municipality_id, key_hash) DO UPDATE SET purged_on = excluded.purged_on, expires_on = excluded.expires_on`,
 		m, registrations, day, rules[retention.PurgedRegistration].KeepUntil(day))
 	if len(subjects) > 0 {

@@ -119,15 +119,18 @@ var match = []string{
 
 // number gives the rows without one the municipality's next ones, as client.Create does.
 var number = []string{
-	`SELECT pg_advisory_xact_lock(hashtext('client.number'), @municipality::int)`,
+	// The series' row is locked until our commit; it remembers numbers that were purged, so that none is given again (D22).
+	`INSERT INTO number_series AS s (municipality_id, last) VALUES (@municipality, 200000000) ON CONFLICT (municipality_id) DO UPDATE SET last = s.last`,
 	`UPDATE import_row s SET number = n.number FROM (
-		SELECT s.row, (greatest(200000000,
+		SELECT s.row, (greatest((SELECT last FROM number_series WHERE municipality_id = @municipality),
 			(SELECT number::bigint FROM client WHERE municipality_id = @municipality AND number BETWEEN '200000000' AND '999999999' AND length(number) = 9
 				ORDER BY number DESC LIMIT 1),
 			(SELECT max(number::bigint) FROM import_row WHERE number BETWEEN '200000000' AND '999999999' AND length(number) = 9))
 			+ row_number() OVER (ORDER BY s.row))::text AS number
 		FROM import_row s WHERE s.number IS NULL AND s.client_id IS NULL AND NOT s.refused) n
 		WHERE n.row = s.row`,
+	`UPDATE number_series SET last = greatest(last, (SELECT max(number::bigint) FROM import_row WHERE number BETWEEN '200000000' AND '999999999' AND length(number) = 9))
+		WHERE municipality_id = @municipality`,
 	refusing(`SELECT row, 'number' AS field, 'none_left' AS code FROM import_row WHERE length(number) > 12`),
 }
 

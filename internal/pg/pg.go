@@ -27,6 +27,7 @@ type Config struct {
 	Web, Operator, Worker string           // connection strings; empty: this process does not have that login
 	Clock                 func() time.Time // the one clock (D8); nil is the real one
 	MaxConns              int32            // per pool; 0 is 10
+	Tracer                pgx.QueryTracer  // sees every statement: for tests and measurements that count them
 }
 
 // DB holds the pools. It has no method that runs SQL outside a transaction.
@@ -59,7 +60,7 @@ func Open(ctx context.Context, config Config) (*DB, error) {
 		if login.dsn == "" {
 			continue
 		}
-		pool, err := openPool(ctx, login.dsn, login.timeout, config.MaxConns)
+		pool, err := openPool(ctx, login.dsn, login.timeout, config)
 		if err != nil {
 			db.Close()
 			return nil, err
@@ -74,15 +75,16 @@ func Open(ctx context.Context, config Config) (*DB, error) {
 	return db, err
 }
 
-func openPool(ctx context.Context, dsn, statementTimeout string, most int32) (*pgxpool.Pool, error) {
+func openPool(ctx context.Context, dsn, statementTimeout string, wanted Config) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		return nil, errors.New("pg: the connection string is not understood") // err would repeat the password
 	}
-	if most == 0 {
-		most = 10
+	config.MaxConns = wanted.MaxConns
+	if config.MaxConns == 0 {
+		config.MaxConns = 10
 	}
-	config.MaxConns = most
+	config.ConnConfig.Tracer = wanted.Tracer
 	params := config.ConnConfig.RuntimeParams
 	params["application_name"] = "frist"
 	params["lock_timeout"] = "5s"
