@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/frist-app/frist/internal/access"
 	"github.com/frist-app/frist/internal/calendar"
 	"github.com/frist-app/frist/internal/client"
 	"github.com/frist-app/frist/internal/deletion"
@@ -90,7 +91,7 @@ func (s *Server) CreateClient(ctx context.Context, r CreateClientRequestObject) 
 	b := r.Body
 	var made Created
 	err := s.in(ctx, func(tx *pg.Tx) (err error) {
-		made, err = once(ctx, tx, r.Params.IdempotencyKey, "createClient", b, http.StatusCreated, func() (Created, error) {
+		made, err = once(ctx, tx, access.ClientWrite, r.Params.IdempotencyKey, "createClient", b, http.StatusCreated, func() (Created, error) {
 			n := client.New{
 				Number: or(b.Number, ""), GivenName: b.GivenName, FamilyName: b.FamilyName, NationalID: or(b.NationalId, ""), BirthDate: day(b.BirthDate),
 				Gender: string(or(b.Gender, "")), Phone: or(b.Phone, ""), Email: or(b.Email, ""), Protected: or(b.Protected, false),

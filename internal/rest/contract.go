@@ -35,7 +35,6 @@ type contract struct {
 
 // terms are one operation's.
 type terms struct {
-	id         string
 	permission access.Permission // x-authz; empty: anybody who is signed in
 	audience   []string          // x-for: the sides that have a representation of it; empty: all
 	query      map[string]bool   // the parameters in the address; true: may be given several times
@@ -57,7 +56,7 @@ func loadContract() *contract {
 	c := &contract{doc: doc, terms: map[string]terms{}}
 	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {
-			t := terms{id: op.OperationID, query: map[string]bool{}}
+			t := terms{query: map[string]bool{}}
 			if authz, _ := op.Extensions["x-authz"].(string); authz != "anybody" {
 				t.permission = access.Permission(authz)
 			}
@@ -117,7 +116,7 @@ func side(caller access.Caller) string {
 func (s *Server) admit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		caller, t := edge.Caller(r), s.contract.of(r)
-		if t.permission != "" && (!caller.Can(t.permission) || (t.audience != nil && !slices.Contains(t.audience, side(caller)))) {
+		if (t.permission != "" && !caller.Can(t.permission)) || (t.audience != nil && !slices.Contains(t.audience, side(caller))) {
 			fail(w, r, s.DB.InTx(r.Context(), caller, func(*pg.Tx) error { // in a transaction, so that the refusal is recorded
 				return problem.Forbidden{Code: "permission", Params: problem.Params{"permission": string(t.permission)}}
 			}))

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/frist-app/frist/internal/access"
 	"github.com/frist-app/frist/internal/audit"
 	"github.com/frist-app/frist/internal/client"
 	"github.com/frist-app/frist/internal/device"
@@ -105,7 +106,7 @@ func (s *Server) ListStock(ctx context.Context, r ListStockRequestObject) (ListS
 func (s *Server) RegisterDevice(ctx context.Context, r RegisterDeviceRequestObject) (RegisterDeviceResponseObject, error) {
 	var made Created
 	err := s.in(ctx, func(tx *pg.Tx) (err error) {
-		made, err = once(ctx, tx, r.Params.IdempotencyKey, "registerDevice", r.Body, http.StatusCreated, func() (Created, error) {
+		made, err = once(ctx, tx, access.DeviceWrite, r.Params.IdempotencyKey, "registerDevice", r.Body, http.StatusCreated, func() (Created, error) {
 			id, err := device.Register(ctx, tx, r.Body.Code, or(r.Body.Serial, ""), r.Body.Kind)
 			return Created{Id: id}, err
 		})

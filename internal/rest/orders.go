@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/frist-app/frist/internal/access"
 	"github.com/frist-app/frist/internal/deletion"
 	"github.com/frist-app/frist/internal/municipality"
 	"github.com/frist-app/frist/internal/pg"
@@ -111,7 +112,7 @@ func (s *Server) AskOrder(ctx context.Context, r AskOrderRequestObject) (AskOrde
 	b := r.Body
 	var made Created
 	err := s.inOrders(ctx, r.Params.Municipality, func(tx *pg.Tx) (err error) {
-		made, err = once(ctx, tx, r.Params.IdempotencyKey, "askOrder", b, http.StatusCreated, func() (Created, error) {
+		made, err = once(ctx, tx, access.OrderAsk, r.Params.IdempotencyKey, "askOrder", b, http.StatusCreated, func() (Created, error) {
 			in := deletion.NewOrder{Scope: string(b.Scope), Clients: or(b.Clients, nil), Reason: string(b.Reason), Reference: b.Reference, RunOn: day(&b.RunOn)}
 			if b.Group != nil {
 				group, err := groupOf(ctx, tx, *b.Group)
@@ -132,7 +133,7 @@ func (s *Server) AskOrder(ctx context.Context, r AskOrderRequestObject) (AskOrde
 func (s *Server) PlaceOrder(ctx context.Context, r PlaceOrderRequestObject) (PlaceOrderResponseObject, error) {
 	var placed PlacedOrder
 	err := s.inOrders(ctx, r.Params.Municipality, func(tx *pg.Tx) (err error) {
-		placed, err = once(ctx, tx, &r.Params.IdempotencyKey, "placeOrder", r.Order, http.StatusCreated, func() (PlacedOrder, error) {
+		placed, err = once(ctx, tx, access.OrderPlace, &r.Params.IdempotencyKey, "placeOrder", r.Order, http.StatusCreated, func() (PlacedOrder, error) {
 			number, err := deletion.PlaceOrder(ctx, tx, r.Order)
 			return PlacedOrder{Round: number}, err
 		})

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/frist-app/frist/internal/access"
 	"github.com/frist-app/frist/internal/account"
 	"github.com/frist-app/frist/internal/audit"
 	"github.com/frist-app/frist/internal/deletion"
@@ -296,7 +297,7 @@ func (s *Server) LiftBrake(ctx context.Context, r LiftBrakeRequestObject) (LiftB
 func (s *Server) StartRound(ctx context.Context, r StartRoundRequestObject) (StartRoundResponseObject, error) {
 	var shown Step
 	err := s.inRound(ctx, r.Number, func(tx *pg.Tx, id int64) (err error) {
-		shown, err = once(ctx, tx, &r.Params.IdempotencyKey, "startRound "+r.Number, r.Body, http.StatusAccepted, func() (Step, error) {
+		shown, err = once(ctx, tx, access.RoundOperate, &r.Params.IdempotencyKey, "startRound "+r.Number, r.Body, http.StatusAccepted, func() (Step, error) {
 			if err := deletion.Start(ctx, tx, id, r.Body.Number); err != nil {
 				return Step{}, err
 			}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/frist-app/frist/internal/access"
 	"github.com/frist-app/frist/internal/calendar"
 	"github.com/frist-app/frist/internal/edge"
 	"github.com/frist-app/frist/internal/pg"
@@ -96,7 +97,10 @@ func stamp(at time.Time, by string) Stamp { return Stamp{At: at, By: set(by)} }
 
 // once does work at most once for the caller's key (edge.Idempotent). What it answers is kept, so it holds ids, numbers
 // and states only.
-func once[T any](ctx context.Context, tx *pg.Tx, key *string, act string, request any, status int, work func() (T, error)) (answer T, err error) {
+func once[T any](ctx context.Context, tx *pg.Tx, p access.Permission, key *string, act string, request any, status int, work func() (T, error)) (answer T, err error) {
+	if err := tx.Require(p); err != nil { // before a key is claimed for it
+		return answer, err
+	}
 	asked, err := json.Marshal(struct {
 		Act     string
 		Request any
