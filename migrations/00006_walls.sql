@@ -43,6 +43,17 @@ ALTER FUNCTION round_tally(bigint) OWNER TO frist_definer;
 ALTER FUNCTION round_board(text[]) OWNER TO frist_definer;
 REVOKE CREATE ON SCHEMA public FROM frist_definer;
 
+-- A temporary table comes before a real one of the same name unless the path says otherwise, and everybody may make one:
+-- what guards read must not be their caller's.
+ALTER FUNCTION client_alive() SET search_path = public, pg_temp;
+ALTER FUNCTION status_entry_guard() SET search_path = public, pg_temp;
+ALTER FUNCTION client_due_on(int, uuid) SET search_path = public, pg_temp;
+ALTER FUNCTION round_item_guard() SET search_path = public, pg_temp;
+ALTER FUNCTION deletion_round_guard() SET search_path = public, pg_temp;
+ALTER FUNCTION client_gone_guard() SET search_path = public, pg_temp;
+ALTER FUNCTION placement_guard() SET search_path = public, pg_temp;
+ALTER FUNCTION frist_refuse() SET search_path = public, pg_temp;
+
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION frist_now(), add_months(date, int), quarter_on_or_after(date), due_on(date, int, int, boolean, text), client_due_on(int, uuid)
   TO frist_signin, frist_municipality, frist_support, frist_supplier, frist_platform, frist_purger, frist_definer;
@@ -117,7 +128,7 @@ GRANT DELETE ON purged_registration, access_subject TO frist_purger;
 
 -- Jobs carry ids only. Everybody who decides may wake a worker; the worker's own machinery has a role of its own.
 GRANT USAGE ON SCHEMA river TO frist_municipality, frist_support, frist_supplier, frist_platform, frist_purger, frist_jobs;
-GRANT ALL ON ALL TABLES IN SCHEMA river TO frist_jobs;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA river TO frist_jobs;
 GRANT ALL ON ALL SEQUENCES IN SCHEMA river TO frist_jobs;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA river TO frist_municipality, frist_support, frist_supplier, frist_purger, frist_jobs, frist_platform;
 GRANT SELECT, INSERT, UPDATE (kind) ON river.river_job TO frist_municipality, frist_support, frist_supplier;
