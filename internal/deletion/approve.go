@@ -177,6 +177,12 @@ var (
 // carryOver moves items on to the first open group after this round (D15), keeping their reasons, set-based. The caller
 // holds the round.
 func carryOver(ctx context.Context, tx *pg.Tx, round Round, c carry) error {
+	// Whoever re-activates, holds or moves one of them at this moment comes wholly before us or wholly after.
+	_, err := tx.Exec(ctx, `SELECT FROM client WHERE municipality_id = $1 AND id IN (SELECT client_id FROM round_item
+		WHERE municipality_id = $1 AND round_id = $2 AND state IN ('placed', 'ready', 'blocked')) ORDER BY id FOR NO KEY UPDATE`, tx.Municipality(), round.ID)
+	if err != nil {
+		return err
+	}
 	rows, err := tx.Query(ctx, `SELECT client_id FROM round_item WHERE municipality_id = $1 AND round_id = $2 AND state = ANY ($3) ORDER BY client_id`,
 		tx.Municipality(), round.ID, c.states)
 	if err != nil {

@@ -201,8 +201,14 @@ func storeVerdicts(ctx context.Context, tx *pg.Tx, round Round, ids []uuid.UUID,
 }
 
 // leave takes one client out of a round that it may not lie in: re-activated, held, or without a date or a rule. A
-// re-activated one should have left with its re-activation, so finding it here is an incident (D10).
+// re-activated one should have left with its re-activation, so finding it here is an incident (D10); one that left
+// meanwhile, while we waited for its lock, is as it should be.
 func leave(ctx context.Context, tx *pg.Tx, round Round, id uuid.UUID, a retention.Assessment) error {
+	still, err := tx.Exec(ctx, `SELECT FROM round_item WHERE municipality_id = $1 AND round_id = $2 AND client_id = $3
+		AND state IN ('placed', 'ready', 'blocked') FOR UPDATE`, tx.Municipality(), round.ID, id)
+	if err != nil || still == 0 {
+		return err
+	}
 	reason, unplaced := string(retention.Reactivated), (*string)(nil)
 	if a.Has(retention.Reactivated) {
 		event(tx, round.ID, access.RoundSweep, "incident", "reactivated_in_list", "")
@@ -217,7 +223,7 @@ func leave(ctx context.Context, tx *pg.Tx, round Round, id uuid.UUID, a retentio
 	if unplaced == nil {
 		return nil
 	}
-	_, err := tx.Exec(ctx, `UPDATE client SET unplaced_reason = $3 WHERE municipality_id = $1 AND id = $2`, tx.Municipality(), id, unplaced)
+	_, err = tx.Exec(ctx, `UPDATE client SET unplaced_reason = $3 WHERE municipality_id = $1 AND id = $2`, tx.Municipality(), id, unplaced)
 	return err
 }
 
