@@ -179,7 +179,8 @@ func (p *play) found(ctx context.Context) error {
 	}
 	personas := Personas()
 	callers := make([]access.Caller, len(personas))
-	group, gctx := errgroup.WithContext(ctx) // each password costs a hash
+	group, gctx := errgroup.WithContext(ctx)
+	group.SetLimit(2) // each password costs a hash, and those who wait too long for one are sent away
 	for i, persona := range personas {
 		group.Go(func() error {
 			m := municipalities[persona.Municipality]

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/frist-app/frist/internal/account"
+	"github.com/frist-app/frist/internal/admin"
+	"github.com/frist-app/frist/internal/audit"
+	"github.com/frist-app/frist/internal/blob"
+	"github.com/frist-app/frist/internal/edge"
+	"github.com/frist-app/frist/internal/pg"
+	"github.com/frist-app/frist/internal/problem"
+	"github.com/frist-app/frist/internal/rest"
+	"github.com/go-chi/chi/v5"
+)
+
+type serveCommand struct {
+	Addr           string   `env:"FRIST_ADDR" default:"localhost:8080" help:"Where to listen (${env})."`
+	Home           string   `env:"FRIST_HOME" help:"Folder with the key and the recordings (${env})."`
+	Blobs          string   `env:"FRIST_BLOBS" help:"Folder of the recordings, when not in the home (${env})."`
+	TLS            bool     `env:"FRIST_TLS" help:"A proxy in front speaks TLS: cookies and headers say so (${env})."`
+	TrustedProxies []string `env:"FRIST_TRUSTED_PROXIES" help:"Networks whose X-Forwarded-For is believed (${env})."`
+}
+
+// Run serves until it is told to stop. It has no worker's connection: what it decides, a worker does.
+func (s *serveCommand) Run(ctx context.Context, c console) error {
+	web, err := dsn("FRIST_WEB_DSN", "the login frist_web")
+	if err != nil {
+		return err
+	}
+	operator, err := dsn("FRIST_OPERATOR_DSN", "the login frist_operator")
+	if err != nil {
+		return err
+	}
+	key, err := hashKey(s.Home)
+	if err != nil {
+		return err
+	}
+	blobs, err := openBlobs(s.Home, s.Blobs)
+	if err != nil {
+		return err
+	}
+	defer blobs.Close() //nolint:errcheck // a folder
+	log := logger(c.err, slog.LevelInfo)
+	listener, err := listen(ctx, s.Addr)
+	if err != nil {
+		return err
+	}
+	defer listener.Close() //nolint:errcheck // the server closes it too
+	db, err := pg.Open(ctx, pg.Config{Web: web, Operator: operator})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if err := migrated(ctx, db); err != nil {
+		return err
+	}
+	handler, err := pages(edge.Site{DB: db, TLS: s.TLS, TrustedProxies: s.TrustedProxies, Log: log}, blobs, key)
+	if err != nil {
+		return err
+	}
+	log.InfoContext(ctx, "serving", "addr", listener.Addr().String())
+	return serve(ctx, listener, handler, db, log)
+}
+
+// migrated tells a person what to do instead of letting every page fail.
+func migrated(ctx context.Context, db *pg.DB) error {
+	var demo bool
+	err := db.SignIn(ctx, func(tx *pg.Tx) error { return tx.QueryRow(ctx, `SELECT demo FROM installation`).Scan(&demo) })
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, new(problem.Unavailable)):
+		return err
+	}
+	return fmt.Errorf("the database is not ready for this program; run frist migrate first: %w", err)
+}
+
+func listen(ctx context.Context, addr string) (net.Listener, error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s; choose another address with FRIST_ADDR: %w", addr, err)
+	}
+	return listener, nil
+}
+
+// pages puts the whole site together: everything that a request must pass, then pages and API for those who are signed in.
+func pages(site edge.Site, blobs *blob.Store, key []byte) (http.Handler, error) {
+	audit.RecordRefusals(site.DB)
+	s, err := edge.New(site)
+	if err != nil {
+		return nil, err
+	}
+	mux := s.Mux()
+	(&rest.Server{DB: site.DB, Site: s, Key: key}).Routes(mux)
+	mux.Group(func(r chi.Router) {
+		r.Use(s.Signed)
+		(&admin.Server{Site: s, DB: site.DB, Blobs: blobs, Key: key}).Routes(r)
+	})
+	return mux, nil
+}
+
+const (
+	drain     = 10 * time.Second
+	tidyEvery = time.Hour
+)
+
+// serve answers until ctx ends, then lets requests that have begun come to their end.
+func serve(ctx context.Context, listener net.Listener, handler http.Handler, db *pg.DB, log *slog.Logger) error {
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 2 * time.Minute, WriteTimeout: 5 * time.Minute, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	tidy := time.NewTicker(tidyEvery)
+	defer tidy.Stop()
+	for {
+		select {
+		case err := <-ended:
+			return err
+		case <-tidy.C:
+			if err := account.Sweep(ctx, db); err != nil {
+				log.WarnContext(ctx, "old sessions stay for another hour", "type", fmt.Sprintf("%T", err))
+			}
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+			defer cancel()
+			err := server.Shutdown(last)
+			if errors.Is(err, context.DeadlineExceeded) {
+				err = server.Close() // those who still hang have had their time
+			}
+			return err
+		}
+	}
+}
