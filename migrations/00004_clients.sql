@@ -181,17 +181,16 @@ CREATE TABLE client_change (
 -- +goose StatementBegin
 CREATE FUNCTION client_alive() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-  wanted bigint;
-  alive  bigint;
+  m     record;
+  alive bigint;
 BEGIN
-  SELECT count(*) INTO wanted FROM (SELECT DISTINCT municipality_id, client_id FROM added) n;
-  SELECT count(*) INTO alive FROM (
-    SELECT 1 FROM client c JOIN (SELECT DISTINCT municipality_id, client_id FROM added) n
-      ON c.municipality_id = n.municipality_id AND c.id = n.client_id
-    ORDER BY c.id FOR KEY SHARE OF c) locked;
-  IF alive <> wanted THEN
-    RAISE EXCEPTION 'no such client' USING ERRCODE = 'foreign_key_violation';
-  END IF;
+  FOR m IN SELECT municipality_id AS id, array_agg(DISTINCT client_id) AS clients FROM added GROUP BY municipality_id LOOP
+    PERFORM 1 FROM client c WHERE c.municipality_id = m.id AND c.id = ANY (m.clients) ORDER BY c.id FOR KEY SHARE;
+    GET DIAGNOSTICS alive = ROW_COUNT;
+    IF alive <> cardinality(m.clients) THEN
+      RAISE EXCEPTION 'no such client' USING ERRCODE = 'foreign_key_violation';
+    END IF;
+  END LOOP;
   RETURN NULL;
 END $$;
 -- +goose StatementEnd

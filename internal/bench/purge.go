@@ -140,6 +140,7 @@ func (b *bench) open(ctx context.Context) (*pg.DB, deletion.Deps, error) {
 }
 
 // ours purges the given rounds with real workers and gives the seconds from the first chunk's start to the last one's end.
+// The jobs that empty the store are ordered in the chunks' transactions; they are worked by another process, not here.
 func (b *bench) ours(ctx context.Context, db *pg.DB, deps deletion.Deps, workers int, rounds map[int]int64) (float64, error) {
 	for m, id := range rounds {
 		number := ""
@@ -151,7 +152,7 @@ func (b *bench) ours(ctx context.Context, db *pg.DB, deps deletion.Deps, workers
 			return 0, err
 		}
 	}
-	runner, err := jobs.Start(ctx, jobs.Config{DSN: b.dsn("frist_worker"), Deps: deps, PurgeWorkers: workers})
+	runner, err := jobs.Start(ctx, jobs.Config{DSN: b.dsn("frist_worker"), Deps: deps, PurgeWorkers: workers, NoBlobs: true, NoTick: true})
 	if err != nil {
 		return 0, err
 	}

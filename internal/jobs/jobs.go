@@ -20,15 +20,16 @@ import (
 
 // Queues and how many of their jobs one process works on at a time. Two cores saturate with two purges (PERFORMANCE 1);
 // blobs wait for the store, not for the database; everything else is small.
-func queues(purge int) map[string]river.QueueConfig {
+func queues(config Config) map[string]river.QueueConfig {
+	purge := config.PurgeWorkers
 	if purge == 0 {
 		purge = 2
 	}
-	return map[string]river.QueueConfig{
-		river.QueueDefault:  {MaxWorkers: 2},
-		deletion.PurgeQueue: {MaxWorkers: purge},
-		deletion.BlobQueue:  {MaxWorkers: 2},
+	all := map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 2}, deletion.PurgeQueue: {MaxWorkers: purge}}
+	if !config.NoBlobs {
+		all[deletion.BlobQueue] = river.QueueConfig{MaxWorkers: 2}
 	}
+	return all
 }
 
 const (
@@ -48,6 +49,7 @@ type Config struct {
 
 	NoTick       bool // the caller sweeps itself: the demo, which turns the clock
 	PurgeWorkers int  // chunks at a time; 0 is two
+	NoBlobs      bool // another process empties the store
 }
 
 // Runner is a started worker.
@@ -83,7 +85,7 @@ func start(ctx context.Context, config Config, workers *river.Workers, periodic 
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		Schema:                      pg.RiverSchema,
 		Workers:                     workers,
-		Queues:                      queues(config.PurgeWorkers),
+		Queues:                      queues(config),
 		PeriodicJobs:                periodic,
 		Middleware:                  []rivertype.Middleware{&veil{log: log}},
 		ErrorHandler:                &reporter{log: log},
