@@ -125,10 +125,15 @@ func freeze(ctx context.Context, tx *pg.Tx, round Round, chunkSize int) (count, 
 
 // hashFrozen computes the hash of each chunk of the frozen set (of the one chunk, when only is given) and of the whole:
 // SHA-256 over the round's number, then each client's id and lawful day in the order of ids; the whole is the hash of the
-// chunks' hashes. Whatever became of an item since, it stays in the set, so the hash still verifies (D12).
+// chunks' hashes. Whatever became of an item since, it stays in the set, so the hash still verifies (D12); it does not
+// verify any more when an item was added beside the frozen ones, or one that had left the list lies in it again.
 func hashFrozen(ctx context.Context, tx *pg.Tx, round Round, only *int) (sizes []int, hashes [][]byte, whole []byte, err error) {
-	rows, err := tx.Query(ctx, `SELECT chunk, client_id, due_on FROM round_item
-		WHERE municipality_id = $1 AND round_id = $2 AND frozen AND ($3::int IS NULL OR chunk = $3) ORDER BY chunk, client_id`, tx.Municipality(), round.ID, only)
+	which, args := `(frozen OR state IN ('placed', 'ready', 'blocked'))`, []any{tx.Municipality(), round.ID}
+	if only != nil {
+		which, args = `frozen AND chunk = $3`, append(args, *only)
+	}
+	rows, err := tx.Query(ctx, `SELECT coalesce(chunk, -1) AS chunk, client_id, due_on, settled_at IS NOT NULL AND state IN ('placed', 'ready', 'blocked')
+		FROM round_item WHERE municipality_id = $1 AND round_id = $2 AND `+which+` ORDER BY 1, client_id`, args...)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -145,7 +150,8 @@ func hashFrozen(ctx context.Context, tx *pg.Tx, round Round, only *int) (sizes [
 	var chunk int
 	var client uuid.UUID
 	var due calendar.Date
-	_, err = pgx.ForEachRow(rows, []any{&chunk, &client, &due}, func() error {
+	var back bool
+	_, err = pgx.ForEachRow(rows, []any{&chunk, &client, &due, &back}, func() error {
 		if chunk != current {
 			finish()
 			current = chunk
@@ -156,6 +162,9 @@ func hashFrozen(ctx context.Context, tx *pg.Tx, round Round, only *int) (sizes [
 		sizes[len(sizes)-1]++
 		digest.Write(client[:])
 		digest.Write(binary.BigEndian.AppendUint32(nil, uint32(due.Year*10000+int(due.Month)*100+due.Day))) //nolint:gosec // a date
+		if back {
+			digest.Write([]byte("back"))
+		}
 		return nil
 	})
 	finish()

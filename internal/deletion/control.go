@@ -90,6 +90,9 @@ func control(ctx context.Context, tx *pg.Tx, id int64) error {
 	if err := assessItems(ctx, tx, round); err != nil {
 		return err
 	}
+	if err := blockDeviating(ctx, tx, id); err != nil {
+		return err
+	}
 	policy, err := municipality.PolicyOf(ctx, tx)
 	if err != nil {
 		return err
@@ -322,6 +325,10 @@ func Find(ctx context.Context, tx *pg.Tx, id int64, position int, finding string
 	}
 	audit.Write(tx, access.RoundControl, audit.Record{Act: "spotcheck.found", Subject: "round", SubjectID: round.Number, Detail: map[string]any{"position": position, "finding": finding}})
 	if finding != FoundInStock {
+		// Until the consequences are drawn the sample has no size, and the control cannot be finished.
+		if _, err := tx.Exec(ctx, `UPDATE deletion_round SET sample_size = NULL WHERE municipality_id = $1 AND id = $2`, tx.Municipality(), id); err != nil {
+			return err
+		}
 		return tx.Enqueue(ctx, DeviationArgs{RoundID: id})
 	}
 	return nil
@@ -383,10 +390,6 @@ func FinishControl(ctx context.Context, tx *pg.Tx, id int64) error {
 	if round.State != Proposed || round.ReadyCount == nil {
 		return problem.Conflict{Code: "round_step", Params: problem.Params{"state": string(round.State)}}
 	}
-	policy, err := municipality.PolicyOf(ctx, tx)
-	if err != nil {
-		return err
-	}
 	var missing, deviations, drawn int
 	err = tx.QueryRow(ctx, `SELECT count(*) FILTER (WHERE finding IS NULL), count(*) FILTER (WHERE finding <> 'in_stock'), count(*)
 		FROM spot_check WHERE municipality_id = $1 AND round_id = $2`, tx.Municipality(), id).Scan(&missing, &deviations, &drawn)
@@ -396,7 +399,7 @@ func FinishControl(ctx context.Context, tx *pg.Tx, id int64) error {
 	if missing > 0 {
 		return problem.Conflict{Code: "spot_checks_missing", Params: problem.Params{"missing": missing}}
 	}
-	if deviations > 0 && (round.SampleSize == nil || *round.SampleSize != drawn || drawn < policy.SpotCheckSize && drawn == deviations) {
+	if round.SampleSize == nil {
 		return problem.Conflict{Code: "spot_checks_growing"}
 	}
 	_, err = tx.Exec(ctx, `UPDATE deletion_round SET state = 'controlled', state_since = $3, controlled_by = $4, controlled_at = $3

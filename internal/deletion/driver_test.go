@@ -13,6 +13,7 @@ import (
 	"github.com/frist-app/frist/internal/access"
 	"github.com/frist-app/frist/internal/deletion"
 	"github.com/frist-app/frist/internal/pg"
+	"github.com/frist-app/frist/internal/pgtest"
 	"github.com/frist-app/frist/internal/problem"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -247,4 +248,9 @@ func eventually(t testing.TB, within time.Duration, what func() string, done fun
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+// personWith is a disconnected client who is due on 01.10.23, with recordings.
+func personWith(keys ...string) pgtest.Person {
+	return pgtest.Person{Status: "disconnected", Since: time.Date(2023, 3, 14, 14, 7, 0, 0, time.UTC), Alarms: 3, Recordings: keys}
 }

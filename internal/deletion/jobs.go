@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 
 	"github.com/frist-app/frist/internal/access"
 	"github.com/frist-app/frist/internal/blob"
@@ -210,6 +211,10 @@ func workChunk(ctx context.Context, deps Deps, job *river.Job[ChunkArgs]) error 
 // passing says that the trouble is not in the data: the database is away, somebody holds a lock, we are being stopped.
 func passing(err error) bool {
 	var conflict problem.Conflict
+	var state pg.StateError
+	if errors.As(err, &state) && (strings.HasPrefix(state.State, "53") || strings.HasPrefix(state.State, "58")) {
+		return true // no room, no memory, a disk that fails
+	}
 	return errors.As(err, new(problem.Unavailable)) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
 		(errors.As(err, &conflict) && conflict.Code == "busy")
 }
@@ -217,7 +222,7 @@ func passing(err error) bool {
 // brakeOnErrors stops a round whose error rate has passed the municipality's limit (D16).
 func brakeOnErrors(ctx context.Context, tx *pg.Tx, id int64) error {
 	round, err := lockRound(ctx, tx, id)
-	if err != nil || round.State != Running || round.BrakeLiftedBy != nil {
+	if err != nil || round.State != Running {
 		return err
 	}
 	policy, err := municipality.PolicyOf(ctx, tx)

@@ -475,6 +475,14 @@ func ReleaseHold(ctx context.Context, tx *pg.Tx, id uuid.UUID) error {
 	if _, err := retention.ReleaseHold(ctx, tx, id); err != nil {
 		return err
 	}
+	// Who moved here since lies in a group already.
+	rows, err := tx.Query(ctx, `SELECT id FROM client WHERE municipality_id = $1 AND id = ANY ($2) AND unplaced_reason IS NOT NULL ORDER BY id`, tx.Municipality(), ids)
+	if err != nil {
+		return err
+	}
+	if ids, err = pgx.CollectRows(rows, pgx.RowTo[uuid.UUID]); err != nil {
+		return err
+	}
 	return place(ctx, tx, ids, "system")
 }
 

@@ -212,8 +212,10 @@ func erase(ctx context.Context, tx *pg.Tx, key []byte, round Round, chunk, part 
 	for table, n := range erased.Counts {
 		tables, counts = append(tables, table), append(counts, n)
 	}
+	// A try that was stopped among its smaller parts may have counted under this number: both are what went.
 	batch.Queue(`INSERT INTO round_count (municipality_id, round_id, chunk, part, table_name, rows)
-		SELECT $1, $2, $3, $4, t, n FROM unnest($5::text[], $6::bigint[]) AS c (t, n)`, m, round.ID, chunk, part, tables, counts)
+		SELECT $1, $2, $3, $4, t, n FROM unnest($5::text[], $6::bigint[]) AS c (t, n)
+		ON CONFLICT (municipality_id, round_id, chunk, part, table_name) DO UPDATE SET rows = round_count.rows + excluded.rows`, m, round.ID, chunk, part, tables, counts)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return err
 	}

@@ -162,14 +162,12 @@ func begin(ctx context.Context, tx *pg.Tx, id int64) error {
 	if err != nil {
 		return err
 	}
-	if round.BrakeLiftedBy == nil {
-		brake, err := brakeOf(ctx, tx, round, policy)
-		if err != nil {
-			return err
-		}
-		if brake != "" {
-			return stop(ctx, tx, round, "brake", brake)
-		}
+	brake, err := brakeOf(ctx, tx, round, policy)
+	if err != nil {
+		return err
+	}
+	if brake != "" {
+		return stop(ctx, tx, round, "brake", brake)
 	}
 	if err := client.RememberNumbers(ctx, tx); err != nil {
 		return err
@@ -193,7 +191,8 @@ func begin(ctx context.Context, tx *pg.Tx, id int64) error {
 }
 
 // brakeOf looks at a running round: more than the allowed share of the municipality's clients, more than was approved,
-// or too many failures (D16).
+// or too many failures (D16). A brake that an approver has lifted does not come on again; accepting a large share does
+// not lift the others.
 func brakeOf(ctx context.Context, tx *pg.Tx, round Round, policy municipality.Policy) (string, error) {
 	var purged, failed, handled, clients int
 	err := tx.QueryRow(ctx, `SELECT coalesce(sum(purged), 0), coalesce(sum(failed), 0), coalesce(sum(size), 0) FROM round_chunk
@@ -207,12 +206,15 @@ func brakeOf(ctx context.Context, tx *pg.Tx, round Round, policy municipality.Po
 	}
 	approved := value(round.ApprovedCount)
 	population := max(value(round.Population), clients+purged)
+	lifted := func(code string) bool {
+		return round.BrakeLiftedBy != nil && round.Brake != nil && *round.Brake == code
+	}
 	switch {
-	case purged > approved:
+	case purged > approved && !lifted("more_than_approved"):
 		return "more_than_approved", nil
-	case handled > 0 && failed*100 > handled*policy.MaxErrorPercent:
+	case handled > 0 && failed*100 > handled*policy.MaxErrorPercent && !lifted("errors"):
 		return "errors", nil
-	case approved*100 > population*policy.MaxSharePercent:
+	case approved*100 > population*policy.MaxSharePercent && round.BrakeLiftedBy == nil: // the first to come on, if at all
 		return "share", nil
 	}
 	return "", nil
@@ -220,11 +222,11 @@ func brakeOf(ctx context.Context, tx *pg.Tx, round Round, policy municipality.Po
 
 // stop pauses a running round because of an incident or a brake, and says so to municipality and processor.
 func stop(ctx context.Context, tx *pg.Tx, round Round, what, code string) error {
-	column := "brake"
+	set := "brake = $4, brake_lifted_by = NULL"
 	if what == "incident" {
-		column = "incident"
+		set = "incident = $4"
 	}
-	_, err := tx.Exec(ctx, `UPDATE deletion_round SET state = 'paused', state_since = $3, `+column+` = $4 WHERE municipality_id = $1 AND id = $2`,
+	_, err := tx.Exec(ctx, `UPDATE deletion_round SET state = 'paused', state_since = $3, `+set+` WHERE municipality_id = $1 AND id = $2`,
 		tx.Municipality(), round.ID, tx.Now(), code)
 	event(tx, round.ID, access.RoundSweep, what, code, "")
 	audit.Write(tx, access.RoundSweep, audit.Record{Act: "round." + what, Subject: "round", SubjectID: round.Number, Detail: map[string]any{"code": code}})

@@ -176,7 +176,7 @@ func lapseOld(ctx context.Context, tx *pg.Tx) error {
 // these jobs may run any number of times.
 func wake(ctx context.Context, tx *pg.Tx) error {
 	rows, err := tx.Query(ctx, `SELECT `+roundColumns+` FROM deletion_round WHERE municipality_id = $1 AND
-		(state IN ('running', 'verifying') OR (state = 'proposed' AND control_asked_at IS NOT NULL AND ready_count IS NULL) OR (state = 'open' AND kind = 'extra'))
+		(state IN ('running', 'verifying') OR (state = 'proposed' AND control_asked_at IS NOT NULL AND (ready_count IS NULL OR sample_size IS NULL)) OR (state = 'open' AND kind = 'extra'))
 		ORDER BY id`, tx.Municipality())
 	if err != nil {
 		return err
@@ -188,13 +188,19 @@ func wake(ctx context.Context, tx *pg.Tx) error {
 	for _, r := range rounds {
 		switch r.State {
 		case Running:
-			err = tx.Enqueue(ctx, BeginArgs{RoundID: r.ID})
+			if err = reorderBlobs(ctx, tx, r.ID); err == nil {
+				err = tx.Enqueue(ctx, BeginArgs{RoundID: r.ID})
+			}
 		case Verifying:
 			if err = reorderBlobs(ctx, tx, r.ID); err == nil {
 				err = tx.Enqueue(ctx, FinishArgs{RoundID: r.ID})
 			}
 		case Proposed:
-			err = tx.Enqueue(ctx, ControlArgs{RoundID: r.ID})
+			if r.ReadyCount == nil {
+				err = tx.Enqueue(ctx, ControlArgs{RoundID: r.ID})
+			} else {
+				err = tx.Enqueue(ctx, DeviationArgs{RoundID: r.ID})
+			}
 		case Open:
 			err = tx.Enqueue(ctx, FillArgs{RoundID: r.ID})
 		default:
