@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/frist-app/frist/internal/access"
@@ -91,7 +92,9 @@ func (c *contract) validator(upload bool) func(http.Handler) http.Handler {
 		Options: openapi3filter.Options{
 			MultiError: true, AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, RejectWhenRequestBodyNotSpecified: true, ExcludeRequestBody: upload,
 		},
-		ErrorHandlerWithOpts: func(_ context.Context, err error, w http.ResponseWriter, r *http.Request, _ validation.ErrorHandlerOpts) { failForm(w, r, err) },
+		ErrorHandlerWithOpts: func(_ context.Context, err error, w http.ResponseWriter, r *http.Request, _ validation.ErrorHandlerOpts) {
+			failForm(w, r, err)
+		},
 	})
 }
 
@@ -245,7 +248,7 @@ func formError(err error) error {
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		return err
 	}
-	if bound, ok := bindError(err); ok {
+	if bound := bindError(err); bound != nil {
 		return bound
 	}
 	var wrong []problem.Field
@@ -310,7 +313,7 @@ func fieldOf(parameter string, err error) problem.Field {
 func known(pointer []string) []string {
 	names := []string{}
 	for _, p := range pointer {
-		if !index.MatchString(p) && !properties[p] {
+		if !index.MatchString(p) && !properties()[p] {
 			break
 		}
 		names = append(names, p)
@@ -319,7 +322,7 @@ func known(pointer []string) []string {
 }
 
 // properties are all names of fields in the contract.
-var properties = func() map[string]bool {
+var properties = sync.OnceValue(func() map[string]bool {
 	doc, err := GetSpec()
 	if err != nil {
 		panic(err)
@@ -331,7 +334,7 @@ var properties = func() map[string]bool {
 		}
 	}
 	return names
-}()
+})
 
 // rule gives the broken rule the name under which there is a sentence.
 func rule(e *openapi3.SchemaError) (string, problem.Params) {
@@ -352,8 +355,8 @@ func rule(e *openapi3.SchemaError) (string, problem.Params) {
 	return "form", nil
 }
 
-// bindError is what the generated code says of a parameter that it cannot read.
-func bindError(err error) (error, bool) {
+// bindError is what the generated code says of a parameter that it cannot read; nil when err is something else.
+func bindError(err error) error {
 	name := ""
 	switch e := err.(type) { //nolint:errorlint // they come as they are
 	case *InvalidParamFormatError:
@@ -363,12 +366,12 @@ func bindError(err error) (error, bool) {
 	case *RequiredHeaderError:
 		name = e.ParamName
 	case *TooManyValuesForParamError:
-		return badRequest(problem.Field{Name: e.ParamName, Code: "given_twice"}), true
+		return badRequest(problem.Field{Name: e.ParamName, Code: "given_twice"})
 	default:
-		return nil, false
+		return nil
 	}
 	if slices.Contains([]string{"client", "device", "hold", "address", "order", "import", "number", "position"}, name) {
-		return notHere, true
+		return notHere
 	}
-	return badRequest(problem.Field{Name: name, Code: "form"}), true
+	return badRequest(problem.Field{Name: name, Code: "form"})
 }

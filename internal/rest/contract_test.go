@@ -165,6 +165,10 @@ type request struct {
 	headers                     []string
 }
 
+func (r request) allows(letter string, machine bool) bool {
+	return strings.Contains(r.may, letter) && (!machine || !strings.HasSuffix(r.may, "!"))
+}
+
 func requests(w world) []request {
 	c, n := "/clients/"+w.client.String(), "/rounds/"+w.number
 	dev := c + "/devices/" + w.device.String()
@@ -254,7 +258,7 @@ func TestWhoMay(t *testing.T) {
 			for _, machine := range []bool{false, true} {
 				as := e.who
 				as.machine = machine
-				may := strings.Contains(r.may, e.letter) && !(machine && strings.HasSuffix(r.may, "!"))
+				may := r.allows(e.letter, machine)
 				a := s.ask(as, r)
 				if may == (a.status == 403 || a.status == 401) {
 					t.Errorf("%s by %s (machine %v): %d %s", r.id, as.role, machine, a.status, a.body)
@@ -292,7 +296,7 @@ func TestWhoMayNotWithoutTheContract(t *testing.T) {
 			for _, machine := range []bool{false, true} {
 				as := e.who
 				as.machine = machine
-				if strings.Contains(r.may, e.letter) && !(machine && strings.HasSuffix(r.may, "!")) {
+				if r.allows(e.letter, machine) {
 					continue
 				}
 				if a := s.ask(as, r); a.status != 403 && a.status != 404 {

@@ -410,13 +410,19 @@ func rules(p deletion.Protocol) []ProtocolRule {
 }
 
 func acts(p deletion.Protocol) []ProtocolAct {
-	return list(p.Acts, func(a deletion.ProtocolAct) ProtocolAct { return ProtocolAct{Act: a.Act, Role: a.Role, Staff: a.Staff, At: a.At} })
+	return list(p.Acts, func(a deletion.ProtocolAct) ProtocolAct {
+		return ProtocolAct{Act: a.Act, Role: a.Role, Staff: a.Staff, At: a.At}
+	})
 }
 
 func notes(p deletion.Protocol) []ProtocolNote {
-	return list(p.Notes, func(n deletion.ProtocolNote) ProtocolNote { return ProtocolNote{Act: n.Act, Code: set(n.Code), At: n.At} })
+	return list(p.Notes, func(n deletion.ProtocolNote) ProtocolNote {
+		return ProtocolNote{Act: n.Act, Code: set(n.Code), At: n.At}
+	})
 }
 
 func outside(p deletion.Protocol) []ProtocolOutside {
-	return list(p.Outside, func(o deletion.ProtocolOutside) ProtocolOutside { return ProtocolOutside{What: o.What, GoneBy: date(o.GoneBy)} })
+	return list(p.Outside, func(o deletion.ProtocolOutside) ProtocolOutside {
+		return ProtocolOutside{What: o.What, GoneBy: date(o.GoneBy)}
+	})
 }

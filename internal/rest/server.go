@@ -57,9 +57,10 @@ var docsPage = template.Must(template.New("docs").Parse(`<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Frist API</title>
+<style>body { margin: 0 }</style>
 </head>
 <body>
-<redoc spec-url="/api/openapi.yaml" hide-download-button disable-search="true"></redoc>
+<redoc spec-url="/api/openapi.yaml" hide-download-button></redoc>
 <script src="{{.}}"></script>
 </body>
 </html>

@@ -33,15 +33,19 @@ func TestClients(t *testing.T) {
 		s.ok(200, w, "GET", "/me", nil)
 	}
 
-	made := s.ok(201, caseworker, "POST", "/clients", object{"given_name": "Solveig", "family_name": "Hansen", "status": "active", "phone": "900 00 172",
-		"address": object{"street": "Storgata 1", "postcode": "1430"}}, "Idempotency-Key", "client-0001")
+	made := s.ok(201, caseworker, "POST", "/clients", object{
+		"given_name": "Solveig", "family_name": "Hansen", "status": "active", "phone": "900 00 172",
+		"address": object{"street": "Storgata 1", "postcode": "1430"},
+	}, "Idempotency-Key", "client-0001")
 	id := made.id(t)
 	at := "/clients/" + id.String()
 	if made.header.Get("Location") != "/api/v1"+at {
 		t.Errorf("Location %s", made.header.Get("Location"))
 	}
-	again := s.ok(201, caseworker, "POST", "/clients", object{"given_name": "Solveig", "family_name": "Hansen", "status": "active", "phone": "900 00 172",
-		"address": object{"street": "Storgata 1", "postcode": "1430"}}, "Idempotency-Key", "client-0001")
+	again := s.ok(201, caseworker, "POST", "/clients", object{
+		"given_name": "Solveig", "family_name": "Hansen", "status": "active", "phone": "900 00 172",
+		"address": object{"street": "Storgata 1", "postcode": "1430"},
+	}, "Idempotency-Key", "client-0001")
 	if !bytes.Equal(made.body, again.body) || s.Count(t, `SELECT count(*) FROM client`) != 1 {
 		t.Errorf("a repetition was taken for a new request: %s %s", made.body, again.body)
 	}
@@ -280,7 +284,7 @@ func TestRounds(t *testing.T) {
 		t.Fatal(err)
 	}
 	var goes []uuid.UUID
-	for i := range 6 {
+	for i := range 7 {
 		p := pgtest.Person{Alarms: 3}
 		if i == 0 {
 			p.Recordings = []string{recording}
@@ -334,7 +338,7 @@ func TestRounds(t *testing.T) {
 	s.ok(200, approver, "GET", at+"/spot-checks", nil)
 	var round rest.MunicipalityRound
 	s.ok(200, approver, "GET", at, nil).into(t, &round)
-	if !round.MayApprove || round.State != "controlled" || *round.Ready != 6 || len(round.Outcomes) != 2 {
+	if !round.MayApprove || round.State != "controlled" || *round.Ready != 7 || len(round.Outcomes) != 2 {
 		t.Errorf("%+v", round)
 	}
 
@@ -346,6 +350,19 @@ func TestRounds(t *testing.T) {
 	s.refused(409, "round_step", approver, "POST", at+"/approval", object{}) // sent twice
 	s.refused(409, "no_brake", approver, "POST", at+"/brake-release", nil)
 	see()
+
+	// Somebody is held after the approval: the list shrinks, and no two figures of the operator's tell by how many.
+	operatorSees := func(clients string) {
+		t.Helper()
+		for _, path := range []string{"/rounds", at, at + "/progress"} {
+			if a := s.ok(200, operator, "GET", path, nil); !strings.Contains(string(a.body), `"clients":`+clients) {
+				t.Errorf("%s: %s", path, a.body)
+			}
+		}
+	}
+	operatorSees("7")
+	s.ok(201, caseworker, "POST", "/clients/"+goes[6].String()+"/holds", object{"reason": "police", "authority": "1", "review_on": "2024-01-01"})
+	operatorSees("7")
 
 	start := func(as who, key, typed string) answer {
 		t.Helper()
@@ -395,6 +412,7 @@ func TestRounds(t *testing.T) {
 	s.ok(202, operator, "POST", at+"/resume", nil)
 	s.work(func() bool { return s.state(number) == "finished" })
 	see()
+	operatorSees("6")
 
 	var whole rest.Protocol
 	for _, w := range []who{caseworker, approver, privacyOfficer, administrator, support} {
@@ -415,7 +433,7 @@ func TestRounds(t *testing.T) {
 		t.Fatalf("%+v", items)
 	}
 	s.ok(200, approver, "GET", at+"/items?limit=100&after="+items.Next.String(), nil).into(t, &items)
-	if len(items.Items) != 4 || items.Next != nil {
+	if len(items.Items) != 5 || items.Next != nil {
 		t.Errorf("%d items left", len(items.Items))
 	}
 	if s.found == 0 {
