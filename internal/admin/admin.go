@@ -20,9 +20,25 @@ type Server struct {
 	Key   []byte // of the keyed hashes, from outside the database (D22)
 }
 
-// Routes hangs the pages on r, which is behind edge's Signed.
+// Menu is the menu of the pages that there are, for all roles.
+var Menu = []edge.NavItem{
+	{Key: "clients", Path: "/klienter", Permission: access.ClientRead},
+	{Key: "control", Path: "/support", Permission: access.RoundControl},
+	{Key: "rounds_run", Path: "/drift", Permission: access.RoundOperate},
+	{Key: "rounds", Path: "/runder", Permission: access.RoundRead, Only: []access.Role{access.Caseworker, access.Approver, access.PrivacyOfficer, access.Administrator}},
+	{Key: "orders", Path: "/bestillinger", Permission: access.OrderAsk},
+	{Key: "import", Path: "/import", Permission: access.ImportRun},
+	{Key: "protocols", Path: "/protokoller", Permission: access.ProtocolRead, Only: []access.Role{access.Support, access.Operator, access.PrivacyOfficer}},
+	{Key: "trail", Path: "/innsyn", Permission: access.AccessLogRead},
+	{Key: "municipalities", Path: "/plattform", Permission: access.PlatformManage},
+}
+
+// Routes hangs the pages on r, which is behind edge's Signed, and gives the site their menu.
 func (s *Server) Routes(r chi.Router) {
+	s.Site.Nav = Menu
 	r.Get("/", edge.Handle(s.home))
+	r.Get("/innsyn", edge.Handle(s.trail))
+	r.Get("/innsyn/{client}", edge.Handle(s.clientLog))
 	s.clientRoutes(r)
 	s.importRoutes(r)
 	s.roundRoutes(r)

@@ -182,7 +182,10 @@ func sumOf(p edge.Page, place deletion.Placement, status client.Status, since ti
 // period is "6 måneder", and "mer enn 6 måneder" where the rule is exclusive (D2).
 func period(p edge.Page, rule retention.Rule) string {
 	words := p.SayN("client.days", rule.PeriodDays)
-	if rule.PeriodMonths > 0 {
+	switch {
+	case rule.PeriodMonths >= 24 && rule.PeriodMonths%12 == 0:
+		words = p.SayN("client.years", rule.PeriodMonths/12)
+	case rule.PeriodMonths > 0:
 		words = p.SayN("client.months", rule.PeriodMonths)
 	}
 	if !rule.Inclusive {
@@ -228,9 +231,9 @@ func (h clientHead) StatusColor() string {
 // LivingHere is how many clients live at the address, as far as they may be shown.
 func (h clientHead) LivingHere() int { return h.Counts.Residents + 1 }
 
-// Seconds is an instant to the second, as the status log shows it (P18).
+// Seconds is the time of an instant to the second, as the status log shows it (P18).
 func (h clientHead) Seconds(at time.Time) string {
-	return h.Date(at).Short() + " " + h.Say("time.at", "time", at.In(h.Zone).Format("15.04.05"))
+	return h.Say("time.at", "time", at.In(h.Zone).Format("15.04.05"))
 }
 
 // sampleHead is a client with everything out of order, for the test that executes the templates.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/frist-app/frist/internal/access"
 	"github.com/frist-app/frist/internal/calendar"
 	"github.com/frist-app/frist/internal/client"
 	"github.com/frist-app/frist/internal/deletion"
@@ -73,7 +74,7 @@ type clientsPage struct {
 	edge.Page
 	Filter   clientFilter
 	Rows     []clientRow
-	At, Next string // cursors of the neighbours; empty at the ends
+	Next     string // cursors of the neighbouring pages; empty at the ends
 	Prev     string
 	Totals   client.Totals
 	Found    int
@@ -87,7 +88,6 @@ type clientRow struct {
 	client.Row
 	Earliest calendar.Date       // the first lawful day; zero while no clock runs
 	Hinders  []retention.Blocker // one of each type
-	Run      calendar.Date       // the group's date where the filter tells it
 }
 
 // clientFilter is the filter as it stands in the address: codes, ids and days, never a name or a number.
@@ -165,23 +165,6 @@ func (f clientFilter) Values() url.Values {
 
 // IsZero reports whether all clients are listed.
 func (f clientFilter) IsZero() bool { return len(f.Values()) == 0 }
-
-// Has reports whether the address says name=value.
-func (f clientFilter) Has(name string, value any) bool {
-	return slices.Contains(f.Values()[name], toString(value))
-}
-
-func toString(value any) string {
-	switch v := value.(type) {
-	case client.Status:
-		return string(v)
-	case int64:
-		return strconv.FormatInt(v, 10)
-	case string:
-		return v
-	}
-	return ""
-}
 
 func clientsPath(q url.Values) string {
 	if len(q) == 0 {
@@ -362,14 +345,14 @@ func (p clientsPage) Chips() []chip {
 	return chips
 }
 
-// Page is the address of a neighbouring page of the same list.
+// Turn is the address of a neighbouring page of the same list.
 func (p clientsPage) Turn(cursor string) string {
 	q := p.Filter.Values()
 	q.Set("fra-klient", cursor)
 	return clientsPath(q)
 }
 
-// First and Last are the family names that the page begins and ends with.
+// First is the family name of the first row.
 func (p clientsPage) First() string { return p.Rows[0].FamilyName }
 
 // Last is the family name of the last row.
@@ -480,15 +463,17 @@ func (s *Server) searchClients(w http.ResponseWriter, r *http.Request) error {
 			q.Set(name, day.String())
 		}
 	}
-	if text := f.text("q"); text != "" {
-		err = s.DB.InTx(r.Context(), edge.Caller(r), func(tx *pg.Tx) error {
-			id, err := client.SaveSearch(r.Context(), tx, text)
-			q.Set("sok", id.String())
-			return err
-		})
-		if err != nil {
-			return s.searchAgain(w, r, f, err)
+	err = s.DB.InTx(r.Context(), edge.Caller(r), func(tx *pg.Tx) error {
+		text := f.text("q")
+		if text == "" {
+			return tx.Require(access.ClientRead)
 		}
+		id, err := client.SaveSearch(r.Context(), tx, text)
+		q.Set("sok", id.String())
+		return err
+	})
+	if err != nil {
+		return s.searchAgain(w, r, f, err)
 	}
 	return to(w, r, clientsPath(parseClientFilter(q).Values()), edge.Flash{})
 }
