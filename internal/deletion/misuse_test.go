@@ -1,0 +1,228 @@
+package deletion_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/frist-app/frist/internal/access"
+	"github.com/frist-app/frist/internal/audit"
+	"github.com/frist-app/frist/internal/calendar"
+	"github.com/frist-app/frist/internal/client"
+	"github.com/frist-app/frist/internal/deletion"
+	"github.com/frist-app/frist/internal/pg"
+	"github.com/frist-app/frist/internal/pgtest"
+	"github.com/frist-app/frist/internal/problem"
+	"github.com/frist-app/frist/internal/retention"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+type act func(ctx context.Context, tx *pg.Tx) error
+
+// Who tries what they may not is refused, and each try leaves one row that says so; nothing else changes.
+func TestMisuse(t *testing.T) {
+	s := newStage(t)
+	audit.RecordRefusals(s.DB)
+	s.at("2023-10-01 07:00")
+	s.sweep()
+	rounds, clients, _ := s.extraRounds(7)
+	controlled, approvable, braked, started, running, free, orphan := rounds[0], rounds[1], rounds[2], rounds[3], rounds[4], rounds[5], rounds[6]
+	id := clients[0]
+	number := func(round int64) (number string) {
+		s.must(s.Admin.QueryRow(t.Context(), `SELECT number FROM deletion_round WHERE id = $1`, round).Scan(&number))
+		return number
+	}
+	approve := func(round int64) act {
+		return func(ctx context.Context, tx *pg.Tx) error {
+			return deletion.Approve(ctx, tx, round, deletion.Approval{})
+		}
+	}
+	start := func(round int64) act {
+		typed := number(round)
+		return func(ctx context.Context, tx *pg.Tx) error { return deletion.Start(ctx, tx, round, typed) }
+	}
+	reject := func(round int64) act {
+		return func(ctx context.Context, tx *pg.Tx) error { return deletion.Reject(ctx, tx, round, "other", "") }
+	}
+	lift := func(ctx context.Context, tx *pg.Tx) error { return deletion.LiftBrake(ctx, tx, braked) }
+
+	// Account 1001 controls a round anew, and comes in other roles later.
+	s.as(access.Approver, reject(controlled))
+	controller := access.Caller{Account: 1001, Roles: []access.Role{access.Support}, Municipality: s.A}
+	for _, do := range []act{
+		func(ctx context.Context, tx *pg.Tx) error { return deletion.RequestControl(ctx, tx, controlled) },
+		func(ctx context.Context, tx *pg.Tx) error { return deletion.FinishControl(ctx, tx, controlled) },
+	} {
+		s.must(s.DB.InTx(t.Context(), controller, func(tx *pg.Tx) error { return do(t.Context(), tx) }))
+		s.clean()
+	}
+	for _, round := range []int64{braked, started, running} {
+		s.as(access.Approver, approve(round))
+	}
+	s.must(s.started(s.A, braked))
+	s.Exec(t, `UPDATE deletion_round SET state = 'paused', brake = 'errors' WHERE id = $1`, braked)
+	s.must(s.started(s.A, running))
+	var hold uuid.UUID
+	s.as(access.Caseworker, func(ctx context.Context, tx *pg.Tx) (err error) {
+		hold, err = deletion.PlaceHold(ctx, tx, retention.NewHold{ClientID: &clients[6], Reason: "police", Authority: "Sak 3", ReviewOn: calendar.On(2024, 1, 1)})
+		return err
+	})
+	var order uuid.UUID
+	s.as(access.Caseworker, func(ctx context.Context, tx *pg.Tx) (err error) {
+		order, err = deletion.AskOrder(ctx, tx, deletion.NewOrder{Scope: "selected", Clients: []uuid.UUID{id}, Reason: "other", Reference: "1", RunOn: calendar.On(2023, 10, 2)})
+		return err
+	})
+
+	type script struct {
+		name   string
+		caller access.Caller
+		code   string
+		do     act
+	}
+	var scripts []script
+	person := func(account int64, roles ...access.Role) access.Caller {
+		return access.Caller{Account: account, StaffNumber: fmt.Sprint("S-", account), Roles: roles, Municipality: s.A}
+	}
+
+	// Acts that a role does not have. Who may is written down here once more.
+	acts := []struct {
+		name string
+		may  []access.Role
+		do   act
+	}{
+		{"disconnect", []access.Role{access.Caseworker, access.Approver}, func(ctx context.Context, tx *pg.Tx) error {
+			_, err := deletion.Disconnect(ctx, tx, id, deletion.StatusChange{To: client.Disconnected})
+			return err
+		}},
+		{"re-activate", []access.Role{access.Caseworker, access.Approver}, func(ctx context.Context, tx *pg.Tx) error {
+			return deletion.Reactivate(ctx, tx, id, deletion.StatusChange{To: client.Active})
+		}},
+		{"move", []access.Role{access.Caseworker}, func(ctx context.Context, tx *pg.Tx) error { return deletion.Move(ctx, tx, id, free, "") }},
+		{"place a hold", []access.Role{access.Caseworker, access.Approver}, func(ctx context.Context, tx *pg.Tx) error {
+			_, err := deletion.PlaceHold(ctx, tx, retention.NewHold{ClientID: &id})
+			return err
+		}},
+		{"release a hold", []access.Role{access.Approver}, func(ctx context.Context, tx *pg.Tx) error { return deletion.ReleaseHold(ctx, tx, hold) }},
+		{"ask for an order", []access.Role{access.Caseworker, access.Approver}, func(ctx context.Context, tx *pg.Tx) error {
+			_, err := deletion.AskOrder(ctx, tx, deletion.NewOrder{})
+			return err
+		}},
+		{"order", []access.Role{access.Support}, func(ctx context.Context, tx *pg.Tx) error {
+			_, err := deletion.PlaceOrder(ctx, tx, order)
+			return err
+		}},
+		{"ask for the control", []access.Role{access.Support}, func(ctx context.Context, tx *pg.Tx) error { return deletion.RequestControl(ctx, tx, controlled) }},
+		{"enter a finding", []access.Role{access.Support}, func(ctx context.Context, tx *pg.Tx) error {
+			return deletion.Find(ctx, tx, controlled, 1, deletion.FoundInStock)
+		}},
+		{"finish the control", []access.Role{access.Support}, func(ctx context.Context, tx *pg.Tx) error { return deletion.FinishControl(ctx, tx, controlled) }},
+		{"approve", []access.Role{access.Approver}, approve(controlled)},
+		{"reject", []access.Role{access.Approver}, reject(controlled)},
+		{"cancel", []access.Role{access.Approver}, func(ctx context.Context, tx *pg.Tx) error { return deletion.Cancel(ctx, tx, controlled, "other", "") }},
+		{"lift a brake", []access.Role{access.Approver}, lift},
+		{"start", []access.Role{access.Operator}, start(started)},
+		{"pause", []access.Role{access.Operator}, func(ctx context.Context, tx *pg.Tx) error { return deletion.Pause(ctx, tx, running) }},
+		{"resume", []access.Role{access.Operator}, func(ctx context.Context, tx *pg.Tx) error { return deletion.Resume(ctx, tx, braked) }},
+		{"purge", nil, func(ctx context.Context, tx *pg.Tx) error {
+			return deletion.PurgeChunk(ctx, tx, key, running, 1, 0, nil, func(*pg.Tx) error { return nil })
+		}},
+	}
+	decisions := []string{"release a hold", "order", "ask for the control", "enter a finding", "finish the control", "approve", "reject", "cancel", "lift a brake", "start", "pause", "resume"}
+	for _, a := range acts {
+		for _, role := range []access.Role{access.Caseworker, access.Approver, access.PrivacyOfficer, access.Administrator, access.Support, access.Operator, access.PlatformAdministrator} {
+			if !slices.Contains(a.may, role) {
+				scripts = append(scripts, script{string(role) + " tries to " + a.name, s.As(role, s.A), "permission", a.do})
+			} else if slices.Contains(decisions, a.name) {
+				machine := s.As(role, s.A)
+				machine.Key = true
+				scripts = append(scripts, script{"a machine of " + string(role) + " tries to " + a.name, machine, "permission", a.do})
+			}
+		}
+	}
+
+	// D13: two acts of one account. The system proposes; nobody is the system.
+	scripts = append(scripts,
+		script{"control, then approve", person(1001, access.Approver, access.Support), "own_hand", approve(controlled)},
+		script{"control, then reject", person(1001, access.Approver, access.Support), "own_hand", reject(controlled)},
+	)
+	s.as(access.Approver, approve(approvable))
+	scripts = append(scripts,
+		script{"approve, then start", person(s.As(access.Approver, s.A).Account, access.Operator), "two_acts", start(approvable)},
+		script{"control, then start", person(901, access.Operator), "two_acts", start(approvable)}, // extraRounds: 901 controlled
+		script{"ask for a release and confirm it", s.As(access.Approver, s.A), "own_release", func(ctx context.Context, tx *pg.Tx) error { return deletion.ReleaseHold(ctx, tx, hold) }},
+		script{"date back by 40 days", s.As(access.Caseworker, s.A), "backdate", func(ctx context.Context, tx *pg.Tx) error {
+			active := s.Add(t, pgtest.Person{})
+			_, err := deletion.Disconnect(ctx, tx, active, deletion.StatusChange{To: client.Disconnected, At: tx.Now().AddDate(0, 0, -40)})
+			return err
+		}},
+	)
+	s.as(access.Approver, func(ctx context.Context, tx *pg.Tx) error { return retention.AskRelease(ctx, tx, hold, "avsluttet") })
+	// Nobody decides about a list in which they had a hand.
+	for i, hand := range []string{"placed", "moved", "withdrew", "selected", "asked", "ordered", "controlled"} {
+		account := int64(1100 + i)
+		for _, round := range []int64{free, braked} {
+			s.Exec(t, `INSERT INTO round_hand (municipality_id, round_id, account_id, act, last_at) VALUES ($1, $2, $3, $4, $5)`, s.A, round, account, hand, s.Now())
+		}
+		for name, do := range map[string]act{"approves": approve(free), "rejects": reject(free), "lifts the brake of": lift} {
+			scripts = append(scripts, script{"who " + hand + " " + name + " the round", person(account, access.Approver), "own_hand", do})
+		}
+	}
+	// Without the municipality's standing instruction support does nothing (D27).
+	s.Exec(t, `UPDATE deletion_round SET state = 'proposed' WHERE id = $1`, orphan)
+	s.Exec(t, `UPDATE instruction SET revoked_at = $1`, s.Now())
+	scripts = append(scripts,
+		script{"control without an instruction", s.As(access.Support, s.A), "no_instruction", func(ctx context.Context, tx *pg.Tx) error { return deletion.RequestControl(ctx, tx, orphan) }},
+		script{"order without an instruction", s.As(access.Support, s.A), "no_instruction", func(ctx context.Context, tx *pg.Tx) error {
+			_, err := deletion.PlaceOrder(ctx, tx, order)
+			return err
+		}},
+	)
+
+	hash := func() (hash string) {
+		s.must(s.Admin.QueryRow(t.Context(), `SELECT md5((SELECT string_agg(r::text, '' ORDER BY id) FROM deletion_round r) || (SELECT string_agg(i::text, '' ORDER BY id) FROM round_item i)
+			|| (SELECT string_agg(h::text, '' ORDER BY id) FROM hold h) || (SELECT string_agg(o::text, '' ORDER BY id) FROM deletion_order o)
+			|| (SELECT string_agg(h::text, '' ORDER BY round_id, account_id, act) FROM round_hand h))`).Scan(&hash))
+		return hash
+	}
+	before := hash()
+	for _, c := range scripts {
+		rows := s.Count(t, `SELECT count(*) FROM audit`)
+		err := s.DB.InTx(t.Context(), c.caller, func(tx *pg.Tx) error { return c.do(t.Context(), tx) })
+		var refusal problem.Forbidden
+		if !errors.As(err, &refusal) || refusal.Code != c.code {
+			t.Errorf("%s: %v, not %s", c.name, err, c.code)
+		}
+		if n := s.Count(t, `SELECT count(*) FROM audit`) - rows; n != 1 {
+			t.Errorf("%s: %d rows of audit", c.name, n)
+		}
+		if n := s.Count(t, `SELECT count(*) FROM audit WHERE id = (SELECT max(id) FROM audit) AND refused AND act = 'refused' AND account_id = $1 AND detail ->> 'code' = $2`, c.caller.Account, c.code); n != 1 {
+			t.Errorf("%s: the row does not say who and why", c.name)
+		}
+	}
+	if hash() != before {
+		t.Error("something changed")
+	}
+	t.Logf("%d scripts", len(scripts))
+	if len(scripts) < 60 {
+		t.Error("fewer than 60 scripts")
+	}
+
+	// Behind the functions the database refuses two acts of one account, too.
+	for _, sql := range []string{
+		`UPDATE deletion_round SET approved_by = controlled_by WHERE id = $1`,
+		`UPDATE deletion_round SET started_by = controlled_by WHERE id = $1`,
+		`UPDATE deletion_round SET approved_by = 5, started_by = 5 WHERE id = $1`,
+		`UPDATE deletion_round SET approved_by = NULL, approved_hash = NULL, state = 'approved' WHERE id = $1`,
+	} {
+		var refused *pgconn.PgError
+		if _, err := s.Admin.Exec(t.Context(), sql, controlled); !errors.As(err, &refused) || refused.Code != "23514" {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
+	if _, err := s.Admin.Exec(t.Context(), `UPDATE hold SET released_by = release_asked_by, released_at = now() WHERE id = $1`, hold); err == nil {
+		t.Error("one account asks for a release and confirms it, by SQL")
+	}
+}
