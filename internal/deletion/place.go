@@ -517,3 +517,24 @@ func lockHeld(ctx context.Context, tx *pg.Tx, id, address *uuid.UUID) ([]uuid.UU
 	}
 	return ids, err
 }
+
+// RunsOf gives the run date of each of the given clients that lies in a group, for a page of the list: one statement,
+// however many they are. Needs ClientRead; the list itself has written the access row.
+func RunsOf(ctx context.Context, tx *pg.Tx, ids []uuid.UUID) (map[uuid.UUID]calendar.Date, error) {
+	if err := tx.Require(access.ClientRead); err != nil {
+		return nil, err
+	}
+	rows, err := tx.Query(ctx, `SELECT i.client_id, r.run_on FROM round_item i JOIN deletion_round r ON r.municipality_id = i.municipality_id AND r.id = i.round_id
+		WHERE i.municipality_id = $1 AND i.client_id = ANY ($2) AND i.state IN ('placed', 'ready', 'blocked') ORDER BY i.client_id`, tx.Municipality(), ids)
+	if err != nil {
+		return nil, err
+	}
+	runs := map[uuid.UUID]calendar.Date{}
+	var id uuid.UUID
+	var on calendar.Date
+	_, err = pgx.ForEachRow(rows, []any{&id, &on}, func() error {
+		runs[id] = on
+		return nil
+	})
+	return runs, err
+}
