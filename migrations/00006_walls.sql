@@ -36,12 +36,14 @@ CREATE POLICY search ON client_search TO frist_definer USING (true);
 GRANT SELECT ON client_search, deletion_round, round_item, municipality TO frist_definer;
 GRANT SELECT (id, municipality_id, name, staff_number, roles) ON account TO frist_definer;
 GRANT CREATE ON SCHEMA public TO frist_definer;
+GRANT frist_definer TO CURRENT_USER; -- an owner who is no superuser may hand over only to a role it is in
 ALTER FUNCTION search_clients(text, int) OWNER TO frist_definer;
 ALTER FUNCTION staff() OWNER TO frist_definer;
 ALTER FUNCTION staff_number(bigint) OWNER TO frist_definer;
 ALTER FUNCTION round_tally(bigint) OWNER TO frist_definer;
 ALTER FUNCTION round_board(text[]) OWNER TO frist_definer;
 REVOKE CREATE ON SCHEMA public FROM frist_definer;
+REVOKE frist_definer FROM CURRENT_USER;
 
 -- A temporary table comes before a real one of the same name unless the path says otherwise, and everybody may make one:
 -- what guards read must not be their caller's.
