@@ -123,7 +123,7 @@ func (p *operatorPage) sort(b deletion.BoardLine) {
 		line.Stopped = b.State == deletion.Paused && (b.Incident != nil || b.Brake != nil && !b.BrakeLifted)
 		p.Running = append(p.Running, line)
 	case deletion.Finished:
-		line.Count, line.Proof = few(p.Page, b.Purged), true
+		line.Count, line.Proof = few(p.Page, b.Frozen), true
 		p.Done = append(p.Done, line)
 	case deletion.Cancelled, deletion.Lapsed:
 		p.Done = append(p.Done, line)

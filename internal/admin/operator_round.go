@@ -111,7 +111,7 @@ func (p *operatorRoundPage) fill(ctx context.Context, tx *pg.Tx, round deletion.
 		p.Headway = headwayOf(p.Page, progress.Settled, progress.Frozen)
 		p.Done = p.expected(round, progress)
 	case deletion.Finished:
-		p.Count = few(p.Page, progress.Purged)
+		p.Count = few(p.Page, progress.Frozen)
 	default:
 	}
 	events, err := deletion.Events(ctx, tx, round.ID)

@@ -79,11 +79,14 @@ func init() {
 
 func (s *Server) protocol(w http.ResponseWriter, r *http.Request) error {
 	page := protocolPage{Page: edge.NewPage(r), Path: r.URL.Path, Back: strings.TrimSuffix(r.URL.Path, "/protokoll")}
-	p, zone, staff, err := s.findProtocol(r)
+	p, owner, staff, err := s.findProtocol(r)
 	if err != nil {
 		return err
 	}
-	page.Zone = zone.Zone
+	page.Zone = owner.Zone
+	if page.Caller.Blind() {
+		page.Page.Path = "/protokoller" // the entry of the menu
+	}
 	page.sheet = sheetOf(page.Page, p)
 	names := map[string]string{}
 	for _, m := range staff {
@@ -120,6 +123,7 @@ func sheetOf(p edge.Page, doc deletion.Protocol) sheet {
 	s.Figures = []figure{{few(p, doc.Clients.Purged), p.Say("protocol.figure.purged")}}
 	if doc.Suppressed {
 		s.Few = p.Say("protocol.few")
+		s.Figures = []figure{{few(p, doc.Clients.Approved), p.Say("protocol.figure.handled")}}
 		s.Figures = append(s.Figures, figure{few(p, doc.Clients.Carried), p.Say("protocol.figure.left")})
 	} else {
 		s.Figures = append(s.Figures, figure{p.Number(doc.Clients.Carried), p.Say("protocol.figure.carried")})
@@ -127,7 +131,12 @@ func sheetOf(p edge.Page, doc deletion.Protocol) sheet {
 	var rows int64
 	for _, t := range doc.Tables {
 		rows += t.Rows
-		s.Tables = append(s.Tables, countLine{tableWords(p, t.Table), p.Number(int(t.Rows))})
+		line := countLine{tableWords(p, t.Table), p.Number(int(t.Rows))}
+		if t.Table == "client" {
+			s.Tables = slices.Insert(s.Tables, 0, line)
+			continue
+		}
+		s.Tables = append(s.Tables, line)
 	}
 	if !doc.Suppressed {
 		s.Rows = p.Number(int(rows))

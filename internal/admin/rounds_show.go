@@ -41,7 +41,7 @@ type roundPage struct {
 	Stays      int
 	Withdrawn  int
 	NextRun    calendar.Date
-	Checks     []deletion.SpotCheck
+	Checks     []checkLine
 	InStock    int
 	Missing    int // findings
 	Log        []roundAct
@@ -60,6 +60,12 @@ type roundPage struct {
 	Form       decisionForm
 }
 
+// checkLine is a spot check with its finding in words.
+type checkLine struct {
+	deletion.SpotCheck
+	Found string
+}
+
 // roundStep is one of the five steps.
 type roundStep struct {
 	Name  string
@@ -71,6 +77,7 @@ type roundStep struct {
 // outcomeGroup is a part of the table of who goes and who stays.
 type outcomeGroup struct {
 	Head string
+	Sum  bool // the sum of the groups above stands before it
 	Rows []outcomeRow
 }
 
@@ -108,7 +115,7 @@ func init() {
 			ControlledAt: &at, SampleSeed: new(int64), ControlAskedAt: &at, CoolingOffUntil: &at, ApprovedCount: &n},
 		Steps:    []roundStep{{Name: "a", Done: true, Lines: []string{"b"}}, {Name: "c", Now: true}},
 		Outcomes: []outcomeGroup{{Rows: []outcomeRow{{Key: "ready", Name: "a", Does: "b", Items: 42}}}, {Head: "h", Rows: []outcomeRow{{Name: "c", Items: 2, Escalated: 1}}}},
-		Total:    51, Ready: 42, Stays: 9, NextRun: calendar.On(2024, 1, 1), Checks: []deletion.SpotCheck{{Position: 1, Code: "300127", Kind: "GPS", StockState: "in_stock", Finding: &brake}},
+		Total:    51, Ready: 42, Stays: 9, NextRun: calendar.On(2024, 1, 1), Checks: []checkLine{{deletion.SpotCheck{Position: 1, Code: "300127", Kind: "GPS"}, "x"}},
 		Log:       []roundAct{{What: "a", Who: "b", Detail: "c", Remark: "d"}},
 		MayDecide: true, Hash: "c41f", Policy: municipality.DefaultPolicy, Share: "3,5",
 	}
@@ -162,6 +169,21 @@ func (p roundPage) CoolingUntil() time.Time { return p.Clock.Add(p.Policy.Coolin
 // CoolingSpan is how long the municipality's cooling-off period is.
 func (p roundPage) CoolingSpan() string { return span(p.Page, p.Policy.CoolingOff) }
 
+// Seed is the sample's seed as it is said to others: digits only.
+func (p roundPage) Seed() string { return seedWords(deref(p.Round.SampleSeed)) }
+
+// Population and Controlled are how many clients the municipality had, and how many were ready at the control.
+func (p roundPage) Population() int { return deref(p.Round.Population) }
+func (p roundPage) Controlled() int { return deref(p.Round.ReadyCount) } // Controlled is the control's count.
+
+// When is the day on which the round runs at the earliest; once that has come, it is whenever the operator starts it (D7).
+func (p roundPage) When() string {
+	if p.Today().Before(p.Round.RunOn) {
+		return p.Say("rounds.when.on", "date", p.Round.RunOn)
+	}
+	return p.Say("rounds.when.run")
+}
+
 // PurgedPercent is how much of the approved list is settled.
 func (p roundPage) PurgedPercent() int {
 	if p.Progress.Frozen == 0 {
@@ -199,16 +221,21 @@ func (p *roundPage) fill(ctx context.Context, tx *pg.Tx, round deletion.Round) e
 		return err
 	}
 	p.NextRun = nextRun(groups, round, p.Today())
-	if p.Checks, err = deletion.SpotChecks(ctx, tx, round.ID); err != nil {
+	checks, err := deletion.SpotChecks(ctx, tx, round.ID)
+	if err != nil {
 		return err
 	}
-	for _, c := range p.Checks {
-		switch {
-		case c.Finding == nil:
+	for _, c := range checks {
+		line := checkLine{c, p.Say("rounds.spot.missing")}
+		if c.Finding == nil {
 			p.Missing++
-		case *c.Finding == deletion.FoundInStock:
+		} else {
+			line.Found = p.Say("support.finding." + *c.Finding)
+		}
+		if deref(c.Finding) == deletion.FoundInStock {
 			p.InStock++
 		}
+		p.Checks = append(p.Checks, line)
 	}
 	escalated, err := p.escalated(ctx, tx)
 	if err != nil {
@@ -268,9 +295,8 @@ func (p *roundPage) count(tally []deletion.Outcome, escalated map[string]int) {
 		}
 		group.Rows = append(group.Rows, outcomeRow{Key: key, Name: name, Does: does, Items: o.Items})
 	}
-	run := map[string]any{"date": p.Round.RunOn}
+	run := map[string]any{"when": p.When()}
 	for _, o := range tally {
-		p.Total += o.Items
 		reason, does := p.Say("rounds.reason."+o.Reason), p.Say("rounds.reason."+o.Reason+".does")
 		switch o.State {
 		case deletion.ItemPlaced:
@@ -286,7 +312,9 @@ func (p *roundPage) count(tally []deletion.Outcome, escalated map[string]int) {
 		case deletion.ItemWithdrawn, deletion.ItemMoved:
 			p.Withdrawn += o.Items
 			add(&left, o, string(o.State)+":"+o.Reason, reason, does)
+			continue
 		}
+		p.Total += o.Items
 	}
 	for i, row := range stays.Rows {
 		for reason, n := range escalated {
@@ -299,14 +327,23 @@ func (p *roundPage) count(tally []deletion.Outcome, escalated map[string]int) {
 	slices.SortFunc(stays.Rows, byCount)
 	slices.SortFunc(left.Rows, byCount)
 	stays.Head = p.Say("rounds.outcome.stays")
-	if !p.NextRun.IsZero() {
-		stays.Head = p.Say("rounds.outcome.stays_until", "date", p.NextRun)
+	switch p.Round.State {
+	case deletion.Open, deletion.Proposed, deletion.Controlled:
+		if !p.NextRun.IsZero() {
+			stays.Head = p.Say("rounds.outcome.stays_until", "date", p.NextRun)
+		}
+	default: // they have moved on already
+		stays.Head = p.Say("rounds.outcome.stayed")
 	}
 	left.Head = p.Say("rounds.outcome.left")
+	left.Sum = true
 	for _, group := range []outcomeGroup{goes, stays, left} {
-		if len(group.Rows) > 0 {
+		if len(group.Rows) > 0 || group.Sum && p.Total > 0 {
 			p.Outcomes = append(p.Outcomes, group)
 		}
+	}
+	if len(left.Rows) == 0 && p.Total > 0 {
+		p.Outcomes[len(p.Outcomes)-1].Head = ""
 	}
 	p.Changed = p.Round.ReadyCount != nil && p.Round.State == deletion.Controlled && *p.Round.ReadyCount != p.Ready
 	if p.Round.Population != nil {

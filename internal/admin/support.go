@@ -30,6 +30,9 @@ type supportLine struct {
 	State string
 }
 
+// Goes is how many would be deleted, as far as is known.
+func (l supportLine) Goes() int { return max(l.Ready, l.Frozen) }
+
 // orderAsked is a municipality's request for an extra run.
 type orderAsked struct {
 	deletion.Order

@@ -43,6 +43,7 @@ func (p supportOrderPage) CoolingSpan() string { return span(p.Page, p.Policy.Co
 
 func (s *Server) supportOrderPage(r *http.Request) (supportOrderPage, error) {
 	page := supportOrderPage{Page: edge.NewPage(r), Decline: strings.HasSuffix(r.URL.Path, "/avslag")}
+	page.Path = "/support" // the entry of the menu
 	id, err := orderID(r)
 	if err != nil {
 		return page, err

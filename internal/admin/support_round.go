@@ -24,6 +24,7 @@ type supportRoundPage struct {
 	Checked     int
 	Stays       int
 	Ready       int
+	Left        int // have left the group
 	Checks      []spotCheck
 	Found       int
 	Instruction int64 // 0: the municipality has given none
@@ -76,6 +77,14 @@ func (p supportRoundPage) Phase() string {
 		return "pending"
 	}
 	return string(p.Round.State)
+}
+
+// Seed is the sample's seed, as digits; empty before it is drawn.
+func (p supportRoundPage) Seed() string {
+	if p.Round.SampleSeed == nil {
+		return ""
+	}
+	return seedWords(*p.Round.SampleSeed)
 }
 
 // Open is how many spot checks wait for their finding.
@@ -138,11 +147,12 @@ func (p *supportRoundPage) count(tally []deletion.Outcome) {
 		switch o.State {
 		case deletion.ItemReady, deletion.ItemPurged, deletion.ItemPlaced:
 			p.Ready += o.Items
-		case deletion.ItemBlocked, deletion.ItemCarried, deletion.ItemWithdrawn:
+		case deletion.ItemBlocked, deletion.ItemCarried:
 			held[o.Reason] += o.Items
 			p.Stays += o.Items
-		case deletion.ItemMoved:
-			continue // not in this round
+		case deletion.ItemWithdrawn, deletion.ItemMoved: // re-activated, held or moved in time: not in this round
+			p.Left += o.Items
+			continue
 		}
 		p.Checked += o.Items
 	}
