@@ -21,7 +21,10 @@ import (
 	"github.com/google/uuid"
 )
 
-func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+func TestMain(m *testing.M) {
+	playWorker()
+	os.Exit(pgtest.Main(m))
+}
 
 // stage is a world with a blob store and workers.
 type stage struct {
@@ -294,7 +297,7 @@ func TestTheWholeRound(t *testing.T) {
 	})
 	s.as(access.Operator, func(ctx context.Context, tx *pg.Tx) error {
 		p, err := deletion.FindProtocol(ctx, tx, r.ID)
-		if err == nil && (p.Clients.Carried != deletion.Few || p.Clients.Approved != 0 || len(p.Clients.CarriedBy) != 0) {
+		if err == nil && (p.Clients.Carried != deletion.Few || p.Clients.Approved != 6 || p.Clients.Purged != 0 || len(p.Clients.CarriedBy) != 0 || len(p.Tables) != 0) {
 			t.Errorf("the supplier's copy: %+v", p.Clients)
 		}
 		return err
