@@ -86,8 +86,8 @@ type clientsPage struct {
 // clientRow is one client with what is worked out about it.
 type clientRow struct {
 	client.Row
-	Earliest calendar.Date       // the first lawful day; zero while no clock runs
-	Hinders  []retention.Blocker // one of each type
+	Run     calendar.Date       // its deletion group's date; zero without a group
+	Hinders []retention.Blocker // one of each type
 }
 
 // clientFilter is the filter as it stands in the address: codes, ids and days, never a name or a number.
@@ -258,10 +258,13 @@ func assessRows(ctx context.Context, tx *pg.Tx, list []client.Row, today calenda
 	if err != nil {
 		return nil, err
 	}
+	runs, err := deletion.RunsOf(ctx, tx, ids)
+	if err != nil {
+		return nil, err
+	}
 	for _, f := range facts {
-		a := retention.Assess(f, rules, today, zone)
 		row := &rows[at[f.Client]]
-		row.Earliest, row.Hinders = a.DueOn, hinders(a)
+		row.Run, row.Hinders = runs[f.Client], hinders(retention.Assess(f, rules, today, zone))
 	}
 	return rows, nil
 }
@@ -500,7 +503,7 @@ func sampleClients() clientsPage {
 	hidden.Protected, hidden.Status, hidden.BirthDate = true, client.Active, calendar.On(1938, 5, 12)
 	return clientsPage{
 		Rows: []clientRow{
-			{Row: row, Earliest: calendar.On(2023, 9, 14), Hinders: []retention.Blocker{{Code: retention.DuplicateActive}}}, {Row: hidden},
+			{Row: row, Run: calendar.On(2023, 10, 1), Hinders: []retention.Blocker{{Code: retention.DuplicateActive}}}, {Row: hidden},
 			{Row: row, Hinders: []retention.Blocker{{Code: retention.DeviceOnAddress}, {Code: retention.Held}}},
 		},
 		Rounds: []deletion.Round{{ID: 1, Kind: "scheduled", RunOn: calendar.On(2023, 10, 1)}, {ID: 2, Kind: "extra", RunOn: calendar.On(2023, 10, 1)}},

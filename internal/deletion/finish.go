@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"sort"
 	"time"
 
 	"github.com/frist-app/frist/internal/access"
@@ -315,9 +314,10 @@ func FindProtocol(ctx context.Context, tx *pg.Tx, id int64) (Protocol, error) {
 	return p, nil
 }
 
-// ForSupplier is the copy without small numbers (D26): counts under five become Few, reasons and table counts fall away
-// where they would tell them, and of the counts of people only those stand together whose difference is nobody's: handled
-// and left.
+// ForSupplier is the copy without small numbers (D26). Two counts of people stand in it: Approved, how many the run
+// handled, and Carried, how many stayed. Under five they become Few. How many were purged is not told, because its
+// difference from the number handled, which the operator has seen before, would be; nor are rows per table, some of which
+// are one for each person, or reasons.
 func (p Protocol) ForSupplier() Protocol {
 	few := func(n int) int {
 		if n > 0 && n < 5 {
@@ -327,20 +327,9 @@ func (p Protocol) ForSupplier() Protocol {
 	}
 	s := p
 	s.Suppressed = true
-	handled := p.Clients.Purged
-	left := p.Clients.Carried + p.Clients.Withdrawn
-	s.Clients = ProtocolClients{Purged: few(handled), Carried: few(left)}
+	s.Clients = ProtocolClients{Approved: few(p.Clients.Approved), Carried: few(p.Clients.Carried + p.Clients.Withdrawn)}
 	s.Tables = nil
-	if handled == 0 || handled >= 5 {
-		for _, t := range p.Tables {
-			if t.Table != "client" && t.Rows >= 5 {
-				s.Tables = append(s.Tables, t)
-			}
-		}
-	}
 	s.Blobs = ProtocolBlobs{few(p.Blobs.Ordered), few(p.Blobs.Verified)}
 	s.SpotChecks.Findings = nil
-	s.Hash = p.Hash
-	sort.Slice(s.Tables, func(i, j int) bool { return s.Tables[i].Table < s.Tables[j].Table })
 	return s
 }

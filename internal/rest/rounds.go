@@ -84,23 +84,21 @@ func standing(brake *string, lifted bool) *string {
 func showOperatorLine(b deletion.BoardLine) OperatorRoundLine {
 	return OperatorRoundLine{
 		Number: b.Number, Municipality: Municipality{Number: b.MunicipalityNumber, Name: b.MunicipalityName}, Kind: RoundKind(b.Kind), RunOn: date(b.RunOn),
-		State: RoundState(b.State), StateSince: b.StateSince, CoolingOffUntil: b.CoolingOffUntil, Clients: operatorCount(b.State, b.Frozen, b.Purged),
+		State: RoundState(b.State), StateSince: b.StateSince, CoolingOffUntil: b.CoolingOffUntil, Clients: operatorCount(b.State, b.Frozen),
 		Braked: standing(b.Brake, b.BrakeLifted) != nil, Incident: b.Incident != nil,
 	}
 }
 
-// operatorCount is the one number of people that an operator sees of a round (D26): the approved ones and, when it is
-// finished, the purged ones, so that no difference of the two tells how few stayed.
-func operatorCount(state deletion.State, approved, purged int) *CountOrFew {
+// operatorCount is the one number of people that an operator sees of a round (D26): the approved ones, from the approval
+// to the end and after it, so that no two figures ever tell by their difference how few stayed.
+func operatorCount(state deletion.State, approved int) *CountOrFew {
 	switch state {
-	case deletion.Approved, deletion.Running, deletion.Paused, deletion.Verifying:
-	case deletion.Finished:
-		approved = purged
+	case deletion.Approved, deletion.Running, deletion.Paused, deletion.Verifying, deletion.Finished:
+		n := Few(approved)
+		return &n
 	default:
 		return nil
 	}
-	n := Few(approved)
-	return &n
 }
 
 // ReadRound shows one round in the caller's representation.
@@ -172,7 +170,7 @@ func showSupportRound(owner Municipality, r deletion.Round, outcomes []deletion.
 func showOperatorRound(owner Municipality, r deletion.Round, outcomes []deletion.Outcome, events []deletion.Event) OperatorRound {
 	return OperatorRound{
 		Number: r.Number, Municipality: owner, Kind: RoundKind(r.Kind), RunOn: date(r.RunOn), State: RoundState(r.State), StateSince: r.StateSince,
-		CoolingOffUntil: r.CoolingOffUntil, Clients: operatorCount(r.State, or(r.ApprovedCount, 0), deletion.Count(outcomes, deletion.ItemPurged)),
+		CoolingOffUntil: r.CoolingOffUntil, Clients: operatorCount(r.State, or(r.ApprovedCount, 0)),
 		Braked: r.Braked(), Incident: r.Incident != nil,
 		Events: list(events, func(e deletion.Event) OperatorEvent { return OperatorEvent{At: e.At, Role: e.Role, Act: e.Act} }),
 	}
@@ -335,7 +333,7 @@ func (s *Server) ReadProgress(ctx context.Context, r ReadProgressRequestObject) 
 		state := RoundState(round.State)
 		switch side(tx.Caller) {
 		case "operator":
-			return shown.FromOperatorProgress(OperatorProgress{State: state, Clients: operatorCount(round.State, p.Frozen, p.Purged), Chunks: p.Chunks, ChunksDone: p.ChunksDone})
+			return shown.FromOperatorProgress(OperatorProgress{State: state, Clients: operatorCount(round.State, p.Frozen), Chunks: p.Chunks, ChunksDone: p.ChunksDone})
 		case "support":
 			return shown.FromSupportProgress(SupportProgress{State: state, Approved: p.Frozen, Settled: p.Settled, Purged: p.Purged, Chunks: p.Chunks, ChunksDone: p.ChunksDone})
 		}
@@ -379,7 +377,7 @@ func showProtocol(p deletion.Protocol) Protocol {
 func showSupplierProtocol(p deletion.Protocol) SupplierProtocol {
 	return SupplierProtocol{
 		Version: p.Version, Number: p.Number, Kind: RoundKind(p.Kind), Municipality: Municipality{Number: p.Municipality.Number, Name: p.Municipality.Name},
-		RunOn: date(p.RunOn), Started: p.Started, Finished: p.Finished, Purged: Few(p.Clients.Purged), Left: Few(p.Clients.Carried), Tables: tables(p),
+		RunOn: date(p.RunOn), Started: p.Started, Finished: p.Finished, Handled: Few(p.Clients.Approved), Left: Few(p.Clients.Carried),
 		FilesOrdered: Few(p.Blobs.Ordered), FilesVerifiedAbsent: Few(p.Blobs.Verified), Rules: rules(p), Acts: acts(p), Notes: notes(p), Outside: outside(p),
 		ListHash: p.ListHash, Hash: p.Hash,
 	}

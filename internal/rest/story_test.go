@@ -422,9 +422,9 @@ func TestRounds(t *testing.T) {
 		t.Errorf("%+v", whole)
 	}
 	seen := s.ok(200, operator, "GET", at+"/protocol", nil)
-	var copied struct{ Purged, Left, Files_Ordered any } //nolint:revive // as it stands in the JSON
+	var copied struct{ Handled, Left, Files_Ordered any } //nolint:revive // as it stands in the JSON
 	seen.into(t, &copied)
-	if copied.Purged != 6.0 || copied.Left != "<5" || copied.Files_Ordered != "<5" {
+	if copied.Handled != 6.0 || copied.Left != "<5" || copied.Files_Ordered != "<5" {
 		t.Errorf("%s", seen.body)
 	}
 	var items rest.ItemPage
