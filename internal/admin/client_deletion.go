@@ -147,21 +147,17 @@ func (p deletionPage) first() calendar.Date {
 	return calendar.Date{}
 }
 
-// GroupOptions are the open groups, the client's own chosen.
+// GroupOptions are the open groups but the client's own. Those that are too early stand there too: whoever presses is told
+// from when on, and why.
 func (p deletionPage) GroupOptions() []edge.Option {
 	var options []edge.Option
 	for _, g := range p.Groups {
+		if p.Placement.Round != nil && p.Placement.Round.ID == g.ID {
+			continue
+		}
 		options = append(options, edge.Option{Value: strconv.FormatInt(g.ID, 10), Label: g.RunOn.Short()})
 	}
 	return options
-}
-
-// GroupChosen is what stands in the form.
-func (p deletionPage) GroupChosen() string {
-	if p.Group == "" && p.Placement.Round != nil {
-		return strconv.FormatInt(p.Placement.Round.ID, 10)
-	}
-	return p.Group
 }
 
 // moveClient puts the client into another group (D10).

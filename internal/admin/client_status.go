@@ -222,12 +222,19 @@ func (s *Server) changeStatus(w http.ResponseWriter, r *http.Request) error {
 		page.Retold = true
 		f.wrong = problem.Collector{}
 		return s.showStatus(w, r, http.StatusConflict, &page, f)
-	case !edge.Fixable(err):
+	case !edge.Fixable(err) && !backdated(err):
 		return err
 	}
 	status := page.Fail(err)
 	f.wrong = problem.Collector{}
 	return s.showStatus(w, r, status, &page, f)
+}
+
+// backdated reports whether the date lies further back than the caller may enter (D3). It is refused and recorded like
+// every refusal, but the form stays, so that another date can be tried.
+func backdated(err error) bool {
+	var refusal problem.Forbidden
+	return errors.As(err, &refusal) && refusal.Code == "backdate"
 }
 
 // save does what the form says and gives the date of the group that the client then lies in.
