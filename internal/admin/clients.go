@@ -83,6 +83,14 @@ type clientsPage struct {
 	Searched string // what the person typed, from the stored search
 }
 
+// Many writes a figure that stopped counting at client.Many as "1 000+".
+func (p clientsPage) Many(n int) string {
+	if n > client.Many {
+		return p.Number(client.Many) + "+"
+	}
+	return p.Number(n)
+}
+
 // clientRow is one client with what is worked out about it.
 type clientRow struct {
 	client.Row
@@ -211,7 +219,7 @@ func (p *clientsPage) load(ctx context.Context, tx *pg.Tx, at client.Cursor) err
 	if p.Totals, err = client.Tally(ctx, tx); err != nil {
 		return err
 	}
-	p.Found = p.Totals.All
+	p.Found, p.Capped = min(p.Totals.All, client.Many), p.Totals.All > client.Many
 	if !p.Filter.IsZero() {
 		if p.Found, p.Capped, err = client.Count(ctx, tx, filter); err != nil {
 			return err

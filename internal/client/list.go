@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -182,7 +183,7 @@ func (w where) page(ctx context.Context, tx *pg.Tx, at Cursor, limit int) (Page,
 	return page, nil
 }
 
-// Count counts what List would give on all pages, up to 1000; capped says that there are more.
+// Count counts what List would give on all pages, up to Many; capped says that there are more.
 func Count(ctx context.Context, tx *pg.Tx, f Filter) (n int, capped bool, err error) {
 	if err := tx.Require(access.ClientRead); err != nil {
 		return 0, false, err
@@ -191,11 +192,14 @@ func Count(ctx context.Context, tx *pg.Tx, f Filter) (n int, capped bool, err er
 	if err != nil {
 		return 0, false, err
 	}
-	err = tx.QueryRow(ctx, `SELECT count(*) FROM (SELECT FROM client c WHERE `+where.sql+` LIMIT 1001) counted`, where.args...).Scan(&n)
-	return min(n, 1000), n > 1000, err
+	err = tx.QueryRow(ctx, `SELECT count(*) FROM (SELECT FROM client c WHERE `+where.sql+` LIMIT `+strconv.Itoa(Many+1)+`) counted`, where.args...).Scan(&n)
+	return min(n, Many), n > Many, err
 }
 
-// Totals are the figures on the views of the list.
+// Many is where the figures of a list stop counting: a municipality of a million clients answers like one of a hundred.
+const Many = 1000
+
+// Totals are the figures on the views of the list, each at most Many + 1, which says that there are more.
 type Totals struct {
 	All          int
 	Ordered      int
@@ -216,16 +220,14 @@ func Tally(ctx context.Context, tx *pg.Tx) (Totals, error) {
 		return Totals{}, err
 	}
 	var t Totals
-	err = tx.QueryRow(ctx, `SELECT `+sum("true")+sum("status = 'ordered'")+sum("status = 'active'")+sum("status = 'cancelled'")+sum("status = 'disconnected'")+`
-			(SELECT count(*) FROM client WHERE municipality_id = $1 AND unplaced_reason IS NOT NULL),
-			(SELECT count(*) FROM client WHERE municipality_id = $1 AND next_review_on <= $2)
-		FROM (SELECT status, count(*) AS n FROM client WHERE municipality_id = $1 GROUP BY status) s`, tx.Municipality(), today).
+	err = tx.QueryRow(ctx, `SELECT `+upToMany("true")+upToMany("status = 'ordered'")+upToMany("status = 'active'")+upToMany("status = 'cancelled'")+
+		upToMany("status = 'disconnected'")+upToMany("unplaced_reason IS NOT NULL")+strings.TrimSuffix(upToMany("next_review_on <= $2"), ", "), tx.Municipality(), today).
 		Scan(&t.All, &t.Ordered, &t.Active, &t.Cancelled, &t.Disconnected, &t.Unplaced, &t.ReviewDue)
 	return t, err
 }
 
-func sum(condition string) string {
-	return "coalesce(sum(n) FILTER (WHERE " + condition + "), 0)::bigint, "
+func upToMany(condition string) string {
+	return fmt.Sprintf("(SELECT count(*) FROM (SELECT FROM client WHERE municipality_id = $1 AND %s LIMIT %d) counted), ", condition, Many+1)
 }
 
 // where is a condition on client c with its arguments; $1 is always the municipality.
