@@ -462,24 +462,21 @@ END $$;
 -- +goose StatementBegin
 -- Names live on in the planner's statistics until the next ANALYZE (PROOF 1.4). Only the owner may refresh them, so the
 -- purger asks this function, after each round. ANALYZE leaves the statistics of a table in which it finds no row as they
--- were; those are deleted, which only a superuser may: installations are migrated by one.
+-- were; those are deleted, which only a superuser may. Where the owner is none, they stay until there are rows again.
 CREATE FUNCTION forget_in_statistics() RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
   tables constant text[] := ARRAY['client', 'client_search', 'address', 'status_entry', 'note', 'property', 'next_of_kin', 'professional',
     'client_professional', 'medical_entry', 'medication', 'care_plan', 'care_plan_entry', 'communication', 'recording', 'alarm_event',
     'client_change', 'address_event', 'address_event_client', 'device_connection', 'hold', 'placement', 'order_client', 'stored_search'];
-  t     text;
-  empty boolean;
+  emptied oid[];
 BEGIN
   EXECUTE 'ANALYZE ' || array_to_string(tables, ', ');
-  FOREACH t IN ARRAY tables LOOP
-    EXECUTE format('SELECT NOT EXISTS (SELECT FROM %I)', t) INTO empty;
-    IF empty AND has_table_privilege('pg_statistic', 'DELETE') THEN
-      DELETE FROM pg_statistic WHERE starelid = t::regclass OR starelid IN (SELECT indexrelid FROM pg_index WHERE indrelid = t::regclass);
-    ELSIF empty THEN
-      RAISE WARNING 'the statistics of % stay until it has rows again', t;
-    END IF;
-  END LOOP;
+  SELECT array_agg(oid) INTO emptied FROM pg_class WHERE oid = ANY (tables::regclass[]) AND reltuples = 0;
+  IF has_table_privilege('pg_statistic', 'DELETE') THEN
+    DELETE FROM pg_statistic WHERE starelid = ANY (emptied) OR starelid IN (SELECT indexrelid FROM pg_index WHERE indrelid = ANY (emptied));
+  ELSIF EXISTS (SELECT FROM pg_stats WHERE schemaname = 'public' AND tablename::regclass = ANY (emptied)) THEN
+    RAISE WARNING 'the statistics of emptied tables stay until they have rows again';
+  END IF;
 END $$;
 -- +goose StatementEnd
 
