@@ -260,9 +260,14 @@ func sampleHead(tab string) clientHead {
 		Placement: deletion.Placement{
 			Round: &round, PlacedHow: "system", PlacedAt: at, ItemState: deletion.ItemBlocked, Carried: 1,
 			Assessment: retention.Assessment{StartOn: start, DueOn: due, Decides: classes[0], Classes: classes, Blockers: []retention.Blocker{
-				{Code: retention.DeviceOnClient, Count: 1}, {Code: retention.DeviceOnAddress, Count: 1}, {Code: retention.DuplicateActive},
-				{Code: retention.ArchiveUnanswered, Class: retention.AlarmLog}, {Code: retention.Held, Earliest: run},
-				{Code: retention.ToPreserve}, {Code: retention.MissingRule}, {Code: retention.NoStartDate},
+				{Code: retention.DeviceOnClient, Count: 1},
+				{Code: retention.DeviceOnAddress, Count: 1},
+				{Code: retention.DuplicateActive},
+				{Code: retention.ArchiveUnanswered, Class: retention.AlarmLog},
+				{Code: retention.Held, Earliest: run},
+				{Code: retention.ToPreserve},
+				{Code: retention.MissingRule},
+				{Code: retention.NoStartDate},
 			}},
 		},
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/frist-app/frist/internal/device"
 	"github.com/frist-app/frist/internal/edge"
 	"github.com/frist-app/frist/internal/pg"
-	"github.com/frist-app/frist/internal/problem"
 	"github.com/frist-app/frist/internal/retention"
 )
 
@@ -158,42 +157,4 @@ func (p deletionPage) GroupOptions() []edge.Option {
 		options = append(options, edge.Option{Value: strconv.FormatInt(g.ID, 10), Label: g.RunOn.Short()})
 	}
 	return options
-}
-
-// moveClient puts the client into another group (D10).
-func (s *Server) moveClient(w http.ResponseWriter, r *http.Request) error {
-	id, f, err := s.changeClient(r, func(ctx context.Context, tx *pg.Tx, id client.ID, f *form) error {
-		group, err := strconv.ParseInt(f.Get("group"), 10, 64)
-		if err != nil {
-			return problem.InvalidField("group", "unknown", nil)
-		}
-		return deletion.Move(ctx, tx, id, group, f.text("reason"))
-	})
-	if err == nil {
-		return to(w, r, clientPath(id, ""), edge.Flash{Key: "client.moved"})
-	}
-	if !edge.Fixable(err) {
-		return err
-	}
-	page := deletionPage{Group: f.Get("group"), Reason: f.Get("reason")}
-	page.Page = edge.NewPage(r)
-	status := page.Fail(err)
-	return s.showDeletion(w, r, status, &page)
-}
-
-// confirmOldRegistration says that the record is the old one of a person who has another (D21).
-func (s *Server) confirmOldRegistration(w http.ResponseWriter, r *http.Request) error {
-	id, _, err := s.changeClient(r, func(ctx context.Context, tx *pg.Tx, id client.ID, _ *form) error {
-		return client.ConfirmOldRegistration(ctx, tx, id)
-	})
-	if err == nil {
-		return to(w, r, clientPath(id, ""), edge.Flash{Key: "client.old_confirmed"})
-	}
-	if !edge.Fixable(err) {
-		return err
-	}
-	page := deletionPage{}
-	page.Page = edge.NewPage(r)
-	status := page.Fail(err)
-	return s.showDeletion(w, r, status, &page)
 }

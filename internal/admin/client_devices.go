@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
@@ -116,18 +115,6 @@ func (s *Server) devicesAgain(w http.ResponseWriter, r *http.Request, f *form, e
 	return s.showDevices(w, r, page.Fail(err), &page)
 }
 
-// byCode is the device that a person names by its code.
-func byCode(ctx context.Context, tx *pg.Tx, code string) (device.Device, error) {
-	if code == "" {
-		return device.Device{}, problem.InvalidField("code", "required", nil)
-	}
-	d, err := device.FindCode(ctx, tx, code)
-	if errors.As(err, new(problem.NotFound)) {
-		err = problem.InvalidField("code", "unknown_device", nil)
-	}
-	return d, err
-}
-
 // held is the device of the address in the path, when the client or the client's dwelling has it.
 func held(ctx context.Context, tx *pg.Tx, r *http.Request, id client.ID) (device.Connection, error) {
 	of, err := device.ParseID(chi.URLParam(r, "device"))
@@ -151,136 +138,10 @@ func held(ctx context.Context, tx *pg.Tx, r *http.Request, id client.ID) (device
 	return device.Connection{}, problem.Conflict{Code: "device_not_connected"}
 }
 
-// connectDevice gives a device in stock to the client or to the address.
-func (s *Server) connectDevice(w http.ResponseWriter, r *http.Request) error {
-	id, f, err := s.changeClient(r, func(ctx context.Context, tx *pg.Tx, id client.ID, f *form) error {
-		d, err := byCode(ctx, tx, f.text("code"))
-		if err != nil {
-			return err
-		}
-		locked, err := client.Lock(ctx, tx, id)
-		if err != nil {
-			return err
-		}
-		target := device.Target{Client: id}
-		if f.Get("target") == "address" {
-			if locked.AddressID == nil {
-				return problem.InvalidField("target", "unknown", nil)
-			}
-			target = device.Target{Address: *locked.AddressID}
-		}
-		return device.Connect(ctx, tx, d.ID, target)
-	})
-	if err != nil {
-		return s.devicesAgain(w, r, f, err)
-	}
-	return to(w, r, clientPath(id, "enheter"), edge.Flash{Key: "client.devices.connected"})
-}
-
 // back is where a button on a device leads: to the tab that it stood on.
 func back(id client.ID, f *form) string {
 	if f.Get("fra") == "sletting" {
 		return clientPath(id, "")
 	}
 	return clientPath(id, "enheter")
-}
-
-// disconnectDevice takes a device and puts it in stock (P31).
-func (s *Server) disconnectDevice(w http.ResponseWriter, r *http.Request) error {
-	id, f, err := s.changeClient(r, func(ctx context.Context, tx *pg.Tx, id client.ID, _ *form) error {
-		d, err := held(ctx, tx, r, id)
-		if err != nil {
-			return err
-		}
-		return device.Disconnect(ctx, tx, d.ID)
-	})
-	if err != nil {
-		return s.devicesAgain(w, r, f, err)
-	}
-	return to(w, r, back(id, f), edge.Flash{Key: "client.devices.in_stock"})
-}
-
-// handOverDevice moves a device of the address to an active client who lives there (D19).
-func (s *Server) handOverDevice(w http.ResponseWriter, r *http.Request) error {
-	id, f, err := s.changeClient(r, func(ctx context.Context, tx *pg.Tx, id client.ID, f *form) error {
-		d, err := held(ctx, tx, r, id)
-		if err != nil {
-			return err
-		}
-		resident, err := client.ParseID(f.Get("resident"))
-		if err != nil {
-			return err
-		}
-		return device.HandOver(ctx, tx, d.ID, resident)
-	})
-	if err != nil {
-		return s.devicesAgain(w, r, f, err)
-	}
-	return to(w, r, back(id, f), edge.Flash{Key: "client.devices.handed_over"})
-}
-
-// preferDevice makes a device the preferred one (P32).
-func (s *Server) preferDevice(w http.ResponseWriter, r *http.Request) error {
-	id, f, err := s.changeClient(r, func(ctx context.Context, tx *pg.Tx, id client.ID, _ *form) error {
-		d, err := held(ctx, tx, r, id)
-		if err != nil {
-			return err
-		}
-		return device.Prefer(ctx, tx, d.ID)
-	})
-	if err != nil {
-		return s.devicesAgain(w, r, f, err)
-	}
-	return to(w, r, clientPath(id, "enheter"), edge.Flash{Key: "client.devices.preferred_now"})
-}
-
-// exchangePage asks which device shall stand in the place of another (P32: Bytt enhet).
-type exchangePage struct {
-	clientHead
-	Old   device.Connection
-	Stock []device.Device
-	Code  string
-}
-
-func (s *Server) exchangeForm(w http.ResponseWriter, r *http.Request) error {
-	return s.showExchange(w, r, http.StatusOK, &exchangePage{})
-}
-
-func (s *Server) showExchange(w http.ResponseWriter, r *http.Request, status int, page *exchangePage) error {
-	wrong := page.Errors
-	err := s.showClient(r, &page.clientHead, "devices", func(ctx context.Context, tx *pg.Tx) (err error) {
-		if page.Old, err = held(ctx, tx, r, page.Client.ID); err != nil {
-			return err
-		}
-		page.Stock, _, err = device.Stock(ctx, tx, "", 200)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	page.Errors = wrong
-	return edge.Render(w, r, status, "client-exchange", *page)
-}
-
-func (s *Server) exchangeDevice(w http.ResponseWriter, r *http.Request) error {
-	id, f, err := s.changeClient(r, func(ctx context.Context, tx *pg.Tx, id client.ID, f *form) error {
-		old, err := held(ctx, tx, r, id)
-		if err != nil {
-			return err
-		}
-		replacement, err := byCode(ctx, tx, f.text("code"))
-		if err != nil {
-			return err
-		}
-		return device.Exchange(ctx, tx, old.ID, replacement.ID)
-	})
-	if err == nil {
-		return to(w, r, clientPath(id, "enheter"), edge.Flash{Key: "client.devices.exchanged"})
-	}
-	if !edge.Fixable(err) {
-		return err
-	}
-	page := exchangePage{Code: f.Get("code")}
-	page.Page = edge.NewPage(r)
-	return s.showExchange(w, r, page.Fail(err), &page)
 }

@@ -19,7 +19,8 @@ func init() {
 	edge.Pages["client-medical"] = medicalPage{sampleHead("medical"), []client.MedicalEntry{{At: at, Text: "Hjertesvikt", EnteredByName: "Jonas Lie"}}}
 	edge.Pages["client-medication"] = medicationPage{sampleHead("medication"), []client.Medication{{Name: "Metoprolol", Dose: "50 mg", Since: day}, {Name: "Paracet", Since: day, Until: day}}}
 	edge.Pages["client-plans"] = plansPage{
-		sampleHead("plans"), []client.CarePlan{{Goal: "Bo hjemme", Since: day, Until: day, Entries: []client.CarePlanEntry{{At: at, Text: "Besøk"}}}},
+		sampleHead("plans"),
+		[]client.CarePlan{{Goal: "Bo hjemme", Since: day, Until: day, Entries: []client.CarePlanEntry{{At: at, Text: "Besøk"}}}},
 		[]client.Communication{{At: at, Channel: "phone", Text: "Ringte", EnteredByName: "Jonas Lie"}},
 	}
 	edge.Pages["client-alarms"] = alarmsPage{clientHead: sampleHead("alarms"), Alarms: []client.Alarm{{At: at, Kind: "fall_detected", Text: "Fall", DeviceCode: "300412"}}, Older: "1-2", Begun: true}

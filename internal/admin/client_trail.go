@@ -21,7 +21,9 @@ func init() {
 	from, at := "active", head.Client.StatusSince
 	edge.Pages["client-trail"] = trailPage{clientHead: head, Show: "changes", Older: "x", Lines: []trailLine{
 		{At: at, Who: "Kari Nordmann", Role: "caseworker", Key: "field.status", Words: "Status", From: &from, To: &from, Field: "status"},
-		{At: at, Who: "Frist", Words: "Note"}, {At: at, Who: "Per Holm", Role: "approver", Words: "Looked", Refused: true}, {At: at, Words: "x", Hidden: true},
+		{At: at, Who: "Frist", Words: "Note"},
+		{At: at, Who: "Per Holm", Role: "approver", Words: "Looked", Refused: true},
+		{At: at, Words: "x", Hidden: true},
 	}}
 }
 

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/frist-app/frist/internal/access"
 	"github.com/frist-app/frist/internal/calendar"
 	"github.com/frist-app/frist/internal/client"
 	"github.com/frist-app/frist/internal/deletion"
@@ -454,64 +453,14 @@ func (p clientsPage) Periods() []edge.Option {
 	return options
 }
 
-// searchClients keeps what was typed under an id and shows the list by it: no name, number or telephone stands in an
-// address.
-func (s *Server) searchClients(w http.ResponseWriter, r *http.Request) error {
-	f, err := parse(r)
-	if err != nil {
-		return err
-	}
-	q := url.Values{}
-	for _, name := range []string{"status", "gruppe", "postnr", "kontroll", "periode"} {
-		q[name] = f.Values[name]
-	}
-	from, until := f.date("fra"), f.date("til")
-	if err := f.wrong.Err(); err != nil {
-		return s.searchAgain(w, r, f, err)
-	}
-	for name, day := range map[string]calendar.Date{"fra": from, "til": until} {
-		if !day.IsZero() {
-			q.Set(name, day.String())
-		}
-	}
-	err = s.DB.InTx(r.Context(), edge.Caller(r), func(tx *pg.Tx) error {
-		text := f.text("q")
-		if text == "" {
-			return tx.Require(access.ClientRead)
-		}
-		id, err := client.SaveSearch(r.Context(), tx, text)
-		q.Set("sok", id.String())
-		return err
-	})
-	if err != nil {
-		return s.searchAgain(w, r, f, err)
-	}
-	return to(w, r, clientsPath(parseClientFilter(q).Values()), edge.Flash{})
-}
-
-// searchAgain shows the list with what was wrong with the search.
-func (s *Server) searchAgain(w http.ResponseWriter, r *http.Request, f *form, wrong error) error {
-	if !edge.Fixable(wrong) {
-		return wrong
-	}
-	page := clientsPage{Page: edge.NewPage(r), Filter: parseClientFilter(f.Values)}
-	page.Filter.Search, page.Filter.Searched = nil, ""
-	err := s.DB.InTx(r.Context(), page.Caller, func(tx *pg.Tx) error { return page.load(r.Context(), tx, client.Cursor{}) })
-	if err != nil {
-		return err
-	}
-	status := page.Fail(wrong)
-	page.Searched = f.text("q")
-	return edge.Render(w, r, status, "clients", page)
-}
-
 func sampleClients() clientsPage {
 	row := client.Row{ID: uuid.New(), Number: "200051466", GivenName: "Solveig", FamilyName: "Hansen", Street: "Skoleveien 4 B", Postcode: "1430", Town: "Ås", Phone: "900 00 172", Gender: "K", Status: client.Disconnected}
 	hidden := row
 	hidden.Protected, hidden.Status, hidden.BirthDate = true, client.Active, calendar.On(1938, 5, 12)
 	return clientsPage{
 		Rows: []clientRow{
-			{Row: row, Run: calendar.On(2023, 10, 1), Hinders: []retention.Blocker{{Code: retention.DuplicateActive}}}, {Row: hidden},
+			{Row: row, Run: calendar.On(2023, 10, 1), Hinders: []retention.Blocker{{Code: retention.DuplicateActive}}},
+			{Row: hidden},
 			{Row: row, Hinders: []retention.Blocker{{Code: retention.DeviceOnAddress}, {Code: retention.Held}}},
 		},
 		Rounds: []deletion.Round{{ID: 1, Kind: "scheduled", RunOn: calendar.On(2023, 10, 1)}, {ID: 2, Kind: "extra", RunOn: calendar.On(2023, 10, 1)}},
