@@ -66,6 +66,7 @@ type operatorLine struct {
 	Count        string // empty: there is none to tell yet
 	State        string
 	Stopped      bool
+	Paused       bool
 	Headway      *headway
 	Primary      bool
 	Proof        bool
@@ -120,7 +121,8 @@ func (p *operatorPage) sort(b deletion.BoardLine) {
 			h := headwayOf(p.Page, b.Settled, b.Frozen)
 			line.Headway = &h
 		}
-		line.Stopped = b.State == deletion.Paused && (b.Incident != nil || b.Brake != nil && !b.BrakeLifted)
+		line.Paused = b.State == deletion.Paused
+		line.Stopped = line.Paused && (b.Incident != nil || b.Brake != nil && !b.BrakeLifted)
 		p.Running = append(p.Running, line)
 	case deletion.Finished:
 		line.Count, line.Proof = few(p.Page, b.Frozen), true

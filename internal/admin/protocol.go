@@ -104,6 +104,12 @@ func (s *Server) findProtocol(r *http.Request) (p deletion.Protocol, owner munic
 		if p, err = deletion.FindProtocol(ctx, tx, round.ID); err != nil {
 			return err
 		}
+		if p.Suppressed { // what people wrote stays in the municipality
+			p.Rules = slices.Clone(p.Rules)
+			for i := range p.Rules {
+				p.Rules[i].Authority = ""
+			}
+		}
 		if owner, err = municipality.Current(ctx, tx); err != nil {
 			return err
 		}

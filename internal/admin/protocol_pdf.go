@@ -132,8 +132,12 @@ func (d drawing) body(p edge.Page, s sheet) {
 	}
 	d.SetY(d.GetY() + 2)
 	d.heading(sheetLeft, p.Say("protocol.rules"))
-	ruled := []float64{62, 48, 24, sheetWidth - 134}
-	d.row(sheetLeft, ruled, []string{p.Say("protocol.data"), p.Say("protocol.term"), p.Say("protocol.rule"), p.Say("protocol.authority")}, "LLLL", false, 90)
+	ruled := []float64{46, 38, 18, sheetWidth - 102}
+	authority := p.Say("protocol.authority")
+	if s.Few != "" {
+		authority = ""
+	}
+	d.row(sheetLeft, ruled, []string{p.Say("protocol.data"), p.Say("protocol.term"), p.Say("protocol.rule"), authority}, "LLLL", false, 90)
 	for _, r := range s.Rules {
 		d.row(sheetLeft, ruled, []string{r.Name, r.Period, r.Version, r.Authority}, "LLLL", false, 30)
 	}
@@ -174,27 +178,36 @@ func (d drawing) paragraph(x, width float64, words string) {
 	d.SetY(d.GetY() + 1)
 }
 
-// row draws one line of a table with a hairline under it; a text that is too long for its cell is set smaller.
+// row draws one row of a table with a hairline under it; a text that is too long for its cell goes on below.
 func (d drawing) row(x float64, widths []float64, cells []string, align string, bold bool, grey int) {
 	style := ""
 	if bold {
 		style = "B"
 	}
-	d.SetX(x)
+	d.text(style, 8.5, grey)
 	d.SetDrawColor(205, 205, 205)
 	d.SetLineWidth(0.15)
+	lines, tall := make([][]string, len(cells)), 1
 	for i, cell := range cells {
-		size := 8.5
-		d.text(style, size, grey)
-		for d.GetStringWidth(cell) > widths[i]-1.5 && size > 5 {
-			size -= 0.25
-			d.text(style, size, grey)
+		lines[i] = d.SplitText(cell, widths[i])
+		tall = max(tall, len(lines[i]))
+	}
+	for n := range tall {
+		height, border := rowHeight-0.8, ""
+		if n == tall-1 {
+			height, border = rowHeight, "B"
 		}
-		next := 0
-		if i == len(cells)-1 {
-			next = 1
+		d.SetX(x)
+		for i := range cells {
+			line, next := "", 0
+			if n < len(lines[i]) {
+				line = lines[i][n]
+			}
+			if i == len(cells)-1 {
+				next = 1
+			}
+			d.CellFormat(widths[i], height, line, border, next, string(align[i]), false, 0, "")
 		}
-		d.CellFormat(widths[i], rowHeight, cell, "B", next, string(align[i]), false, 0, "")
 	}
 }
 

@@ -176,6 +176,9 @@ func (p roundPage) Seed() string { return seedWords(deref(p.Round.SampleSeed)) }
 func (p roundPage) Population() int { return deref(p.Round.Population) }
 func (p roundPage) Controlled() int { return deref(p.Round.ReadyCount) } // Controlled is the control's count.
 
+// Deviations is how many findings are not "in stock".
+func (p roundPage) Deviations() int { return len(p.Checks) - p.InStock - p.Missing }
+
 // When is the day on which the round runs at the earliest; once that has come, it is whenever the operator starts it (D7).
 func (p roundPage) When() string {
 	if p.Today().Before(p.Round.RunOn) {
