@@ -96,7 +96,11 @@ func (d drawing) body(p edge.Page, s sheet) {
 	half := (sheetWidth - columnGap) / 2
 	top := d.GetY()
 	d.heading(sheetLeft, p.Say("protocol.tables"))
-	d.row(sheetLeft, []float64{half - 25, 25}, []string{p.Say("protocol.data"), p.Say("protocol.rows")}, "LR", false, 90)
+	if len(s.Tables) == 0 {
+		d.paragraph(sheetLeft, half, p.Say("protocol.no_tables"))
+	} else {
+		d.row(sheetLeft, []float64{half - 25, 25}, []string{p.Say("protocol.data"), p.Say("protocol.rows")}, "LR", false, 90)
+	}
 	for _, t := range s.Tables {
 		d.row(sheetLeft, []float64{half - 25, 25}, []string{t.Name, t.Count}, "LR", false, 30)
 	}
