@@ -93,8 +93,31 @@ func (p clientsPage) Many(n int) string {
 // clientRow is one client with what is worked out about it.
 type clientRow struct {
 	client.Row
-	Run     calendar.Date       // its deletion group's date; zero without a group
-	Hinders []retention.Blocker // one of each type
+	Run        calendar.Date       // its deletion group's date; zero without a group
+	Hinders    []retention.Blocker // one of each type
+	Off        bool                // grey: not active (P11)
+	Shown      string              // the name
+	StatusWord string
+	Since      calendar.Date
+	Gender     genderWords // hides the code of Row
+}
+
+// genderWords is a code of P12 as a letter and as a word.
+type genderWords struct{ Letter, Word string }
+
+// say fills in what a row says in words, each word looked up once for the whole page.
+func (p *clientsPage) say() {
+	status, gender := map[client.Status]string{}, map[string]genderWords{}
+	for i := range p.Rows {
+		r := &p.Rows[i]
+		if status[r.Status] == "" {
+			status[r.Status] = p.Say("client.status." + string(r.Status))
+		}
+		if code := r.Row.Gender; gender[code].Letter == "" {
+			gender[code] = genderWords{p.Say("clients.gender." + code), p.Say("client.gender." + code)}
+		}
+		r.Off, r.Shown, r.StatusWord, r.Since, r.Gender = r.Status.Inactive(), r.Name(), status[r.Status], p.Date(r.StatusSince), gender[r.Row.Gender]
+	}
 }
 
 // clientFilter is the filter as it stands in the address: codes, ids and days, never a name or a number.
@@ -190,6 +213,7 @@ func (s *Server) clients(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	page.say()
 	return edge.Render(w, r, http.StatusOK, "clients", page)
 }
 
