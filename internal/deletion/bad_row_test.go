@@ -601,6 +601,27 @@ func TestAReleaseLeavesThosePlacedAlone(t *testing.T) {
 	}
 }
 
+// Who was held with the dwelling and has moved out of it can be given a group at once, without waiting for the sweep.
+func TestAMoveOutOfAHeldDwelling(t *testing.T) {
+	s := newStage(t)
+	s.at("2023-03-14 15:07")
+	id := s.Add(t, personWith())
+	s.sweep()
+	address := s.AddressOf(t, id)
+	s.as(access.Caseworker, func(ctx context.Context, tx *pg.Tx) error {
+		_, err := deletion.PlaceHold(ctx, tx, retention.NewHold{AddressID: &address, Reason: "damages", Authority: "Sak 2", ReviewOn: calendar.On(2024, 1, 1)})
+		return err
+	})
+	s.as(access.Caseworker, func(ctx context.Context, tx *pg.Tx) error {
+		return client.Change(ctx, tx, id, 1, client.Changes{Address: &client.Address{Street: "Ny gate 1", Postcode: "1430", Town: "Ås"}})
+	})
+	round := s.roundOn(s.A, "2023-10-01")
+	s.as(access.Caseworker, func(ctx context.Context, tx *pg.Tx) error { return deletion.Move(ctx, tx, id, round, "") })
+	if w := s.whereabouts(round, id); w.NextOn != "2023-10-01" || w.Unplaced != "" {
+		t.Errorf("%+v", w)
+	}
+}
+
 // The whole list of states and steps: what is not in the table the database refuses, whoever asks.
 func TestNoOtherSteps(t *testing.T) {
 	s := newStage(t)

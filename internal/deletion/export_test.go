@@ -11,9 +11,8 @@ import (
 
 // The purge of one chunk with its hook right before the commit, where a race test stands still.
 var (
-	PurgeChunk     = purgeChunk
-	ErrNotRunning  = errNotRunning
-	ErrListChanged = errListChanged
+	PurgeChunk    = purgeChunk
+	ErrNotRunning = errNotRunning
 )
 
 // Work does one job as River would, in the caller's goroutine: row is running and ctx carries a River client.

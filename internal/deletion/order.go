@@ -273,8 +273,11 @@ func fill(ctx context.Context, tx *pg.Tx, id int64) error {
 		batch := &pgx.Batch{}
 		batch.Queue(`UPDATE round_item SET state = 'moved', reasons = ARRAY['extra_run'], settled_by = 0, settled_at = $3
 			WHERE municipality_id = $1 AND client_id = ANY ($2) AND state = 'placed'`, tx.Municipality(), take, tx.Now())
-		batch.Queue(`INSERT INTO round_item (municipality_id, round_id, client_id, placed_by, placed_at, placed_how, due_on)
-			SELECT $1, $2, p.client, 0, $3, 'order', p.due FROM unnest($4::uuid[], $5::date[]) AS p (client, due)
+		// The counter of carry-overs goes with the client (D15).
+		batch.Queue(`INSERT INTO round_item (municipality_id, round_id, client_id, placed_by, placed_at, placed_how, due_on, carried)
+			SELECT $1, $2, p.client, 0, $3, 'order', p.due, coalesce((SELECT o.carried FROM round_item o WHERE o.municipality_id = $1 AND o.client_id = p.client
+				AND o.state = 'moved' AND o.reasons = ARRAY['extra_run'] AND o.settled_at = $3 ORDER BY o.id DESC LIMIT 1), 0)
+			FROM unnest($4::uuid[], $5::date[]) AS p (client, due)
 			WHERE NOT EXISTS (SELECT FROM round_item o WHERE o.municipality_id = $1 AND o.client_id = p.client AND o.state IN ('placed', 'ready', 'blocked'))`,
 			tx.Municipality(), id, tx.Now(), take, dues)
 		batch.Queue(`UPDATE client SET unplaced_reason = NULL WHERE municipality_id = $1 AND id = ANY ($2) AND unplaced_reason IS NOT NULL

@@ -424,6 +424,8 @@ func Move(ctx context.Context, tx *pg.Tx, id uuid.UUID, round int64, reason stri
 	if err != nil {
 		return err
 	}
+	// Why there was no group may have ended before the sweep saw it.
+	tx.Later(`UPDATE client SET unplaced_reason = NULL WHERE municipality_id = $1 AND id = $2 AND unplaced_reason IS NOT NULL`, tx.Municipality(), id)
 	hand(tx, round, "placed", 1)
 	tx.Later(`INSERT INTO placement (municipality_id, client_id, round_id, act, reason, at, account_id) VALUES ($1, $2, $3, 'moved', $4, $5, $6)`,
 		tx.Municipality(), id, round, reason, tx.Now(), tx.Caller.Account)

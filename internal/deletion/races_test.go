@@ -218,6 +218,7 @@ func force(order int, first, second func(standStill func()) error, still func(ot
 }
 
 func TestRacesAgainstThePurge(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	s.Exec(t, `UPDATE municipality_policy SET chunk_size = 1, spot_check_size = 1`)
 	s.Exec(t, stamps)
@@ -438,6 +439,7 @@ func (s *stage) extraRounds(n int) (rounds []int64, ready, blocked []uuid.UUID) 
 // What people do to a round that does not run yet: cancelling and starting it, approving it while somebody changes its
 // clients. Nobody is told anything odd, and what was approved is what is purged.
 func TestRacesOnTheWayToThePurge(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	s.Exec(t, `UPDATE municipality_policy SET spot_check_size = 1 WHERE municipality_id = 1`)
 	s.at("2023-10-01 07:00")
