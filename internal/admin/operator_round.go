@@ -49,8 +49,10 @@ type operatorEvent struct {
 
 func init() {
 	at := edge.Instant{ISO: "2023-10-01T08:00:00+02:00", Words: "01.10.23 kl. 08.00"}
-	edge.Pages["operator-round"] = operatorRoundPage{Round: "3218-231001", Owner: "3218 Ås", RunOn: calendar.On(2023, 10, 1), Count: "<5", State: deletion.Running, Approved: &at, Started: &at, Finished: &at,
-		Own: true, CheckSum: "c41f", MayStart: true, Headway: headway{"197", "121", 62}, Done: "kl. 08.07", Events: []operatorEvent{{at, "a", "b"}}}
+	edge.Pages["operator-round"] = operatorRoundPage{
+		Round: "3218-231001", Owner: "3218 Ås", RunOn: calendar.On(2023, 10, 1), Count: "<5", State: deletion.Running, Approved: &at, Started: &at, Finished: &at,
+		Own: true, CheckSum: "c41f", MayStart: true, Headway: headway{"197", "121", 62}, Done: "kl. 08.07", Events: []operatorEvent{{at, "a", "b"}},
+	}
 }
 
 func (s *Server) operatorRound(starting bool) edge.Handler {
@@ -91,8 +93,10 @@ func (p *operatorRoundPage) fill(ctx context.Context, tx *pg.Tx, round deletion.
 	}
 	p.Zone = owner.Zone
 	p.Round, p.Owner, p.Extra, p.RunOn, p.State = round.Number, owner.Number+" "+owner.Name, round.Kind == "extra", round.RunOn, round.State
-	p.Words = operatorWords(p.Page, deletion.BoardLine{State: round.State, StateSince: round.StateSince, RunOn: round.RunOn, CoolingOffUntil: round.CoolingOffUntil,
-		Brake: round.Brake, BrakeLifted: round.BrakeLiftedBy != nil, Incident: round.Incident})
+	p.Words = operatorWords(p.Page, deletion.BoardLine{
+		State: round.State, StateSince: round.StateSince, RunOn: round.RunOn, CoolingOffUntil: round.CoolingOffUntil,
+		Brake: round.Brake, BrakeLifted: round.BrakeLiftedBy != nil, Incident: round.Incident,
+	})
 	p.Stopped = round.State == deletion.Paused && (round.Incident != nil || round.Braked())
 	p.MayStart = round.State == deletion.Approved && !round.CoolingOff(p.Clock) && !p.Today().Before(round.RunOn)
 	p.Approved, p.Started, p.Finished = p.instant(round.ApprovedAt), p.instant(round.StartedAt), p.instant(round.FinishedAt)

@@ -39,9 +39,13 @@ type orderForm struct {
 
 func init() {
 	number, run := "3218-231009-E1", calendar.On(2023, 10, 1)
-	edge.Pages["orders"] = ordersPage{MayAsk: true, Groups: []deletion.Round{{ID: 1, RunOn: run}},
-		Orders: []orderLine{{deletion.Order{State: "ordered", Scope: "group", GroupRunOn: &run, Reason: "backlog", RoundNumber: &number, RunOn: run}, "Kari"},
-			{deletion.Order{State: "asked", Scope: "selected", Clients: 2, Reason: "other", RunOn: run}, "Per"}}}
+	edge.Pages["orders"] = ordersPage{
+		MayAsk: true, Groups: []deletion.Round{{ID: 1, RunOn: run}},
+		Orders: []orderLine{
+			{deletion.Order{State: "ordered", Scope: "group", GroupRunOn: &run, Reason: "backlog", RoundNumber: &number, RunOn: run}, "Kari"},
+			{deletion.Order{State: "asked", Scope: "selected", Clients: 2, Reason: "other", RunOn: run}, "Per"},
+		},
+	}
 }
 
 func (s *Server) orders(w http.ResponseWriter, r *http.Request) error {

@@ -71,9 +71,11 @@ type (
 )
 
 func init() {
-	edge.Pages["protocol"] = protocolPage{Path: "/runder/3218-231001/protokoll", Back: "/runder/3218-231001", sheet: sheet{Title: "t", Figures: []figure{{"41", "a"}}, Tables: []countLine{{"a", "1"}},
+	edge.Pages["protocol"] = protocolPage{Path: "/runder/3218-231001/protokoll", Back: "/runder/3218-231001", sheet: sheet{
+		Title: "t", Figures: []figure{{"41", "a"}}, Tables: []countLine{{"a", "1"}},
 		Stays: []countLine{{"a", "1"}}, Missed: "m", Left: []countLine{{"a", "1"}}, Outside: []pair{{"a", "b"}}, Acts: []actLine{{What: "a", Role: "b", Staff: "c", Name: "d"}},
-		Rules: []ruleLine{{"a", "b", "c", "d"}}, Notes: []actLine{{What: "a"}}, Sum: "c41f9a027be35d180e6c", List: "c41f9a027be35d180e6c", Few: "f"}}
+		Rules: []ruleLine{{"a", "b", "c", "d"}}, Notes: []actLine{{What: "a"}}, Sum: "c41f9a027be35d180e6c", List: "c41f9a027be35d180e6c", Few: "f",
+	}}
 	edge.Pages["protocols"] = protocolsPage{Lines: []protocolLine{{Number: "3218-231001", Municipality: "3218 Ås", RunOn: calendar.On(2023, 10, 1), Count: "41", Path: "/x"}}}
 }
 

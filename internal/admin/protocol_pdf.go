@@ -291,9 +291,15 @@ func colourProfile() []byte {
 	}
 	gamma := []byte{'c', 'u', 'r', 'v', 0, 0, 0, 0, 0, 0, 0, 1, 0x02, 0x33} // 2.2
 	elements := []element{
-		{"desc", text("desc", "sRGB")}, {"cprt", text("text", "CC0")}, {"wtpt", point(0.9642, 1, 0.8249)},
-		{"rXYZ", point(0.4361, 0.2225, 0.0139)}, {"gXYZ", point(0.3851, 0.7169, 0.0971)}, {"bXYZ", point(0.1431, 0.0606, 0.7139)},
-		{"rTRC", gamma}, {"gTRC", gamma}, {"bTRC", gamma},
+		{"desc", text("desc", "sRGB")},
+		{"cprt", text("text", "CC0")},
+		{"wtpt", point(0.9642, 1, 0.8249)},
+		{"rXYZ", point(0.4361, 0.2225, 0.0139)},
+		{"gXYZ", point(0.3851, 0.7169, 0.0971)},
+		{"bXYZ", point(0.1431, 0.0606, 0.7139)},
+		{"rTRC", gamma},
+		{"gTRC", gamma},
+		{"bTRC", gamma},
 	}
 	const header = 128
 	var table, data []byte

@@ -34,8 +34,10 @@ type roundClient struct {
 
 func init() {
 	name, number := "Hansen, Solveig", "200051466"
-	edge.Pages["round-clients"] = roundClientsPage{Name: "a", Outcome: "ready", After: "x",
-		Items: []roundClient{{Item: deletion.Item{Name: &name, Number: &number, Carried: 2}, Why: "b", Third: true}, {}}}
+	edge.Pages["round-clients"] = roundClientsPage{
+		Name: "a", Outcome: "ready", After: "x",
+		Items: []roundClient{{Item: deletion.Item{Name: &name, Number: &number, Carried: 2}, Why: "b", Third: true}, {}},
+	}
 }
 
 const clientsShown = 100

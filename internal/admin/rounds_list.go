@@ -38,8 +38,10 @@ type roundLine struct {
 
 func init() {
 	line := roundLine{Number: "3218-231001", RunOn: calendar.On(2023, 10, 1), Items: 51, Counted: true, State: "x", Act: "y", Primary: true, Proof: true}
-	edge.Pages["rounds"] = roundsPage{Alarms: []deletion.Alarm{{Code: "overdue", Number: "3218-230701", RunOn: calendar.On(2023, 7, 1)}},
-		Mine: []roundLine{line}, UnderWay: []roundLine{line}, Ahead: []roundLine{line}, Done: []roundLine{line}, MayAsk: true}
+	edge.Pages["rounds"] = roundsPage{
+		Alarms: []deletion.Alarm{{Code: "overdue", Number: "3218-230701", RunOn: calendar.On(2023, 7, 1)}},
+		Mine:   []roundLine{line}, UnderWay: []roundLine{line}, Ahead: []roundLine{line}, Done: []roundLine{line}, MayAsk: true,
+	}
 }
 
 func (s *Server) rounds(w http.ResponseWriter, r *http.Request) error {

@@ -111,8 +111,10 @@ func init() {
 	at := time.Date(2023, 9, 19, 6, 2, 0, 0, time.UTC)
 	brake, n := "share", 42
 	sample := roundPage{
-		Round: deletion.Round{Number: "3218-231001", RunOn: calendar.On(2023, 10, 1), State: deletion.Controlled, Kind: "scheduled", Brake: &brake, ReadyCount: &n, Population: &n, SampleSize: &n,
-			ControlledAt: &at, SampleSeed: new(int64), ControlAskedAt: &at, CoolingOffUntil: &at, ApprovedCount: &n},
+		Round: deletion.Round{
+			Number: "3218-231001", RunOn: calendar.On(2023, 10, 1), State: deletion.Controlled, Kind: "scheduled", Brake: &brake, ReadyCount: &n, Population: &n, SampleSize: &n,
+			ControlledAt: &at, SampleSeed: new(int64), ControlAskedAt: &at, CoolingOffUntil: &at, ApprovedCount: &n,
+		},
 		Steps:    []roundStep{{Name: "a", Done: true, Lines: []string{"b"}}, {Name: "c", Now: true}},
 		Outcomes: []outcomeGroup{{Rows: []outcomeRow{{Key: "ready", Name: "a", Does: "b", Items: 42}}}, {Head: "h", Rows: []outcomeRow{{Name: "c", Items: 2, Escalated: 1}}}},
 		Total:    51, Ready: 42, Stays: 9, NextRun: calendar.On(2024, 1, 1), Checks: []checkLine{{deletion.SpotCheck{Position: 1, Code: "300127", Kind: "GPS"}, "x"}},

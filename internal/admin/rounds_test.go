@@ -201,17 +201,17 @@ var allowedRounds = map[string][]access.Role{
 	"GET /support/runder/{number}/protokoll":      readers,
 	"GET /support/runder/{number}/protokoll.pdf":  readers,
 	"GET /support/runder/{number}/protokoll.json": readers,
-	"GET /drift":                         {access.Operator},
-	"GET /drift/{number}":                {access.Operator},
-	"GET /drift/{number}/start":          {access.Operator},
-	"POST /drift/{number}/start":         {access.Operator},
-	"POST /drift/{number}/pause":         {access.Operator},
-	"POST /drift/{number}/fortsett":      {access.Operator},
-	"GET /drift/{number}/protokoll":      readers,
-	"GET /drift/{number}/protokoll.pdf":  readers,
-	"GET /drift/{number}/protokoll.json": readers,
-	"GET /protokoller":                   readers,
-	"GET /plattform":                     {access.PlatformAdministrator},
+	"GET /drift":                                  {access.Operator},
+	"GET /drift/{number}":                         {access.Operator},
+	"GET /drift/{number}/start":                   {access.Operator},
+	"POST /drift/{number}/start":                  {access.Operator},
+	"POST /drift/{number}/pause":                  {access.Operator},
+	"POST /drift/{number}/fortsett":               {access.Operator},
+	"GET /drift/{number}/protokoll":               readers,
+	"GET /drift/{number}/protokoll.pdf":           readers,
+	"GET /drift/{number}/protokoll.json":          readers,
+	"GET /protokoller":                            readers,
+	"GET /plattform":                              {access.PlatformAdministrator},
 }
 
 func TestEachRouteOfARoundAsksForItsPermission(t *testing.T) {
@@ -275,8 +275,10 @@ func TestTheRoundOnThePages(t *testing.T) {
 	own := "/runder/" + theRound
 	blind := func(step string) {
 		t.Helper()
-		for _, path := range []string{"/drift", "/drift/" + theRound, "/drift/" + theRound + "/start", "/protokoller", "/drift/" + theRound + "/protokoll", "/drift/" + theRound + "/protokoll.pdf",
-			"/drift/" + theRound + "/protokoll.json", "/drift/" + theRound + "x", own, own + "/klienter?utfall=ready"} {
+		for _, path := range []string{
+			"/drift", "/drift/" + theRound, "/drift/" + theRound + "/start", "/protokoller", "/drift/" + theRound + "/protokoll", "/drift/" + theRound + "/protokoll.pdf",
+			"/drift/" + theRound + "/protokoll.json", "/drift/" + theRound + "x", own, own + "/klienter?utfall=ready",
+		} {
 			operator.get(path).lacks(t, step+": the operator's "+path, append(slices.Concat(r.secret, r.codes), "Qremark", "Qreject")...)
 		}
 		for _, path := range []string{"/support", "/support/runder/" + theRound, "/support/runder/" + theRound + "/protokoll", "/support/runder/" + theRound + "/protokoll.json", own, own + "/klienter?utfall=ready"} {

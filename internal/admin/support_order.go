@@ -26,8 +26,10 @@ type supportOrderPage struct {
 
 func init() {
 	number := "3218-231009-E1"
-	edge.Pages["support-order"] = supportOrderPage{Order: orderAsked{Order: deletion.Order{State: "ordered", Scope: "group", Reason: "backlog", Reference: "2023/14", RunOn: calendar.On(2023, 10, 9), RoundNumber: &number},
-		Municipality: municipality.Municipality{Number: "3218", Name: "Ås"}}, Decline: true}
+	edge.Pages["support-order"] = supportOrderPage{Order: orderAsked{
+		Order:        deletion.Order{State: "ordered", Scope: "group", Reason: "backlog", Reference: "2023/14", RunOn: calendar.On(2023, 10, 9), RoundNumber: &number},
+		Municipality: municipality.Municipality{Number: "3218", Name: "Ås"},
+	}, Decline: true}
 }
 
 func (s *Server) supportOrder(w http.ResponseWriter, r *http.Request) error {

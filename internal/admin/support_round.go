@@ -48,9 +48,11 @@ type spotCheck struct {
 
 func init() {
 	finding := deletion.FoundInStock
-	edge.Pages["support-round"] = supportRoundPage{Round: deletion.Round{Number: "1580-231001", RunOn: calendar.On(2023, 10, 1), SampleSeed: new(int64), SampleSize: new(int)},
+	edge.Pages["support-round"] = supportRoundPage{
+		Round:    deletion.Round{Number: "1580-231001", RunOn: calendar.On(2023, 10, 1), SampleSeed: new(int64), SampleSize: new(int)},
 		Controls: []controlLine{{"a", 0}, {"b", 2}}, Editable: true, Instruction: 1,
-		Checks: []spotCheck{{SpotCheck: deletion.SpotCheck{Position: 1, Code: "158127", Kind: "GPS", Finding: &finding}, Error: "e", Choices: []edge.Option{{Value: "a", Label: "b", Chosen: true}}}}}
+		Checks: []spotCheck{{SpotCheck: deletion.SpotCheck{Position: 1, Code: "158127", Kind: "GPS", Finding: &finding}, Error: "e", Choices: []edge.Option{{Value: "a", Label: "b", Chosen: true}}}},
+	}
 }
 
 // findings are the choices at each device (D27).
