@@ -705,3 +705,55 @@ func TestARoundsPageAsksTheSameNumberOfTimes(t *testing.T) {
 		}
 	}
 }
+
+// Every code that the domain tells has its words, so that no page shows a key.
+func TestEveryCodeHasItsWords(t *testing.T) {
+	var keys []string
+	add := func(prefix string, codes ...string) {
+		for _, code := range codes {
+			keys = append(keys, prefix+code)
+		}
+	}
+	reasons := []string{"spot_check", "late", "failed", "not_run", "moved", "extra_run"}
+	for _, code := range controls {
+		reasons = append(reasons, string(code))
+		add("support.control.", string(code))
+	}
+	for _, reason := range reasons {
+		add("rounds.reason.", reason, reason+".does")
+	}
+	events := []string{"proposed", "asked", "ordered", "control_asked", "checked", "controlled", "approved", "rejected", "cancelled", "lapsed", "started", "paused", "resumed", "brake", "brake_lifted", "incident", "verifying", "finished"}
+	add("rounds.event.", events...)
+	add("operator.event.", events...)
+	add("operator.role.", "municipality", "caseworker", "approver", "support", "operator", "system")
+	add("protocol.role.", "municipality", "caseworker", "approver", "support", "operator", "system")
+	add("protocol.act.", "asked", "ordered", "proposed", "controlled", "approved", "started")
+	for _, act := range []string{"placed", "moved", "withdrew", "selected", "asked", "ordered", "controlled"} {
+		add("rounds.own_hand.", act)
+	}
+	add("rounds.hand.", "placed", "moved", "withdrew", "selected")
+	for _, s := range []deletion.State{deletion.Open, deletion.Proposed, deletion.Controlled, deletion.Approved, deletion.Running, deletion.Paused, deletion.Verifying, deletion.Finished, deletion.Cancelled, deletion.Lapsed} {
+		add("rounds.state.", string(s))
+	}
+	add("rounds.alarm.", "overdue", "lapsed", "braked", "incident", "nothing_deleted", "verifying_long")
+	add("rounds.brake.", "share", "more_than_approved", "errors")
+	add("rounds.incident.", "list_changed", "reactivated_in_list")
+	add("rounds.reject.", deletion.RejectCodes...)
+	add("rounds.placed.", "system", "later", "by_hand", "import", "carried", "order")
+	add("orders.reason.", deletion.OrderReasons...)
+	add("support.finding.", findings...)
+	add("support.stock.", "in_stock", "connected", "lost")
+	for _, table := range []string{
+		"client", "client_search", "client_change", "status_entry", "address", "address_event", "address_event_client", "device_connection", "note", "property", "next_of_kin",
+		"professional", "client_professional", "medical_entry", "medication", "care_plan", "care_plan_entry", "communication", "alarm_event", "recording", "hold", "placement", "order_client",
+	} {
+		add("protocol.table.", table)
+	}
+	for _, lang := range edge.Languages() {
+		for _, key := range keys {
+			if !edge.T(lang).Has(key) {
+				t.Errorf("%s has no %s", lang, key)
+			}
+		}
+	}
+}
