@@ -375,8 +375,11 @@ func TestNewIsChecked(t *testing.T) {
 		}
 	}
 	for _, n := range []account.New{
-		{Municipality: 1, Roles: []access.Role{access.Operator}}, {Municipality: 0, Roles: []access.Role{access.Caseworker}},
-		{Municipality: 0, Roles: []access.Role{access.Operator, access.Support}}, {Municipality: 1, Roles: []access.Role{access.System}}, {Municipality: 1, Roles: []access.Role{"king"}},
+		{Municipality: 1, Roles: []access.Role{access.Operator}},
+		{Municipality: 0, Roles: []access.Role{access.Caseworker}},
+		{Municipality: 0, Roles: []access.Role{access.Operator, access.Support}},
+		{Municipality: 1, Roles: []access.Role{access.System}},
+		{Municipality: 1, Roles: []access.Role{"king"}},
 	} {
 		n.Login, n.Name, n.Password = "b", "B", password
 		if _, _, err := account.CreateFirst(t.Context(), env.DB, n); err == nil || err.Error() != "invalid: roles=role_mix" {

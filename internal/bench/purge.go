@@ -75,8 +75,10 @@ var childTables = []string{"client_search", "status_entry", "note", "next_of_kin
 
 // twin copies the same rows into a bare schema: every child cascades, no row-level security, no triggers.
 func (b *bench) twin(ctx context.Context) error {
-	statements := []string{`CREATE SCHEMA bare`, `CREATE TABLE bare.address (LIKE public.address INCLUDING INDEXES)`, `INSERT INTO bare.address SELECT * FROM public.address`,
-		`CREATE TABLE bare.client (LIKE public.client INCLUDING INDEXES)`, `INSERT INTO bare.client SELECT * FROM public.client`}
+	statements := []string{
+		`CREATE SCHEMA bare`, `CREATE TABLE bare.address (LIKE public.address INCLUDING INDEXES)`, `INSERT INTO bare.address SELECT * FROM public.address`,
+		`CREATE TABLE bare.client (LIKE public.client INCLUDING INDEXES)`, `INSERT INTO bare.client SELECT * FROM public.client`,
+	}
 	for _, t := range childTables {
 		statements = append(statements,
 			fmt.Sprintf(`CREATE TABLE bare.%s (LIKE public.%[1]s INCLUDING INDEXES)`, t),

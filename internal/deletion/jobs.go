@@ -53,14 +53,28 @@ type (
 )
 
 // Kind names the job in River.
-func (SweepArgs) Kind() string     { return "sweep" }
-func (FillArgs) Kind() string      { return "fill" }      // Kind names the job in River.
-func (ControlArgs) Kind() string   { return "control" }   // Kind names the job in River.
-func (DeviationArgs) Kind() string { return "deviation" } // Kind names the job in River.
-func (BeginArgs) Kind() string     { return "begin" }     // Kind names the job in River.
-func (ChunkArgs) Kind() string     { return "chunk" }     // Kind names the job in River.
-func (BlobArgs) Kind() string      { return "blob" }      // Kind names the job in River.
-func (FinishArgs) Kind() string    { return "finish" }    // Kind names the job in River.
+func (SweepArgs) Kind() string { return "sweep" }
+
+// Kind names the job in River.
+func (FillArgs) Kind() string { return "fill" }
+
+// Kind names the job in River.
+func (ControlArgs) Kind() string { return "control" }
+
+// Kind names the job in River.
+func (DeviationArgs) Kind() string { return "deviation" }
+
+// Kind names the job in River.
+func (BeginArgs) Kind() string { return "begin" }
+
+// Kind names the job in River.
+func (ChunkArgs) Kind() string { return "chunk" }
+
+// Kind names the job in River.
+func (BlobArgs) Kind() string { return "blob" }
+
+// Kind names the job in River.
+func (FinishArgs) Kind() string { return "finish" }
 
 // Queues: chunks and blobs have their own, so that neither waits for the other.
 const (

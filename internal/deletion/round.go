@@ -4,6 +4,7 @@ package deletion
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -153,7 +154,7 @@ func Locate(ctx context.Context, tx *pg.Tx, number string) (municipality int, ro
 }
 
 func notFound(err error) error {
-	if pg.Translate(err) == error(problem.NotFound{What: "row"}) {
+	if errors.As(pg.Translate(err), new(problem.NotFound)) {
 		return problem.NotFound{What: "round"}
 	}
 	return err

@@ -205,7 +205,7 @@ func failJSON(w http.ResponseWriter, t Text, a Answer) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="frist"`)
 	}
 	w.Header().Set("Content-Language", t.Lang)
-	write(w, a.Status, "application/problem+json", problemJSON{
+	_ = write(w, a.Status, "application/problem+json", problemJSON{
 		Type: "urn:frist:problem:" + a.Code, Title: a.Title, Status: a.Status, Detail: a.Detail, Errors: a.Fields,
 	})
 }

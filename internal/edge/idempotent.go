@@ -9,7 +9,6 @@ import (
 
 	"github.com/frist-app/frist/internal/pg"
 	"github.com/frist-app/frist/internal/problem"
-	"github.com/jackc/pgx/v5"
 )
 
 // keepAnswers is how long a repeated request is answered with the first one's answer.
@@ -36,7 +35,7 @@ func Idempotent(ctx context.Context, tx *pg.Tx, key string, request []byte, work
 		ON CONFLICT (account_id, key_hash) DO UPDATE SET request_hash = excluded.request_hash, status = NULL, body = NULL, created_at = excluded.created_at
 			WHERE i.created_at <= $5
 		RETURNING true`, tx.Caller.Account, keyHash[:], requestHash[:], tx.Now(), tx.Now().Add(-keepAnswers)).Scan(&claimed)
-	if errors.Is(err, pgx.ErrNoRows) {
+	if errors.As(pg.Translate(err), new(problem.NotFound)) {
 		var first []byte
 		err = tx.QueryRow(ctx, `SELECT request_hash, status, body FROM idempotency WHERE account_id = $1 AND key_hash = $2`, tx.Caller.Account, keyHash[:]).
 			Scan(&first, &status, &body)

@@ -367,6 +367,7 @@ func SetFlash(w http.ResponseWriter, r *http.Request, f Flash) {
 	if err != nil || len(raw) > 2000 {
 		return
 	}
+	//nolint:gosec // Secure wherever TLS is; the demo on localhost has none
 	http.SetCookie(w, &http.Cookie{Name: flashCookie, Value: base64.RawURLEncoding.EncodeToString(raw), Path: "/", MaxAge: 60, HttpOnly: true, Secure: stateOf(r).site.TLS, SameSite: http.SameSiteLaxMode})
 }
 

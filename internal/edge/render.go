@@ -103,6 +103,7 @@ func Render(w http.ResponseWriter, r *http.Request, status int, name string, pag
 		return renderError{name, err}
 	}
 	if b, ok := page.(based); ok && b.base().flash != nil && block == "layout.html" {
+		//nolint:gosec // Secure wherever TLS is; the demo on localhost has none
 		http.SetCookie(w, &http.Cookie{Name: flashCookie, Path: "/", MaxAge: -1, HttpOnly: true, Secure: st.site.TLS, SameSite: http.SameSiteLaxMode})
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")

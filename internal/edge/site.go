@@ -156,7 +156,7 @@ func RequestID(r *http.Request) string { return stateOf(r).id }
 // which hold ids.
 func (s *Site) begin(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start := time.Now() // how long it took is measured, not told by the clock of the domain
+		start := time.Now() //nolint:forbidigo // how long it took is measured, not told by the clock of the domain
 		var raw [6]byte
 		rand.Read(raw[:]) //nolint:errcheck // never fails: the program ends instead
 		st := &state{site: s, id: hex.EncodeToString(raw[:]), body: r.Body}
@@ -174,8 +174,9 @@ func (s *Site) begin(next http.Handler) http.Handler {
 			if watched.Status() >= 500 {
 				level = slog.LevelError
 			}
+			took := time.Since(start) //nolint:forbidigo // see above
 			s.Log.LogAttrs(r.Context(), level, "request", slog.String("method", r.Method), slog.String("route", route), slog.Int("status", watched.Status()),
-				slog.Duration("took", time.Since(start)), slog.String("request", st.id), slog.Int64("account", st.caller.Account))
+				slog.Duration("took", took), slog.String("request", st.id), slog.Int64("account", st.caller.Account))
 		}()
 		next.ServeHTTP(watched, r)
 	})

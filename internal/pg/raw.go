@@ -23,18 +23,23 @@ func (r raw) Conn() *pgx.Conn                       { return r.tx.conn }
 func (r raw) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, source pgx.CopyFromSource) (int64, error) {
 	return r.tx.CopyFrom(ctx, table, columns, source)
 }
+
 func (r raw) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 	return r.tx.SendBatch(ctx, b)
 }
+
 func (r raw) Prepare(ctx context.Context, name, sql string) (*pgconn.StatementDescription, error) {
 	return r.tx.conn.Prepare(ctx, name, sql)
 }
+
 func (r raw) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
 	return r.tx.conn.Exec(ctx, sql, args...)
 }
+
 func (r raw) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
 	return r.tx.Query(ctx, sql, args...)
 }
+
 func (r raw) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 	return r.tx.QueryRow(ctx, sql, args...)
 }
