@@ -629,9 +629,11 @@ func TestNoOtherSteps(t *testing.T) {
 	s.sweep()
 	round := s.roundOn(s.A, "2023-10-01")
 	states := []deletion.State{deletion.Open, deletion.Proposed, deletion.Controlled, deletion.Approved, deletion.Running, deletion.Paused, deletion.Verifying, deletion.Finished, deletion.Cancelled, deletion.Lapsed}
-	allowed := []string{"open proposed", "open lapsed", "open cancelled", "proposed controlled", "proposed lapsed", "proposed cancelled", "controlled approved",
+	allowed := []string{
+		"open proposed", "open lapsed", "open cancelled", "proposed controlled", "proposed lapsed", "proposed cancelled", "controlled approved",
 		"controlled proposed", "controlled lapsed", "controlled cancelled", "approved running", "approved lapsed", "approved cancelled",
-		"running paused", "paused running", "running verifying", "verifying finished"}
+		"running paused", "paused running", "running verifying", "verifying finished",
+	}
 	s.at("2023-10-01 07:00")
 	for _, from := range states {
 		for _, to := range states {

@@ -61,8 +61,10 @@ func finish(ctx context.Context, tx *pg.Tx, id int64) error {
 		return err
 	}
 	if remains > 0 || !bytes.Equal(hash, round.ApprovedHash) {
-		audit.Write(tx, access.RoundSweep, audit.Record{Act: "round.alarm", Subject: "round", SubjectID: round.Number,
-			Detail: map[string]any{"code": "something_left", "clients": remains, "list_intact": bytes.Equal(hash, round.ApprovedHash)}})
+		audit.Write(tx, access.RoundSweep, audit.Record{
+			Act: "round.alarm", Subject: "round", SubjectID: round.Number,
+			Detail: map[string]any{"code": "something_left", "clients": remains, "list_intact": bytes.Equal(hash, round.ApprovedHash)},
+		})
 		return nil // it stays here, and is seen: "finished" is never said of this
 	}
 	if err := ensureGroups(ctx, tx, calendar.Date{}); err != nil {

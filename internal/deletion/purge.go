@@ -106,8 +106,10 @@ func purgeChunk(ctx context.Context, tx *pg.Tx, key []byte, id int64, chunk, par
 	if err := settle(ctx, tx, round, chunk); err != nil {
 		return err
 	}
-	audit.Write(tx, access.RoundPurge, audit.Record{Act: "clients.purged", Subject: "round", SubjectID: round.Number,
-		Detail: map[string]any{"chunk": chunk, "purged": len(gone), "kept": len(kept)}})
+	audit.Write(tx, access.RoundPurge, audit.Record{
+		Act: "clients.purged", Subject: "round", SubjectID: round.Number,
+		Detail: map[string]any{"chunk": chunk, "purged": len(gone), "kept": len(kept)},
+	})
 	return done(tx)
 }
 

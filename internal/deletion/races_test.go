@@ -75,43 +75,59 @@ func hold(onClient bool) func(ctx context.Context, tx *pg.Tx, v victim) error {
 
 func mutations(later int64, roundB func() int64) []mutation {
 	return []mutation{
-		{name: "re-activate", role: access.Caseworker, kept: withdrawnFor("reactivated", "active", "", ""),
+		{
+			name: "re-activate", role: access.Caseworker, kept: withdrawnFor("reactivated", "active", "", ""),
 			do: func(ctx context.Context, tx *pg.Tx, v victim) error {
 				return deletion.Reactivate(ctx, tx, v.id, deletion.StatusChange{To: client.Active})
-			}},
+			},
+		},
 		{name: "connect a device to the client", role: access.Caseworker, refused: true, do: connect},
-		{name: "re-activate and connect a device", role: access.Caseworker, kept: withdrawnFor("reactivated", "active", "", ""),
+		{
+			name: "re-activate and connect a device", role: access.Caseworker, kept: withdrawnFor("reactivated", "active", "", ""),
 			do: func(ctx context.Context, tx *pg.Tx, v victim) error {
 				return errors.Join(deletion.Reactivate(ctx, tx, v.id, deletion.StatusChange{To: client.Active}), connect(ctx, tx, v))
-			}},
-		{name: "a connection written by somebody who forgot the lock", role: access.Caseworker, raw: true, kept: carriedFor("device_on_client"),
+			},
+		},
+		{
+			name: "a connection written by somebody who forgot the lock", role: access.Caseworker, raw: true, kept: carriedFor("device_on_client"),
 			do: func(ctx context.Context, tx *pg.Tx, v victim) error {
 				_, err := tx.Exec(ctx, `INSERT INTO device_connection (municipality_id, device_id, client_id, connected_at) VALUES ($1, $2, $3, $4)`,
 					tx.Municipality(), v.device, v.id, tx.Now())
 				return pg.Translate(err)
-			}},
-		{name: "connect a device to the address", role: access.Caseworker, shared: true, follows: true, kept: carriedFor("device_on_address"),
+			},
+		},
+		{
+			name: "connect a device to the address", role: access.Caseworker, shared: true, follows: true, kept: carriedFor("device_on_address"),
 			do: func(ctx context.Context, tx *pg.Tx, v victim) error {
 				return device.Connect(ctx, tx, v.device, device.Target{Address: v.address})
-			}},
-		{name: "move to a dwelling with a device", role: access.Caseworker, kept: carriedFor("device_on_address"),
+			},
+		},
+		{
+			name: "move to a dwelling with a device", role: access.Caseworker, kept: carriedFor("device_on_address"),
 			do: func(ctx context.Context, tx *pg.Tx, v victim) error {
 				return client.Change(ctx, tx, v.id, 1, client.Changes{Address: &client.Address{Street: v.elsewhere, Postcode: "1430", Town: "Ås"}})
-			}},
+			},
+		},
 		{name: "hold on the client", role: access.Caseworker, kept: withdrawnFor("held", "disconnected", "held", ""), do: hold(true)},
 		{name: "hold on the address", role: access.Caseworker, kept: withdrawnFor("held", "disconnected", "held", ""), do: hold(false)},
-		{name: "hold on an address that others share", role: access.Caseworker, shared: true, follows: true,
-			kept: withdrawnFor("held", "disconnected", "held", ""), do: hold(false)},
-		{name: "withdraw by moving to a later group", role: access.Caseworker, kept: withdrawnFor("moved", "disconnected", "", next),
-			do: func(ctx context.Context, tx *pg.Tx, v victim) error { return deletion.Move(ctx, tx, v.id, later, "") }},
-		{name: "pause", role: access.Operator, follows: true, inAnother: true,
+		{
+			name: "hold on an address that others share", role: access.Caseworker, shared: true, follows: true,
+			kept: withdrawnFor("held", "disconnected", "held", ""), do: hold(false),
+		},
+		{
+			name: "withdraw by moving to a later group", role: access.Caseworker, kept: withdrawnFor("moved", "disconnected", "", next),
+			do: func(ctx context.Context, tx *pg.Tx, v victim) error { return deletion.Move(ctx, tx, v.id, later, "") },
+		},
+		{
+			name: "pause", role: access.Operator, follows: true, inAnother: true,
 			do:   func(ctx context.Context, tx *pg.Tx, v victim) error { return deletion.Pause(ctx, tx, roundB()) },
 			kept: func(w wherever) bool { return w.ItemState == "ready" && !w.Settled },
 			undo: func(s *stage, round int64) {
 				if s.state(round) == deletion.Paused {
 					s.must(s.by(s.B, access.Operator, func(ctx context.Context, tx *pg.Tx) error { return deletion.Resume(ctx, tx, round) }))
 				}
-			}},
+			},
+		},
 	}
 }
 
