@@ -333,5 +333,9 @@ func (p Protocol) ForSupplier() Protocol {
 	s.Tables = nil
 	s.Blobs = ProtocolBlobs{few(p.Blobs.Ordered), few(p.Blobs.Verified)}
 	s.SpotChecks.Findings = nil
+	s.Rules = make([]ProtocolRule, len(p.Rules)) // without the authority, which is the municipality's own words
+	for i, r := range p.Rules {
+		s.Rules[i] = ProtocolRule{Class: r.Class, Version: r.Version, Months: r.Months}
+	}
 	return s
 }
