@@ -20,6 +20,12 @@ BEGIN
   END LOOP;
 END $$;
 -- +goose StatementEnd
+-- Where a round lives everybody may look up; nobody writes it down for another municipality.
+ALTER TABLE round_directory ENABLE ROW LEVEL SECURITY;
+ALTER TABLE round_directory FORCE ROW LEVEL SECURITY;
+CREATE POLICY look_up ON round_directory FOR SELECT USING (true);
+CREATE POLICY own_round ON round_directory FOR INSERT
+  WITH CHECK (municipality_id = (SELECT nullif(current_setting('frist.municipality', true), '')::int));
 -- Answers of one account are nobody else's.
 ALTER TABLE idempotency ENABLE ROW LEVEL SECURITY;
 ALTER TABLE idempotency FORCE ROW LEVEL SECURITY;
