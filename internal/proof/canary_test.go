@@ -89,8 +89,10 @@ func (s *stage) as(role access.Role, m int, fn func(ctx context.Context, tx *pg.
 // work starts the workers; without the tick the test sweeps itself, and everything happens once.
 func (s *stage) work(tick bool) {
 	s.t.Helper()
-	runner, err := jobs.Start(s.t.Context(), jobs.Config{DSN: s.DSN("frist_worker", "worker"), Log: s.logger(), NoTick: !tick,
-		Deps: deletion.Deps{DB: s.DB, Blobs: s.blobs, Key: s.key, Log: s.logger()}})
+	runner, err := jobs.Start(s.t.Context(), jobs.Config{
+		DSN: s.DSN("frist_worker", "worker"), Log: s.logger(), NoTick: !tick,
+		Deps: deletion.Deps{DB: s.DB, Blobs: s.blobs, Key: s.key, Log: s.logger()},
+	})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -314,7 +316,7 @@ func (s *stage) furnish(p *person) {
 		if err == nil {
 			s.t.Error("a wrong change was taken")
 		} else {
-			s.log.Write([]byte(err.Error())) // as somebody might log it
+			_, _ = s.log.Write([]byte(err.Error())) // as somebody might log it
 		}
 	}
 	var code device.ID

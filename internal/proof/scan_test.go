@@ -230,16 +230,6 @@ func (s *scanner) look(where string, text []byte) {
 	}
 }
 
-// found tells where a token was found, in which encodings.
-func (s *scanner) found(k token) (places []string) {
-	for _, h := range s.hits {
-		if h.token == k {
-			places = append(places, h.where+" as "+h.encoding)
-		}
-	}
-	return places
-}
-
 // lines is a log in memory.
 type lines struct {
 	mu sync.Mutex
@@ -299,8 +289,10 @@ func (p *places) scan(t *testing.T, s *scanner) {
 	for _, table := range p.tables(t) {
 		p.table(t, s, table, `SELECT t::text FROM ONLY `+table+` t`)
 	}
-	for _, view := range []string{"pg_stats", "pg_stats_ext", "pg_stats_ext_exprs", "pg_stat_activity", "pg_prepared_xacts", "pg_replication_slots", "pg_seclabels", "pg_settings",
-		"pg_stat_user_tables", "pg_available_extensions", "pg_locks"} {
+	for _, view := range []string{
+		"pg_stats", "pg_stats_ext", "pg_stats_ext_exprs", "pg_stat_activity", "pg_prepared_xacts", "pg_replication_slots", "pg_seclabels", "pg_settings",
+		"pg_stat_user_tables", "pg_available_extensions", "pg_locks",
+	} {
 		p.table(t, s, view, `SELECT t::text FROM `+view+` t`)
 	}
 	for _, sequence := range p.names(t, `SELECT c.oid::regclass::text FROM pg_class c WHERE c.relkind = 'S' ORDER BY 1`) {
