@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/frist-app/frist/internal/access"
@@ -162,7 +163,11 @@ func (p roundPage) Reasons(label string) edge.Input {
 	for _, code := range deletion.RejectCodes {
 		choices = append(choices, edge.Option{Value: code, Label: p.Say("rounds.reject." + code)})
 	}
-	return p.Select("code", p.Form.Code, choices, "label="+label, "id=f-code")
+	id := "f-code"
+	if p.Open == decideNothing { // both forms are on the page, in dialogs: a label belongs to the field of its own form
+		id = "f-" + strings.ReplaceAll(label, ".", "-")
+	}
+	return p.Select("code", p.Form.Code, choices, "label="+label, "id="+id)
 }
 
 // CoolingUntil is when the cooling-off period would end if the round were approved now.
