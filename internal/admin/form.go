@@ -27,9 +27,9 @@ type form struct {
 func parse(r *http.Request) (*form, error) {
 	if err := r.ParseForm(); err != nil {
 		if errors.As(err, new(*http.MaxBytesError)) {
-			return nil, err
+			return &form{Values: url.Values{}, path: r.URL.Path}, err
 		}
-		return nil, problem.InvalidField("form", "unreadable", nil)
+		return &form{Values: url.Values{}, path: r.URL.Path}, problem.InvalidField("form", "unreadable", nil)
 	}
 	return &form{Values: r.PostForm, path: r.URL.Path}, nil
 }

@@ -128,7 +128,11 @@ func sheetOf(p edge.Page, doc deletion.Protocol) sheet {
 		Owner: p.Say("protocol.owner", "name", p.Say("tenant", "name", doc.Municipality.Name), "number", doc.Municipality.Number, "date", doc.RunOn),
 		Made:  p.Say("protocol.made", "when", p.Text.DateTime(doc.Finished, p.Zone), "until", p.Date(doc.Finished).AddMonths(120)),
 	}
-	s.Figures = []figure{{few(p, doc.Clients.Purged), p.Say("protocol.figure.purged")}}
+	count := p.Number
+	if p.Caller.Blind() {
+		count = func(n int) string { return few(p, n) }
+	}
+	s.Figures = []figure{{count(doc.Clients.Purged), p.Say("protocol.figure.purged")}}
 	if doc.Suppressed {
 		s.Few = p.Say("protocol.few")
 		s.Figures = []figure{{few(p, doc.Clients.Approved), p.Say("protocol.figure.handled")}}
@@ -150,7 +154,7 @@ func sheetOf(p edge.Page, doc deletion.Protocol) sheet {
 		s.Rows = p.Number(int(rows))
 		s.Figures = append(s.Figures, figure{s.Rows, p.Say("protocol.figure.rows")})
 	}
-	s.Figures = append(s.Figures, figure{few(p, doc.Blobs.Verified), p.Say("protocol.figure.blobs")})
+	s.Figures = append(s.Figures, figure{count(doc.Blobs.Verified), p.Say("protocol.figure.blobs")})
 	s.Stays, s.Left = reasonLines(p, doc.Clients.CarriedBy), reasonLines(p, doc.Clients.WithdrawnBy)
 	s.Staying = p.Number(doc.Clients.Carried)
 	if missed := doc.Clients.Approved - doc.Clients.Purged; missed > 0 && !doc.Suppressed {
@@ -162,7 +166,7 @@ func sheetOf(p edge.Page, doc deletion.Protocol) sheet {
 	}
 	for _, a := range doc.Acts {
 		line := actLine{What: p.Say("protocol.act." + a.Act), Role: p.Say("protocol.role." + a.Role), Staff: a.Staff, At: p.Instant(a.At)}
-		if a.Act == "controlled" {
+		if a.Act == "controlled" && doc.SpotChecks.Size != deletion.Few {
 			line.What = p.SayN("protocol.act.controlled_with", doc.SpotChecks.Size)
 		}
 		if a.Role == string(access.System) {

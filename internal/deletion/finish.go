@@ -332,7 +332,7 @@ func (p Protocol) ForSupplier() Protocol {
 	s.Clients = ProtocolClients{Approved: few(p.Clients.Approved), Carried: few(p.Clients.Carried + p.Clients.Withdrawn)}
 	s.Tables = nil
 	s.Blobs = ProtocolBlobs{few(p.Blobs.Ordered), few(p.Blobs.Verified)}
-	s.SpotChecks.Findings = nil
+	s.SpotChecks = ProtocolSpotChecks{Seed: p.SpotChecks.Seed, Size: few(p.SpotChecks.Size)}
 	s.Rules = make([]ProtocolRule, len(p.Rules)) // without the authority, which is the municipality's own words
 	for i, r := range p.Rules {
 		s.Rules[i] = ProtocolRule{Class: r.Class, Version: r.Version, Months: r.Months}

@@ -61,6 +61,8 @@ func translateState(state, constraint string) error {
 	switch state {
 	case "23505":
 		return problem.Conflict{Code: "duplicate", Params: problem.Params{"constraint": constraint}}
+	case "22021": // a zero byte: nothing in the database is called so
+		return problem.NotFound{What: "row"}
 	case "40001", "40P01", "55P03":
 		return problem.Conflict{Code: "busy"}
 	case "57P01", "57P02", "57P03", "53300":
