@@ -1,5 +1,6 @@
 # make run      start Frist with made-up data on this machine
-# make test     vet and all tests, on a real PostgreSQL and in a real browser
+# make test     vet and all tests, on a real PostgreSQL
+# make browser  the walk through the story and axe on every page, in Chromium
 # make lint     house rules (.golangci.yml); make fmt puts the layout right
 # make verify   generated and copied files are what their sources say
 # make proof    the long random tests
@@ -12,7 +13,7 @@ SHELL := /bin/bash
 TOOL := go tool -modfile=internal/tools/go.mod
 OAPI := $(TOOL) oapi-codegen -config api/oapi.yaml
 
-.PHONY: run build test lint fmt verify proof bench generate assets deps-run deps-test
+.PHONY: run build test browser lint fmt verify proof bench generate assets deps-run deps-test
 
 run: deps-run build
 	exec ./bin/frist demo
@@ -24,6 +25,9 @@ build:
 test: deps-test
 	go vet ./...
 	FRIST_CHROMIUM="$$(deploy/deps.sh chromium)" $(TOOL) gotestsum --format standard-quiet -- -p 2 -timeout 30m ./...
+
+browser: deps-test
+	FRIST_CHROMIUM="$$(deploy/deps.sh chromium)" go test -count=1 -tags browser -timeout 20m ./internal/browsertest
 
 lint:
 	$(TOOL) golangci-lint run ./...

@@ -1,0 +1,286 @@
+//go:build browser
+
+package browsertest
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+//go:embed testdata/axe.min.js
+var axe string
+
+// violation is one rule of WCAG that a page breaks, with where.
+type violation struct {
+	ID     string `json:"id"`
+	Impact string `json:"impact"`
+	Help   string `json:"help"`
+	Nodes  []struct {
+		HTML    string `json:"html"`
+		Summary string `json:"failureSummary"`
+	} `json:"nodes"`
+}
+
+// axe asks axe-core. What the debugger evaluates is not subject to the page's own policy, so that stays as strict as it is.
+func (p *person) axe(within string) []violation {
+	p.t.Helper()
+	if !ask[bool](p, `typeof window.axe === 'object'`) {
+		ask[bool](p, axe+";true")
+	}
+	raw := ask[string](p, `axe.run(`+within+`, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'], resultTypes: ['violations'], iframes: false})
+		.then((r) => JSON.stringify(r.violations))`)
+	var found []violation
+	p.must(json.Unmarshal([]byte(raw), &found))
+	return found
+}
+
+func (p *person) accessible(where, within string) {
+	p.t.Helper()
+	for _, v := range p.axe(within) {
+		for i, n := range v.Nodes {
+			if i == 3 {
+				p.t.Errorf("%s, %s: %d more of %s", p.who, where, len(v.Nodes)-i, v.ID)
+				break
+			}
+			p.t.Errorf("%s, %s at %d px, %s: %s (%s): %s: %.300s: %.300s", p.who, where, p.width, p.scheme, v.ID, v.Impact, v.Help, n.HTML, plain(n.Summary))
+		}
+	}
+}
+
+// shortcuts is the dialog that is the same on all pages of one person: it is looked at once.
+const shortcuts = "hurtigtaster"
+
+// facts are what every page must have.
+type facts struct {
+	Lang, Title, Heading string
+	Headings             int
+	IDs                  []string // that stand twice
+	Dialogs              []string
+}
+
+const readFacts = `(() => {
+	for (const d of document.querySelectorAll('details:not([open])')) { d.open = true; d.dataset.closed = ''; }
+	const ids = [...document.querySelectorAll('[id]')].map((e) => e.id);
+	return {Lang: document.documentElement.lang, Title: document.title, Heading: [...document.querySelectorAll('h1, .ds-breadcrumbs')].map((e) => e.innerText).join(' '),
+		Headings: document.querySelectorAll('h1').length, IDs: [...new Set(ids.filter((id, i) => ids.indexOf(id) !== i))],
+		Dialogs: [...document.querySelectorAll('dialog[id]')].map((d) => d.id)};
+})()`
+
+// examine looks at the page that is open: its facts, axe on wide and narrow screens (and in the dark, where asked for),
+// each of its dialogs, and that nothing scrolls sideways. The window is 1280 wide and light before and after.
+func (p *person) examine(where string, dark bool) facts {
+	p.t.Helper()
+	f := ask[facts](p, readFacts)
+	switch {
+	case f.Lang != "nb":
+		p.t.Errorf("%s, %s: the language is %q", p.who, where, f.Lang)
+	case f.Headings != 1:
+		p.t.Errorf("%s, %s: %d first headings", p.who, where, f.Headings)
+	case !strings.HasSuffix(f.Title, " – Frist") || len(f.Title) < len(" – Frist")+3:
+		p.t.Errorf("%s, %s: the title is %q", p.who, where, f.Title)
+	case !alike(f.Title, f.Heading):
+		p.t.Errorf("%s, %s: the title %q has no word in common with the headings %q", p.who, where, f.Title, plain(f.Heading))
+	}
+	if len(f.IDs) > 0 {
+		p.t.Errorf("%s, %s: these ids stand twice: %v", p.who, where, f.IDs)
+	}
+	name := p.file(where)
+	for _, width := range []int64{1280, 390} {
+		p.resize(width)
+		for _, scheme := range []string{"light", "dark"} {
+			if scheme == "dark" && !dark && shots == "" {
+				continue
+			}
+			p.paint(scheme)
+			p.shot(name)
+			if scheme == "light" || dark {
+				p.accessible(where, "document")
+			}
+		}
+		p.paint("light")
+		for _, id := range f.Dialogs {
+			if id == shortcuts && p.keys[width] {
+				continue
+			}
+			p.keys[width] = p.keys[width] || id == shortcuts
+			ask[bool](p, `(document.getElementById(`+quote(id)+`).showModal(), true)`)
+			p.accessible(where+" #"+id, "document.getElementById("+quote(id)+")")
+			if shots != "" && id != shortcuts {
+				p.picture(fmt.Sprintf("%s-%s-%d.png", name, id, width), 900)
+			}
+			ask[bool](p, `(document.getElementById(`+quote(id)+`).close(), true)`)
+		}
+	}
+	p.resize(320)
+	if wide := ask[int](p, `document.documentElement.scrollWidth`); wide > 320 {
+		p.t.Errorf("%s, %s: %d px wide on a screen of 320: %s", p.who, where, wide, ask[string](p, `[...document.body.querySelectorAll('*')]
+			.filter((e) => e.getBoundingClientRect().right > 321 && !e.closest('.tabs, .scroll')).slice(0, 3).map((e) => e.outerHTML.slice(0, 160)).join(' … ')`))
+	}
+	p.resize(1280)
+	ask[bool](p, `(document.querySelectorAll('[data-closed]').forEach((d) => { d.open = false; }), true)`)
+	p.quiet(where)
+	return f
+}
+
+var words = regexp.MustCompile(`[\p{L}\d]{3,}`)
+
+// alike reports whether title and heading speak of the same thing.
+func alike(title, heading string) bool {
+	of := words.FindAllString(strings.ToLower(strings.TrimSuffix(title, " – Frist")), -1)
+	return slices.ContainsFunc(words.FindAllString(strings.ToLower(heading), -1), func(w string) bool { return slices.Contains(of, w) })
+}
+
+var (
+	uuids   = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+	rounds  = regexp.MustCompile(`\d{4}-\d{6}[-\w]*`)
+	plainer = regexp.MustCompile(`[^\w-]+`)
+)
+
+// route is an address without what differs from one thing to the next of its kind.
+func route(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	path := rounds.ReplaceAllString(uuids.ReplaceAllString(u.Path, "{id}"), "{round}")
+	var names []string
+	for name := range u.Query() {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	if path == "/klienter" && len(names) > 0 {
+		return path + "?" // the list with a filter, whichever
+	}
+	if len(names) > 0 {
+		path += "?" + strings.Join(names, "&")
+	}
+	return path
+}
+
+func (p *person) file(where string) string {
+	return strings.Trim(plainer.ReplaceAllString(strings.Fields(p.who)[0]+"-"+where, "-"), "-")
+}
+
+// inTheDark are the pages that are also looked at in the dark.
+var inTheDark = []string{
+	"/login", "/klienter", "/klienter/{id}", "/klienter/{id}/status", "/klienter/{id}/enheter", "/runder", "/runder/{round}", "/runder/{round}/protokoll",
+	"/drift", "/drift/{round}", "/support", "/support/runder/{round}", "/bestillinger", "/plattform", "/innsyn",
+}
+
+// several are the routes of which more than one page is looked at, because their states differ.
+var several = map[string]int{"/runder/{round}": 3, "/drift/{round}": 2, "/support/runder/{round}": 2, "/runder/{round}/klienter?utfall": 2}
+
+// everyPage goes through every page that each role can reach by links from where it begins, the pages of forms that
+// stand behind dialogs among them.
+func everyPage(t *testing.T, w *world, browser context.Context) {
+	nobody := sit(t, w, browser, "nobody")
+	nobody.open("/login")
+	nobody.examine("/login", true)
+	nobody.write("Brukernavn", "nobody.at.all")
+	nobody.write("Passord", "wrong password")
+	nobody.press("Logg inn", "form:has([type=password])")
+	nobody.sees("Ikke logget inn")
+	nobody.examine("/login refused", false)
+
+	// Clients that show everything that there is to show.
+	in := func(condition string) string { return w.clients(t, "3218", condition)[0].page() }
+	item := func(condition string) string {
+		return `EXISTS (SELECT FROM round_item i WHERE i.municipality_id = c.municipality_id AND i.client_id = c.id AND i.state IN ('placed', 'ready', 'blocked') AND ` + condition + `)`
+	}
+	clients := []string{
+		in(item(`'device_on_address' = ANY (i.reasons)`)), in(item(`'device_on_client' = ANY (i.reasons)`)), in(item(`'duplicate_active' = ANY (i.reasons)`)),
+		in(`c.unplaced_reason = 'held'`), in(`c.unplaced_reason = 'no_start_date'`), in(`c.protected AND c.status = 'active'`), in(`c.status = 'ordered'`),
+	}
+	rich := in(`c.status = 'disconnected' AND ` + item(`i.state = 'ready'`) + ` AND EXISTS (SELECT FROM recording x WHERE x.municipality_id = c.municipality_id AND x.client_id = c.id)`)
+	lent := in(`c.status = 'active' AND EXISTS (SELECT FROM device_connection k WHERE k.municipality_id = c.municipality_id AND k.client_id = c.id AND k.disconnected_at IS NULL)`)
+	held := in(`c.unplaced_reason = 'held' AND EXISTS (SELECT FROM hold h WHERE h.municipality_id = c.municipality_id AND h.client_id = c.id AND h.release_asked_at IS NOT NULL)`)
+	due := "3218-231001"
+	for _, walk := range []struct {
+		who    string
+		begin  []string
+		ignore string // client pages are looked at thoroughly as one role
+	}{
+		{"Kari Nordmann", slices.Concat([]string{"/", rich, lent + "/enheter", lent + "/status", held + "/palegg"}, clients, []string{"/klienter/ny", "/klienter?status=ordered&gruppe=ingen", "/ingenting"}), ""},
+		{"Astrid Sæther", []string{"/", "/runder/" + due + "/avlys", held + "/palegg", clients[0]}, "/klienter/{id}/"},
+		{"Ingvild Aas", []string{"/"}, ""},
+		{"Per Øverland", []string{"/", "/klienter"}, ""},
+		{"Sara Support", []string{"/", "/klienter"}, ""},
+		{"Odd Operatør", []string{"/", "/drift/" + due + "/start"}, ""},
+		{"Petra Plattform", []string{"/"}, ""},
+	} {
+		t.Run(walk.who, func(t *testing.T) {
+			t.Parallel()
+			p := sit(t, w, browser, walk.who)
+			p.signIn()
+			p.crawl(walk.begin, walk.ignore)
+		})
+	}
+	t.Run("the contract", func(t *testing.T) { apiDocs(t, w, browser) })
+}
+
+// crawl looks at the pages of begin, and at one of each route that they lead to.
+func (p *person) crawl(begin []string, ignore string) {
+	p.t.Helper()
+	queue, looked, done := slices.Clone(begin), map[string]int{}, map[string]bool{}
+	titles := map[string]string{}
+	for n := 0; len(queue) > 0; n++ {
+		address := queue[0]
+		queue = queue[1:]
+		at := route(address)
+		asked := n < len(begin)
+		if done[address] || !asked && (looked[at] >= max(1, several[at]) || ignore != "" && strings.HasPrefix(at, ignore)) {
+			continue
+		}
+		done[address] = true
+		p.open(address)
+		at = route(p.where())
+		done[strings.TrimPrefix(p.where(), p.w.url)] = true
+		looked[at]++
+		f := p.examine(at+[]string{"", fmt.Sprintf(" %d", looked[at])}[min(1, looked[at]-1)], slices.Contains(inTheDark, at) && looked[at] == 1)
+		if other, ok := titles[f.Title]; ok && other != at && !strings.Contains(f.Heading, "Vi finner ikke siden") && !strings.Contains(at, "?") && !strings.Contains(other, "?") {
+			p.t.Errorf("%s: %s and %s have the same title %q", p.who, at, other, f.Title)
+		}
+		titles[f.Title] = at
+		for _, href := range ask[[]string](p, `[...document.querySelectorAll('a[href]')].map((e) => e.getAttribute('href'))
+			.concat([...document.querySelectorAll('noscript')].flatMap((e) => [...e.textContent.matchAll(/ href="([^"]+)"/g)].map((m) => m[1]))).filter((h) => h.startsWith('/'))`) {
+			if !strings.HasSuffix(href, ".pdf") && !strings.HasSuffix(href, ".json") && !strings.HasPrefix(href, "/api/") && !regexp.MustCompile(`/opptak/.`).MatchString(href) {
+				queue = append(queue, href)
+			}
+		}
+	}
+	p.t.Logf("%s: %d pages of %d kinds", p.who, len(done), len(looked))
+}
+
+// theirs are the rules that the page of the API's contract breaks: it is Redoc's, not ours. Its badge asks for a picture
+// from its maker's network, which our policy refuses.
+var theirs = []string{"target-size"}
+
+const badge = "https://cdn.redoc.ly/"
+
+func apiDocs(t *testing.T, w *world, browser context.Context) {
+	t.Helper()
+	p := sit(t, w, browser, "nobody")
+	p.open("/api/docs")
+	p.until("Redoc has built the page", `document.querySelectorAll('h1, h2').length > 3`)
+	var broken []string
+	for _, v := range p.axe("document") {
+		t.Logf("/api/docs: %s (%s): %s, %d times", v.ID, v.Impact, v.Help, len(v.Nodes))
+		broken = append(broken, v.ID)
+	}
+	slices.Sort(broken)
+	if !slices.Equal(broken, theirs) {
+		t.Errorf("/api/docs breaks %v; declared are %v", broken, theirs)
+	}
+	p.shot("api-docs")
+	p.mu.Lock()
+	p.said = slices.DeleteFunc(p.said, func(what string) bool { return strings.Contains(what, badge) })
+	p.mu.Unlock()
+	p.quiet("/api/docs")
+}
