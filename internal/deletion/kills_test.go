@@ -399,7 +399,7 @@ func TestKilledAtRandom(t *testing.T) {
 	left := s.Count(t, `SELECT count(*) FROM round_chunk WHERE round_id = $1 AND done_at IS NULL`, round)
 	began := time.Now()
 	worker := m.worker()
-	m.finished(round, 90*time.Second)
+	m.finished(round, time.Duration(size(90, 900))*time.Second)
 	t.Logf("%d kills, %d re-activated in time, %d too late; %d chunks left then, finished %s after the last kill", kills, len(kept), late, left, time.Since(began).Round(time.Second))
 	kill(worker)
 	m.whole(s.A, kept)
@@ -428,8 +428,8 @@ func TestTwoWorkers(t *testing.T) {
 		m.vacant()
 		workers[i%2] = m.worker()
 	}
-	m.finished(rounds[0], 90*time.Second)
-	m.finished(rounds[1], 90*time.Second)
+	m.finished(rounds[0], time.Duration(size(90, 900))*time.Second)
+	m.finished(rounds[1], time.Duration(size(90, 900))*time.Second)
 	kill(workers[0])
 	kill(workers[1])
 	m.whole(s.A, nil)
@@ -497,7 +497,7 @@ func TestPostgresCrashes(t *testing.T) {
 		env.Admin.Reset()
 		eventually(t, 30*time.Second, func() string { return "the database does not come back" }, func() bool { return env.Admin.Ping(ctx) == nil && env.DB.Ping(ctx) == nil })
 	}
-	m.finished(round, 2*time.Minute)
+	m.finished(round, time.Duration(size(120, 900))*time.Second)
 	kill(worker)
 	m.whole(s.A, nil)
 	if m.hash(s.B) != m.seen[s.B].hash {
