@@ -103,9 +103,11 @@ func TestTheClockStartsWithTheNewestEnd(t *testing.T) { // D3
 	}{
 		"disconnected": {inactive("14.03.23"), calendar.On(2023, 3, 14)},
 		"cancelled, then disconnected": {retention.Facts{Status: client.Disconnected, History: []retention.Entry{
-			{At: at("01.02.23 10:00"), Status: client.Cancelled}, {At: at("14.03.23 10:00"), Status: client.Disconnected}}}, calendar.On(2023, 3, 14)},
+			{At: at("01.02.23 10:00"), Status: client.Cancelled}, {At: at("14.03.23 10:00"), Status: client.Disconnected},
+		}}, calendar.On(2023, 3, 14)},
 		"re-activated and disconnected again": {retention.Facts{Status: client.Disconnected, History: []retention.Entry{
-			{At: at("01.02.22 10:00"), Status: client.Disconnected}, {At: at("01.03.22 10:00"), Status: client.Active}, {At: at("14.03.23 10:00"), Status: client.Disconnected}}}, calendar.On(2023, 3, 14)},
+			{At: at("01.02.22 10:00"), Status: client.Disconnected}, {At: at("01.03.22 10:00"), Status: client.Active}, {At: at("14.03.23 10:00"), Status: client.Disconnected},
+		}}, calendar.On(2023, 3, 14)},
 		"the agreement ends later":         {func() retention.Facts { f := inactive("14.03.23"); f.AgreementEnd = &late; return f }(), calendar.On(2023, 3, 20)},
 		"the agreement ended before":       {func() retention.Facts { f := inactive("14.03.23"); f.AgreementEnd = &early; return f }(), calendar.On(2023, 3, 14)},
 		"only the agreement's end":         {retention.Facts{Status: client.Disconnected, AgreementEnd: &late}, calendar.On(2023, 3, 20)},
