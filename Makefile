@@ -1,6 +1,6 @@
 # make run      start Frist with made-up data on this machine
-# make test     vet and all tests, on a real PostgreSQL
-# make browser  the walk through the story and axe on every page, in Chromium
+# make test     vet and all tests, on a real PostgreSQL and in Chromium
+# make browser  of these, only the walks in Chromium: the story, axe on every page
 # make lint     house rules (.golangci.yml); make fmt puts the layout right
 # make verify   generated and copied files are what their sources say
 # make proof    the long random tests
@@ -27,7 +27,7 @@ test: deps-test
 	FRIST_CHROMIUM="$$(deploy/deps.sh chromium)" $(TOOL) gotestsum --format standard-quiet -- -p 2 -timeout 30m ./...
 
 browser: deps-test
-	FRIST_CHROMIUM="$$(deploy/deps.sh chromium)" go test -count=1 -tags browser -timeout 20m ./internal/browsertest
+	FRIST_CHROMIUM="$$(deploy/deps.sh chromium)" go test -count=1 -timeout 30m ./internal/browsertest
 
 lint:
 	$(TOOL) golangci-lint run ./...

@@ -1,5 +1,3 @@
-//go:build browser
-
 // Package browsertest walks through the whole product as people do: in a browser, with a real database, real workers and
 // the demo's world, under a clock that the test turns. It fails when there is no browser; it never skips.
 package browsertest
