@@ -34,9 +34,15 @@ func TestBrowser(t *testing.T) {
 	t.Run("pages", func(t *testing.T) { everyPage(t, w, b) })
 	t.Run("story", func(t *testing.T) { story(t, w, b) })
 	t.Run("without script", func(t *testing.T) { withoutScript(t, w, b) })
+	t.Run("nothing is left out", func(t *testing.T) {
+		missing, err := w.unseen()
+		if err != nil || len(missing) > 0 {
+			t.Errorf("no walk has been through (%v)\n%s", err, strings.Join(missing, "\n"))
+		}
+	})
 }
 
-// chromiumPath is FRIST_CHROMIUM, else the browser on PATH.
+// chromiumPath is the browser that deploy/deps.sh finds: FRIST_CHROMIUM, else one on PATH, else the one it unpacked.
 func chromiumPath(t *testing.T) string {
 	t.Helper()
 	if path := os.Getenv("FRIST_CHROMIUM"); path != "" {
@@ -44,6 +50,11 @@ func chromiumPath(t *testing.T) string {
 	}
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	if path, err := filepath.Abs("../../.frist/chromium/chromium.sh"); err == nil {
+		if _, err := os.Stat(path); err == nil {
 			return path
 		}
 	}
@@ -58,7 +69,7 @@ func chromium(t *testing.T, w *world) context.Context {
 		chromedp.ExecPath(chromiumPath(t)), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("lang", "nb"), chromedp.Flag("accept-lang", "nb,no"),
-		chromedp.Env("LANGUAGE=nb", "TZ=Europe/Oslo"))
+		chromedp.Env("LANGUAGE=nb", "TZ=Europe/Oslo"), chromedp.WSURLReadTimeout(patience))
 	ctx, closeAll := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, closeBrowser := chromedp.NewContext(ctx)
 	t.Cleanup(func() { closeBrowser(); closeAll() })
@@ -76,20 +87,23 @@ type person struct {
 	who    string
 	width  int64
 	scheme string
-	keys   map[int64]bool // the widths at which the dialog of shortcuts was looked at
+	lang   string
+	mute   bool            // scripts are switched off
+	looked map[string]bool // what is the same on every page, at which width
 
 	mu   sync.Mutex
 	said []string // what the console said that it should not
 }
 
-const patience = 20 * time.Second
+// patience is for a machine that has much else to do. Only what never happens costs it.
+const patience = time.Minute
 
 // sit opens a window for somebody who is not signed in.
 func sit(t *testing.T, w *world, browser context.Context, who string) *person {
 	t.Helper()
 	ctx, leave := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
 	t.Cleanup(leave)
-	p := &person{t: t, ctx: ctx, w: w, who: who, scheme: "light", keys: map[int64]bool{}}
+	p := &person{t: t, ctx: ctx, w: w, who: who, scheme: "light", lang: "nb", looked: map[string]bool{}}
 	if err := chromedp.Listen(ctx, p.listen); err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +130,7 @@ func (p *person) listen(ev any) {
 			what += string(arg.Value) + arg.Description + " "
 		}
 	case *log.EventEntryAdded:
-		if ev.Entry.Level != "error" && ev.Entry.Level != "warning" || refusal.MatchString(ev.Entry.Text) {
+		if ev.Entry.Level != "error" && ev.Entry.Level != "warning" || refusal.MatchString(ev.Entry.Text) && !strings.Contains(ev.Entry.URL, "/static/") {
 			return
 		}
 		what = fmt.Sprintf("%s: %s (%s)", ev.Entry.Source, ev.Entry.Text, ev.Entry.URL)
@@ -162,6 +176,12 @@ func (p *person) where() string {
 		return "?"
 	}
 	return strings.TrimPrefix(at, p.w.url)
+}
+
+// path is the address without what is asked of it.
+func (p *person) path() string {
+	path, _, _ := strings.Cut(p.where(), "?")
+	return path
 }
 
 // ask is a value that a script in the page gives.
@@ -212,6 +232,7 @@ func (p *person) paint(scheme string) {
 // script switches the page's own scripts on and off.
 func (p *person) script(on bool) {
 	p.t.Helper()
+	p.mute = !on
 	_, err := chromedp.Call(p.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !on})
 	p.must(err)
 }
@@ -223,11 +244,13 @@ func (p *person) open(path string) {
 	p.settled()
 }
 
-// settled waits until the page and its scripts are there.
+// settled waits until the page, its scripts and its fonts are there.
 func (p *person) settled() {
 	p.t.Helper()
-	p.until("the page is loaded", `document.readyState === 'complete'`)
+	p.until("the page is loaded", settled)
 }
+
+const settled = `document.readyState === 'complete' && document.fonts.status === 'loaded'`
 
 // until waits for a condition of the page.
 func (p *person) until(what, js string) {
@@ -303,8 +326,10 @@ func (p *person) spot(element string) (x, y float64) {
 	js := `(() => { const e = ` + element + `; e.scrollIntoView({block: 'center', behavior: 'instant'}); const r = e.getClientRects()[0];
 		const x = r.x + Math.min(r.width / 2, 120), y = r.y + r.height / 2, top = document.elementFromPoint(x, y);
 		if (!top || !(e.contains(top) || top.contains(e))) throw new Error('something lies over it: ' + (top && top.outerHTML.slice(0, 200)));
+		window.aimed = true;
+		document.addEventListener('click', (ev) => { if (e.contains(ev.target) || ev.target.contains(e)) window.aimed = false; }, {capture: true, once: true});
 		return [x, y]; })()`
-	for deadline := time.Now().Add(patience / 4); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(patience / 2); ; time.Sleep(50 * time.Millisecond) {
 		at, err := tell[[]float64](p, js)
 		if err == nil {
 			return at[0], at[1]
@@ -315,10 +340,25 @@ func (p *person) spot(element string) (x, y float64) {
 	}
 }
 
+// hit presses the mouse on an element, and once more when the page moved in between and the press went beside it.
+func (p *person) hit(element string) {
+	p.t.Helper()
+	for try := 0; try < 5; try++ {
+		x, y := p.spot(element)
+		p.must(p.do(chromedp.MouseClickXY(x, y)))
+		if p.mute { // nothing moves, and nobody listens
+			return
+		}
+		if missed, err := tell[bool](p, `window.aimed === true`); err != nil || !missed { // an error: the page is being left
+			return
+		}
+	}
+	p.t.Fatalf("%s at %s cannot press %s", p.who, p.where(), element)
+}
+
 func (p *person) click(kind, words string, within ...string) {
 	p.t.Helper()
-	x, y := p.spot(`(` + find + `)(` + quote(kind) + `, ` + quote(words) + `, ` + quote(strings.Join(within, " ")) + `)`)
-	p.must(p.do(chromedp.MouseClickXY(x, y)))
+	p.hit(`(` + find + `)(` + quote(kind) + `, ` + quote(words) + `, ` + quote(strings.Join(within, " ")) + `)`)
 }
 
 // press presses a button or link that leads to another page (or to this one anew), and waits for it.
@@ -326,7 +366,7 @@ func (p *person) press(words string, within ...string) {
 	p.t.Helper()
 	before := ask[float64](p, `performance.timeOrigin`)
 	p.click(pressable, words, within...)
-	p.until("“"+words+"” leads on", fmt.Sprintf(`performance.timeOrigin !== %v && document.readyState === 'complete'`, before))
+	p.until("“"+words+"” leads on", fmt.Sprintf(`performance.timeOrigin !== %v && %s`, before, settled))
 	p.quiet(p.where() + " after " + words)
 }
 
@@ -350,8 +390,7 @@ func field(label string, within []string) string {
 // write types into the field of a label, in place of what stands there, and goes on to the next field.
 func (p *person) write(label, text string, within ...string) {
 	p.t.Helper()
-	x, y := p.spot(field(label, within))
-	p.must(p.do(chromedp.MouseClickXY(x, y)))
+	p.hit(field(label, within))
 	ask[bool](p, `(document.activeElement.select(), true)`)
 	if text == "" {
 		p.must(p.do(chromedp.KeyEvent("\b")))
@@ -388,6 +427,15 @@ func (p *person) signIn() {
 	if strings.HasPrefix(p.where(), "/login") {
 		p.t.Fatalf("%s is not signed in: %s", p.who, p.page())
 	}
+}
+
+// speaks chooses a language in the person's own menu.
+func (p *person) speaks(language, code string) {
+	p.t.Helper()
+	p.tap(p.who, ".me")
+	p.press(language, "#meg")
+	p.lang = code
+	p.until("the page is in "+language, `document.documentElement.lang === `+quote(code))
 }
 
 // fetched is a file as the person's browser gets it.

@@ -6,7 +6,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -22,6 +24,7 @@ import (
 	"github.com/frist-app/frist/internal/pgtest"
 	"github.com/frist-app/frist/internal/rest"
 	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
 )
 
 // world is the product as `frist demo` runs it: pages, API and worker in one process, each with its own login.
@@ -32,7 +35,60 @@ type world struct {
 	blobs *blob.Store
 	clock clock
 	url   string
+	mux   chi.Routes
+	seen  seen
 	stop  func() // the worker
+}
+
+// seen is what the walks have been through, by route: pages that were examined, actions that were done.
+type seen struct {
+	mu           sync.Mutex
+	pages, deeds map[string]bool
+}
+
+// unseen are the routes for people that no walk has been through: every page must be examined, every action done.
+func (w *world) unseen() (missing []string, err error) {
+	w.seen.mu.Lock()
+	defer w.seen.mu.Unlock()
+	err = chi.Walk(w.mux, func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
+		route = strings.TrimSuffix(route, "/")
+		switch {
+		case machines.MatchString(route), method == http.MethodGet && w.seen.pages[route], method == http.MethodPost && w.seen.deeds[route]:
+		default:
+			missing = append(missing, method+" "+route)
+		}
+		return nil
+	})
+	return missing, err
+}
+
+// machines are routes without a page for people: the API (whose documentation has a test of its own) and files.
+var machines = regexp.MustCompile(`^/(api/|static/|healthz$|readyz$)|^$|\.(pdf|json)$|/opptak/\{`)
+
+// route is the pattern behind an address.
+func (w *world) route(method, path string) string {
+	c := chi.NewRouteContext()
+	w.mux.Match(c, method, path)
+	return strings.TrimSuffix(c.RoutePattern(), "/")
+}
+
+func (w *world) examined(path string) {
+	w.seen.mu.Lock()
+	defer w.seen.mu.Unlock()
+	w.seen.pages[w.route(http.MethodGet, path)] = true
+}
+
+// watch notes every action that leads on; one that is refused shows its form again instead.
+func (w *world) watch(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		answer := middleware.NewWrapResponseWriter(rw, r.ProtoMajor)
+		next.ServeHTTP(answer, r)
+		if r.Method == http.MethodPost && (answer.Status() == http.StatusSeeOther || answer.Header().Get("HX-Redirect") != "") {
+			w.seen.mu.Lock()
+			defer w.seen.mu.Unlock()
+			w.seen.deeds[w.route(http.MethodPost, r.URL.Path)] = true
+		}
+	})
 }
 
 // clock is the demo's: it runs, and it can be moved.
@@ -48,7 +104,7 @@ var key = []byte("0123456789abcdef0123456789abcdef")
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{Env: pgtest.New(t), t: t}
+	w := &world{Env: pgtest.New(t), t: t, seen: seen{pages: map[string]bool{}, deeds: map[string]bool{}}}
 	began := time.Now()
 	var err error
 	if w.blobs, err = blob.OpenFolder(t.TempDir()); err != nil {
@@ -99,7 +155,8 @@ func (w *world) handler() http.Handler {
 		r.Use(site.Signed)
 		(&admin.Server{Site: site, DB: w.db, Blobs: w.blobs, Key: key}).Routes(r)
 	})
-	return mux
+	w.mux = mux
+	return w.watch(mux)
 }
 
 // work starts the worker, and rest stops it: a round that was started then waits, as when a machine is restarted.
