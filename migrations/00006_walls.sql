@@ -54,23 +54,27 @@ REVOKE frist_definer FROM CURRENT_USER;
 -- A temporary table comes before a real one of the same name unless the path says otherwise, and everybody may make one:
 -- what guards read must not be their caller's.
 ALTER FUNCTION client_alive() SET search_path = public, pg_temp;
+ALTER FUNCTION client_takes_along() SET search_path = public, pg_temp;
+ALTER FUNCTION round_leftovers(bigint) SET search_path = public, pg_temp;
 ALTER FUNCTION status_entry_guard() SET search_path = public, pg_temp;
-ALTER FUNCTION client_due_on(int, uuid) SET search_path = public, pg_temp;
+ALTER FUNCTION clients_due_on(int, uuid[]) SET search_path = public, pg_temp;
 ALTER FUNCTION round_item_guard() SET search_path = public, pg_temp;
+ALTER FUNCTION round_list_guard() SET search_path = public, pg_temp;
 ALTER FUNCTION deletion_round_guard() SET search_path = public, pg_temp;
 ALTER FUNCTION client_gone_guard() SET search_path = public, pg_temp;
 ALTER FUNCTION placement_guard() SET search_path = public, pg_temp;
 ALTER FUNCTION frist_refuse() SET search_path = public, pg_temp;
 
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION frist_now(), add_months(date, int), quarter_on_or_after(date), due_on(date, int, int, boolean, text), client_due_on(int, uuid)
+GRANT EXECUTE ON FUNCTION frist_now(), add_months(date, int), quarter_on_or_after(date), due_on(date, int, int, boolean, text)
   TO frist_signin, frist_municipality, frist_support, frist_supplier, frist_platform, frist_purger, frist_definer;
-GRANT EXECUTE ON FUNCTION client_alive(), status_entry_guard(), round_item_guard(), deletion_round_guard(), client_gone_guard(), placement_guard(), frist_refuse()
+GRANT EXECUTE ON FUNCTION client_alive(), status_entry_guard(), round_item_guard(), round_list_guard(), deletion_round_guard(), client_gone_guard(), placement_guard(), frist_refuse()
   TO frist_signin, frist_municipality, frist_support, frist_supplier, frist_platform, frist_purger;
 GRANT EXECUTE ON FUNCTION search_clients(text, int), staff() TO frist_municipality;
+GRANT EXECUTE ON FUNCTION clients_due_on(int, uuid[]) TO frist_municipality, frist_purger;
 GRANT EXECUTE ON FUNCTION staff_number(bigint) TO frist_municipality, frist_support, frist_purger;
 GRANT EXECUTE ON FUNCTION round_tally(bigint) TO frist_municipality, frist_support, frist_supplier, frist_purger;
-GRANT EXECUTE ON FUNCTION forget_in_statistics() TO frist_purger;
+GRANT EXECUTE ON FUNCTION forget_in_statistics(), round_leftovers(bigint) TO frist_purger;
 GRANT EXECUTE ON FUNCTION round_board(text[]) TO frist_support, frist_supplier, frist_platform, frist_purger;
 
 -- Everybody: whether this is a demo, which municipalities there are, the table of steps, and their own trail.
@@ -98,7 +102,8 @@ GRANT SELECT ON municipality_policy, instruction, retention_rule, audit, access_
 GRANT INSERT ON access_log, status_entry, client_change, client_search, stored_search, placement, round_hand, round_event, round_chunk, order_client,
   import_run, import_refusal, note, property, next_of_kin TO frist_municipality;
 GRANT SELECT, INSERT, UPDATE ON number_series, client, address, device, device_connection, hold, deletion_round, round_item, deletion_order TO frist_municipality;
-GRANT UPDATE ON client_search, round_hand, import_run TO frist_municipality;
+GRANT UPDATE (text) ON client_search TO frist_municipality;
+GRANT UPDATE ON round_hand, import_run TO frist_municipality;
 GRANT UPDATE (finding, found_by, found_at) ON spot_check TO frist_municipality; -- a rejected control is done anew
 
 -- Support: counts, device codes and stock state, the sample and its findings, orders; no client, no address, no item.

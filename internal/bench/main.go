@@ -16,6 +16,7 @@ import (
 	"github.com/frist-app/frist/internal/localpg"
 	"github.com/frist-app/frist/internal/pg"
 	"github.com/frist-app/frist/migrations"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -30,8 +31,9 @@ type figure struct {
 func main() {
 	home := flag.String("home", ".frist", "where the figures and the private database go")
 	only := flag.String("only", "", "one part: purge, workers, memory, pages")
+	profile := flag.Bool("profile", false, "print after each part where the server spent its time (needs pg_stat_statements)")
 	flag.Parse()
-	if err := run(context.Background(), *home, *only); err != nil {
+	if err := run(context.Background(), *home, *only, *profile); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -46,7 +48,7 @@ type bench struct {
 	figures []figure
 }
 
-func run(ctx context.Context, home, only string) error {
+func run(ctx context.Context, home, only string, profile bool) error {
 	home, err := filepath.Abs(home)
 	if err != nil {
 		return err
@@ -55,9 +57,14 @@ func run(ctx context.Context, home, only string) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
-	server, err := localpg.Start(ctx, localpg.Options{Dir: dir, Fsync: true, Settings: map[string]string{
+	settings := map[string]string{
 		"shared_buffers": "4GB", "autovacuum": "off", "max_wal_size": "16GB", "checkpoint_timeout": "1h", "maintenance_work_mem": "512MB",
-	}})
+	}
+	if profile {
+		settings["shared_preload_libraries"] = "pg_stat_statements"
+		settings["pg_stat_statements.track"] = "all" // what triggers and keys do, too
+	}
+	server, err := localpg.Start(ctx, localpg.Options{Dir: dir, Fsync: true, Settings: settings})
 	if err != nil {
 		return err
 	}
@@ -78,6 +85,11 @@ func run(ctx context.Context, home, only string) error {
 		}
 		if err := part.run(ctx); err != nil {
 			return fmt.Errorf("%s: %w", part.name, err)
+		}
+		if profile {
+			if err := b.printProfile(ctx); err != nil {
+				return err
+			}
 		}
 		b.admin.Close()
 		if err := b.drop(ctx); err != nil {
@@ -106,6 +118,26 @@ func (b *bench) database(ctx context.Context, part string) error {
 		return err
 	}
 	b.admin, err = pgxpool.New(ctx, b.server.DSN(b.name))
+	return err
+}
+
+// printProfile shows what the part's statements cost, the ones inside triggers and keys among them.
+func (b *bench) printProfile(ctx context.Context) error {
+	if _, err := b.admin.Exec(ctx, `CREATE EXTENSION IF NOT EXISTS pg_stat_statements`); err != nil {
+		return err
+	}
+	rows, err := b.admin.Query(ctx, `SELECT total_exec_time, calls, rows, regexp_replace(query, '\s+', ' ', 'g') FROM pg_stat_statements
+		WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 1 DESC LIMIT 60`)
+	if err != nil {
+		return err
+	}
+	var ms float64
+	var calls, count int64
+	var query string
+	_, err = pgx.ForEachRow(rows, []any{&ms, &calls, &count, &query}, func() error {
+		fmt.Fprintf(os.Stderr, "%9.1f ms %7d calls %9d rows  %.200s\n", ms, calls, count, query)
+		return nil
+	})
 	return err
 }
 

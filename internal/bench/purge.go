@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/frist-app/frist/internal/access"
 	"github.com/frist-app/frist/internal/blob"
 	"github.com/frist-app/frist/internal/deletion"
+	"github.com/frist-app/frist/internal/explain"
 	"github.com/frist-app/frist/internal/jobs"
 	"github.com/frist-app/frist/internal/pg"
 	"github.com/google/uuid"
@@ -43,14 +45,23 @@ func (b *bench) people(ctx context.Context, municipalities, clients int, c child
 	ids := fmt.Sprintf(`(SELECT m, md5(m || '-' || n)::uuid AS id, n FROM generate_series(1, %d) m, generate_series(1, %d) n)`, municipalities, clients)
 	statements = append(statements,
 		`INSERT INTO address (municipality_id, id, street, postcode, town) SELECT m, id, 'Gate ' || n, '1430', 'Ås' FROM `+ids+` p`,
-		`INSERT INTO client (municipality_id, id, number, given_name, family_name, address_id, status, status_since, agreement_end, created_by, created_at, changed_by, changed_at)
-			SELECT m, id, (200000000 + n)::text, 'Fornavn' || n, 'Etternavn' || n, id, 'disconnected', '2022-01-01', '2022-01-01', 0, '2020-01-01', 0, '2022-01-01' FROM `+ids+` p`,
+		`INSERT INTO client (municipality_id, id, number, national_id, given_name, family_name, address_id, status, status_since, agreement_end, created_by, created_at, changed_by, changed_at)
+			SELECT m, id, (200000000 + n)::text, (81000000000 + n)::text, 'Fornavn' || n, 'Etternavn' || n, id, 'disconnected', '2022-01-01', '2022-01-01', 0, '2020-01-01', 0, '2022-01-01' FROM `+ids+` p`,
 		`INSERT INTO client_search SELECT m, id, 'fornavn' || n || ' etternavn' || n FROM `+ids+` p`,
 		`INSERT INTO status_entry (municipality_id, client_id, at, status, entered_by, entered_at)
 			SELECT m, id, timestamptz '2020-01-01' + s * interval '6 months', CASE WHEN s = 4 THEN 'disconnected' ELSE 'active' END, 0, now() FROM `+ids+` p, generate_series(1, 4) s`,
 		`INSERT INTO next_of_kin (municipality_id, client_id, name, relation) SELECT m, id, 'Kin ' || s, 'datter' FROM `+ids+` p, generate_series(1, 2) s`,
 		fmt.Sprintf(`INSERT INTO note (municipality_id, client_id, at, text, entered_by) SELECT m, id, now(), 'et notat', 0 FROM %s p, generate_series(1, %d) s`, ids, c.notes),
 		fmt.Sprintf(`INSERT INTO recording (municipality_id, client_id, at, seconds, blob_key) SELECT m, id, now(), 2, m || '/' || gen_random_uuid() FROM %s p, generate_series(1, %d) s`, ids, c.recordings),
+		`INSERT INTO property (municipality_id, client_id, name, value) SELECT m, id, 'nøkkelboks', 'ja' FROM `+ids+` p`,
+		`INSERT INTO medical_entry (municipality_id, client_id, at, text, entered_by) SELECT m, id, now(), 'en opplysning', 0 FROM `+ids+` p`,
+		`INSERT INTO medication (municipality_id, client_id, name) SELECT m, id, 'et middel' FROM `+ids+` p`,
+		`INSERT INTO care_plan (municipality_id, client_id, id, goal, since) SELECT m, id, n, 'trygg hjemme', '2021-01-01' FROM `+ids+` p`,
+		`INSERT INTO care_plan_entry (municipality_id, client_id, care_plan_id, at, text, entered_by) SELECT m, id, n, now(), 'utført', 0 FROM `+ids+` p`,
+		`INSERT INTO communication (municipality_id, client_id, at, channel, text, entered_by) SELECT m, id, now(), 'phone', 'en samtale', 0 FROM `+ids+` p`,
+		`INSERT INTO professional (municipality_id, id, name, profession) SELECT m, md5('p' || m || '-' || n)::uuid, 'Lege' || n, 'lege' FROM generate_series(1, `+fmt.Sprint(municipalities)+`) m, generate_series(0, 99) n`,
+		`INSERT INTO client_professional (municipality_id, client_id, professional_id) SELECT m, id, md5('p' || m || '-' || n % 100)::uuid FROM `+ids+` p`,
+		`INSERT INTO placement (municipality_id, client_id, act, at, account_id) SELECT m, id, 'placed', '2022-01-01', 0 FROM `+ids+` p`,
 		`INSERT INTO device (municipality_id, id, code, kind, stock_state) SELECT m, id, 'D' || n, 'Trygghetsalarm', 'in_stock' FROM `+ids+` p`,
 		`INSERT INTO device_connection (municipality_id, device_id, client_id, connected_at, disconnected_at) SELECT m, id, id, '2021-01-01', '2022-01-01' FROM `+ids+` p, generate_series(1, 2) s`,
 		fmt.Sprintf(`INSERT INTO alarm_event (municipality_id, client_id, at, kind, text) SELECT m, id, timestamptz '2021-01-01' + s * interval '40 hours', 'alarm', 'Utløst alarm' FROM generate_series(1, %d) s, %s p`, c.alarms, ids),
@@ -70,20 +81,31 @@ func (b *bench) people(ctx context.Context, municipalities, clients int, c child
 	return nil
 }
 
-// childTables are what the twin copies: everything that goes with a client.
-var childTables = []string{"client_search", "status_entry", "note", "next_of_kin", "recording", "device_connection", "alarm_event", "client_change"}
-
-// twin copies the same rows into a bare schema: every child cascades, no row-level security, no triggers.
+// twin copies the same rows into a bare schema of the same tables, with the product's own keys and a key that cascades
+// wherever a client's rows hang, also on the tables that carry none in the product: no row-level security, no triggers.
 func (b *bench) twin(ctx context.Context) error {
-	statements := []string{
-		`CREATE SCHEMA bare`, `CREATE TABLE bare.address (LIKE public.address INCLUDING INDEXES)`, `INSERT INTO bare.address SELECT * FROM public.address`,
-		`CREATE TABLE bare.client (LIKE public.client INCLUDING INDEXES)`, `INSERT INTO bare.client SELECT * FROM public.client`,
+	tables := []string{"address", "client"}
+	for _, t := range explain.Catalogue() {
+		if t.Action != "outlives" && slices.ContainsFunc(t.Links, func(l explain.Link) bool { return !l.Holds && (l.Table == "client" || l.Table == "care_plan") }) {
+			tables = append(tables, t.Name)
+		}
 	}
-	for _, t := range childTables {
+	statements := []string{`CREATE SCHEMA bare`}
+	for _, t := range tables {
 		statements = append(statements,
 			fmt.Sprintf(`CREATE TABLE bare.%s (LIKE public.%[1]s INCLUDING INDEXES)`, t),
-			fmt.Sprintf(`INSERT INTO bare.%s SELECT * FROM public.%[1]s`, t),
-			fmt.Sprintf(`ALTER TABLE bare.%s ADD FOREIGN KEY (municipality_id, client_id) REFERENCES bare.client (municipality_id, id) ON DELETE CASCADE`, t))
+			fmt.Sprintf(`INSERT INTO bare.%s SELECT * FROM public.%[1]s`, t))
+	}
+	statements = append(statements, `ALTER TABLE bare.client ADD FOREIGN KEY (municipality_id, address_id) REFERENCES bare.address`)
+	for _, t := range tables[2:] {
+		key := `(municipality_id, client_id) REFERENCES bare.client`
+		if t == "care_plan_entry" {
+			key = `(municipality_id, client_id, care_plan_id) REFERENCES bare.care_plan`
+		}
+		statements = append(statements, fmt.Sprintf(`ALTER TABLE bare.%s ADD FOREIGN KEY %s ON DELETE CASCADE`, t, key))
+	}
+	for _, t := range []string{"device_connection", "hold"} {
+		statements = append(statements, fmt.Sprintf(`ALTER TABLE bare.%s ADD FOREIGN KEY (municipality_id, address_id) REFERENCES bare.address ON DELETE CASCADE`, t))
 	}
 	return b.exec(ctx, append(statements, `VACUUM ANALYZE`, `CHECKPOINT`)...)
 }

@@ -200,7 +200,7 @@ func TestWhoMayNot(t *testing.T) {
 			return client.SetStatus(ctx, tx, id, client.Disconnected, tx.Now(), "", nil)
 		},
 		"Erase": func(ctx context.Context, tx *pg.Tx) error {
-			_, err := client.Erase(ctx, tx, []client.ID{id})
+			_, err := client.Erase(ctx, tx, []client.ID{id}, nil)
 			return err
 		},
 		"Dwellings": func(ctx context.Context, tx *pg.Tx) error {

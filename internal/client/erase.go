@@ -2,9 +2,7 @@ package client
 
 import (
 	"context"
-	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/frist-app/frist/internal/access"
 	"github.com/frist-app/frist/internal/pg"
@@ -21,46 +19,36 @@ type Erased struct {
 	Addresses []uuid.UUID
 }
 
-// cascading are the tables whose rows the database takes with the client, of whichever package they are. They are small;
-// deleting them by name first would make the keys' triggers read the dead rows again. A test holds the list equal to the
-// keys in the catalog.
-var cascading = []string{
-	"client_search", "status_entry", "note", "property", "next_of_kin", "client_professional", "medical_entry", "medication",
-	"care_plan", "care_plan_entry", "communication", "recording", "address_event_client", "device_connection", "hold", "placement",
-	"order_client",
-}
-
 // Dwellings locks (FOR UPDATE, by id) and gives the addresses that an erasure of these clients may empty: where they live,
 // and where something happened that names them. Purge calls it after it has locked the clients and before devices and
-// holds, so that all addresses are locked in one order.
+// holds, so that all addresses are locked in one order. Needs RoundPurge.
 func Dwellings(ctx context.Context, tx *pg.Tx, ids []ID) ([]uuid.UUID, error) {
 	if err := tx.Require(access.RoundPurge); err != nil {
 		return nil, err
 	}
-	rows, err := tx.Query(ctx, dwellings, tx.Municipality(), ids)
+	rows, err := tx.Query(ctx, `SELECT id FROM address WHERE municipality_id = $1 AND id IN (
+			SELECT address_id FROM client WHERE municipality_id = $1 AND id = ANY ($2)
+			UNION SELECT e.address_id FROM address_event_client l JOIN address_event e ON e.municipality_id = l.municipality_id AND e.id = l.event_id
+			WHERE l.municipality_id = $1 AND l.client_id = ANY ($2))
+		ORDER BY id FOR UPDATE`, tx.Municipality(), ids)
 	if err != nil {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
 }
 
-const dwellings = `SELECT id FROM address WHERE municipality_id = $1 AND id IN (
-		SELECT address_id FROM client WHERE municipality_id = $1 AND id = ANY ($2)
-		UNION SELECT e.address_id FROM address_event_client l JOIN address_event e ON e.municipality_id = l.municipality_id AND e.id = l.event_id
-		WHERE l.municipality_id = $1 AND l.client_id = ANY ($2))
-	ORDER BY id FOR UPDATE`
-
 // Erase takes clients and everything that depends on them, irreversibly. It is for deletion.Purge only, which decides:
-// the caller holds the clients FOR UPDATE, then their Dwellings, devices and holds, has checked them in a later
-// statement, and has set their items to purged, without which the database refuses (FR001).
+// the caller holds the clients FOR UPDATE, then their Dwellings (which it gives here), devices and holds, has checked
+// them in a later statement, and has set their items to purged, without which the database refuses (FR001).
 //
-// Besides what hangs under a client go: events of a dwelling with the last client they name, or, naming none, with the
-// dwelling's last client (D19); a professional with the last link (D20); and the dwelling itself when no client, no
-// connected device, no event and no hold is left on it (D19).
+// What hangs under a client the database takes along (client_takes_along) and says how much; by name go first the rows
+// that tell what else must go. Besides those go: events of a dwelling with the last client they name, or, naming none,
+// with the dwelling's last client (D19); a professional with the last link (D20); and the dwelling itself when no client,
+// no connected device, no event and no hold is left on it (D19).
 //
-// Two round trips: one that counts and collects under the locks, one that deletes. problem.Conflict "busy" when a client
-// is not there, which a caller that holds them does not see.
-func Erase(ctx context.Context, tx *pg.Tx, ids []ID) (Erased, error) {
+// Two round trips, whatever the number of clients. problem.Conflict "busy" when a client is not there, which a caller that
+// holds them does not see.
+func Erase(ctx context.Context, tx *pg.Tx, ids []ID, addresses []uuid.UUID) (Erased, error) {
 	if err := tx.Require(access.RoundPurge); err != nil {
 		return Erased{}, err
 	}
@@ -69,32 +57,28 @@ func Erase(ctx context.Context, tx *pg.Tx, ids []ID) (Erased, error) {
 		return erased, nil
 	}
 	m := tx.Municipality()
-	counts := make([]int64, len(cascading))
-	var addresses, professionals []uuid.UUID
+	var professionals []uuid.UUID
 	var events []int64
 	batch := &pgx.Batch{}
-	collect(batch, &addresses, dwellings, m, ids)
-	collect(batch, &professionals, `SELECT DISTINCT professional_id FROM client_professional WHERE municipality_id = $1 AND client_id = ANY ($2) ORDER BY 1`, m, ids)
-	collect(batch, &events, `SELECT DISTINCT event_id FROM address_event_client WHERE municipality_id = $1 AND client_id = ANY ($2) ORDER BY 1`, m, ids)
-	collect(batch, &erased.BlobKeys, `SELECT blob_key FROM recording WHERE municipality_id = $1 AND client_id = ANY ($2) ORDER BY blob_key`, m, ids)
-	batch.Queue(countCascading(), m, ids).QueryRow(func(row pgx.Row) error {
-		dest := make([]any, len(counts))
-		for i := range counts {
-			dest[i] = &counts[i]
-		}
-		return row.Scan(dest...)
-	})
+	taken(&erased, batch, "recording", &erased.BlobKeys, `DELETE FROM recording WHERE municipality_id = $1 AND client_id = ANY ($2) RETURNING blob_key`, m, ids)
+	taken(&erased, batch, "client_professional", &professionals, `DELETE FROM client_professional WHERE municipality_id = $1 AND client_id = ANY ($2) RETURNING professional_id`, m, ids)
+	taken(&erased, batch, "address_event_client", &events, `DELETE FROM address_event_client WHERE municipality_id = $1 AND client_id = ANY ($2) RETURNING event_id`, m, ids)
+	erased.delete(batch, "device_connection", `DELETE FROM device_connection WHERE municipality_id = $1 AND client_id = ANY ($2)`, m, ids)
+	erased.delete(batch, "hold", `DELETE FROM hold WHERE municipality_id = $1 AND client_id = ANY ($2)`, m, ids)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return Erased{}, err
 	}
-	for i, table := range cascading {
-		erased.count(table, counts[i])
-	}
 
 	batch = &pgx.Batch{}
-	erased.delete(batch, "alarm_event", `DELETE FROM alarm_event WHERE municipality_id = $1 AND client_id = ANY ($2)`, m, ids)
-	erased.delete(batch, "client_change", `DELETE FROM client_change WHERE municipality_id = $1 AND client_id = ANY ($2)`, m, ids)
 	erased.delete(batch, "client", `DELETE FROM client WHERE municipality_id = $1 AND id = ANY ($2)`, m, ids)
+	batch.Queue(`SELECT coalesce(nullif(current_setting('frist.took', true), ''), '{}')::jsonb`).QueryRow(func(row pgx.Row) error {
+		var took map[string]int64
+		err := row.Scan(&took)
+		for table, n := range took {
+			erased.count(table, n)
+		}
+		return err
+	})
 	if len(professionals)+len(events) > 0 {
 		// What two clients share has no row that both of their purges hold. So the purges of a municipality pass here one
 		// after another, and the later one, whose statements begin now, sees what the earlier one took.
@@ -173,17 +157,11 @@ func (e *Erased) deleteEvents(batch *pgx.Batch, sql string, args ...any) {
 	})
 }
 
-func countCascading() string {
-	parts := make([]string, len(cascading))
-	for i, table := range cascading {
-		parts[i] = fmt.Sprintf("(SELECT count(*) FROM %s WHERE municipality_id = $1 AND client_id = ANY ($2))", table)
-	}
-	return "SELECT " + strings.Join(parts, ", ")
-}
-
-func collect[T any](batch *pgx.Batch, into *[]T, sql string, args ...any) {
+// taken deletes rows of a table, counts them, and keeps what each of them points at.
+func taken[T any](e *Erased, batch *pgx.Batch, table string, into *[]T, sql string, args ...any) {
 	batch.Queue(sql, args...).Query(func(rows pgx.Rows) (err error) {
 		*into, err = pgx.CollectRows(rows, pgx.RowTo[T])
+		e.count(table, int64(len(*into)))
 		return err
 	})
 }

@@ -18,7 +18,7 @@ import (
 )
 
 // finish takes a round through its last part: running -> verifying when every chunk is done, verifying -> finished when
-// every item is settled, no purged client is found by a look that does not trust the counts, and the store has told of
+// every item is settled, nothing of a purged client is found by a look that trusts no count and no list, and the store has told of
 // every object that it is gone (D11). Whoever comes too early goes home; the last one to be done asks again.
 func finish(ctx context.Context, tx *pg.Tx, id int64) error {
 	if err := tx.Require(access.RoundSweep); err != nil {
@@ -48,11 +48,8 @@ func finish(ctx context.Context, tx *pg.Tx, id int64) error {
 	}
 	var blobs, remains int
 	err = tx.QueryRow(ctx, `SELECT
-		(SELECT count(*) FROM blob_deletion WHERE municipality_id = $1 AND round_id = $2 AND absent_at IS NULL),
-		(SELECT count(*) FROM round_item i WHERE i.municipality_id = $1 AND i.round_id = $2 AND i.state = 'purged' AND (
-			EXISTS (SELECT FROM client c WHERE c.municipality_id = $1 AND c.id = i.client_id)
-			OR EXISTS (SELECT FROM alarm_event e WHERE e.municipality_id = $1 AND e.client_id = i.client_id)
-			OR EXISTS (SELECT FROM client_change e WHERE e.municipality_id = $1 AND e.client_id = i.client_id)))`, tx.Municipality(), id).Scan(&blobs, &remains)
+		(SELECT count(*) FROM blob_deletion WHERE municipality_id = $1 AND round_id = $2 AND pending <> '{}'),
+		round_leftovers($2)`, tx.Municipality(), id).Scan(&blobs, &remains)
 	if err != nil || blobs > 0 {
 		return err // the last blob job asks again; the sweep does, too
 	}
@@ -244,7 +241,7 @@ func composeProtocol(ctx context.Context, tx *pg.Tx, id int64) (Protocol, error)
 	if p.Tables, err = pgx.CollectRows(rows, pgx.RowToStructByPos[ProtocolCount]); err != nil {
 		return Protocol{}, err
 	}
-	err = tx.QueryRow(ctx, `SELECT count(*), count(absent_at) FROM blob_deletion WHERE municipality_id = $1 AND round_id = $2`, tx.Municipality(), id).
+	err = tx.QueryRow(ctx, `SELECT coalesce(sum(ordered), 0), coalesce(sum(ordered - cardinality(pending)), 0) FROM blob_deletion WHERE municipality_id = $1 AND round_id = $2`, tx.Municipality(), id).
 		Scan(&p.Blobs.Ordered, &p.Blobs.Verified)
 	if err != nil {
 		return Protocol{}, err

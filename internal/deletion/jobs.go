@@ -12,7 +12,6 @@ import (
 	"github.com/frist-app/frist/internal/pg"
 	"github.com/frist-app/frist/internal/problem"
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 )
 
@@ -177,7 +176,9 @@ func workChunk(ctx context.Context, deps Deps, job *river.Job[ChunkArgs]) error 
 	case passing(err):
 		return err // River tries again later
 	}
-	deps.Log.WarnContext(ctx, "a chunk is tried in smaller parts", "round", job.Args.RoundID, "chunk", job.Args.Chunk, "job", job.ID)
+	var state pg.StateError
+	errors.As(err, &state) // a code, never a value
+	deps.Log.WarnContext(ctx, "a chunk is tried in smaller parts", "round", job.Args.RoundID, "chunk", job.Args.Chunk, "job", job.ID, "sqlstate", state.State)
 	var ids []uuid.UUID
 	err = deps.DB.InTx(ctx, caller, func(tx *pg.Tx) (err error) {
 		_, _, ids, err = fence(ctx, tx, job.Args.RoundID, job.Args.Chunk, nil)
@@ -250,8 +251,8 @@ func brakeOnErrors(ctx context.Context, tx *pg.Tx, id int64) error {
 	return stop(ctx, tx, round, "brake", brake)
 }
 
-// workBlobs deletes one batch of objects. Each is verified absent by the store itself before its row says so; deleting
-// what is gone already succeeds, so a kill between the store and the database does no harm.
+// workBlobs deletes one batch of objects. Each is verified absent by the store itself before its key leaves the row;
+// deleting what is gone already succeeds, so a kill between the store and the database does no harm.
 func workBlobs(ctx context.Context, deps Deps, job *river.Job[BlobArgs]) error {
 	caller, err := systemOf(ctx, deps.DB, job.Args.RoundID)
 	if err != nil {
@@ -259,29 +260,24 @@ func workBlobs(ctx context.Context, deps Deps, job *river.Job[BlobArgs]) error {
 	}
 	var keys []string
 	err = deps.DB.InTx(ctx, caller, func(tx *pg.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT blob_key FROM blob_deletion WHERE municipality_id = $1 AND round_id = $2 AND batch = $3 AND absent_at IS NULL ORDER BY blob_key`,
-			tx.Municipality(), job.Args.RoundID, job.Args.Batch)
-		if err != nil {
-			return err
-		}
-		keys, err = pgx.CollectRows(rows, pgx.RowTo[string])
-		return err
+		return tx.QueryRow(ctx, `SELECT pending FROM blob_deletion WHERE municipality_id = $1 AND round_id = $2 AND batch = $3`,
+			tx.Municipality(), job.Args.RoundID, job.Args.Batch).Scan(&keys)
 	})
 	if err != nil {
 		return err
 	}
-	var absent []string
+	left := []string{}
 	var trouble error
 	for _, key := range keys {
 		if err := deps.Blobs.Remove(ctx, key); err != nil {
-			trouble = err
-			continue
+			trouble, left = err, append(left, key)
 		}
-		absent = append(absent, key)
 	}
 	err = deps.DB.InTx(ctx, caller, func(tx *pg.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE blob_deletion SET absent_at = $4 WHERE municipality_id = $1 AND round_id = $2 AND batch = $3 AND blob_key = ANY ($5)`,
-			tx.Municipality(), job.Args.RoundID, job.Args.Batch, tx.Now(), absent)
+		// Two workers may have had the batch: what either has found absent is gone.
+		_, err := tx.Exec(ctx, `UPDATE blob_deletion SET pending = array(SELECT k FROM unnest(pending) k WHERE k = ANY ($4))
+			WHERE municipality_id = $1 AND round_id = $2 AND batch = $3`,
+			tx.Municipality(), job.Args.RoundID, job.Args.Batch, left)
 		if err != nil || trouble != nil {
 			return err // what went is written down; for the rest River brings the job again
 		}

@@ -244,7 +244,7 @@ func (m *mill) whole(municipality int, kept map[uuid.UUID]bool) {
 		`SELECT count(*) FROM round_event WHERE round_id = $1 AND act IN ('incident', 'brake')`:                                                                         0,
 		`SELECT count(*) FROM round_chunk WHERE round_id = $1 AND done_at IS NULL`:                                                                                      0,
 		`SELECT count(*) FROM round_item WHERE round_id = $1 AND state IN ('placed', 'ready', 'blocked')`:                                                               0,
-		`SELECT count(*) FROM blob_deletion WHERE round_id = $1 AND absent_at IS NULL`:                                                                                  0,
+		`SELECT count(*) FROM blob_deletion WHERE round_id = $1 AND pending <> '{}'`:                                                                                    0,
 		`SELECT sum(purged) - ` + fmt.Sprint(len(gone)) + ` FROM round_chunk WHERE round_id = $1`:                                                                       0,
 		`SELECT count(*) - ` + fmt.Sprint(len(gone)) + ` FROM purged_registration WHERE municipality_id * 0 = $1 * 0 AND municipality_id = ` + fmt.Sprint(municipality): 0,
 	} {

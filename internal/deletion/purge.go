@@ -6,6 +6,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -66,7 +67,7 @@ func purgeChunk(ctx context.Context, tx *pg.Tx, key []byte, id int64, chunk, par
 	if finished {
 		return done(tx)
 	}
-	facts, err := lockAndLook(ctx, tx, ids)
+	facts, dwellings, err := lockAndLook(ctx, tx, ids)
 	if err != nil {
 		return err
 	}
@@ -94,7 +95,7 @@ func purgeChunk(ctx context.Context, tx *pg.Tx, key []byte, id int64, chunk, par
 		}
 	}
 	if len(gone) > 0 {
-		if err := erase(ctx, tx, key, round, chunk, part, gone, starts, rules, day); err != nil {
+		if err := erase(ctx, tx, key, round, chunk, part, gone, dwellings, starts, rules, day); err != nil {
 			return err
 		}
 	}
@@ -153,14 +154,14 @@ func fence(ctx context.Context, tx *pg.Tx, id int64, chunk int, only []uuid.UUID
 // lockAndLook locks the clients (FOR UPDATE: a key lock of a row that points at them waits), their addresses, and the
 // rows that are evidence, in the one order, and only then reads the facts, in a statement of its own whose snapshot is
 // younger than the locks (PERFORMANCE 1.11).
-func lockAndLook(ctx context.Context, tx *pg.Tx, ids []uuid.UUID) ([]retention.Facts, error) {
+func lockAndLook(ctx context.Context, tx *pg.Tx, ids []uuid.UUID) (facts []retention.Facts, dwellings []uuid.UUID, err error) {
 	m := tx.Municipality()
 	if _, err := tx.Exec(ctx, `SELECT 1 FROM client WHERE municipality_id = $1 AND id = ANY ($2) ORDER BY id FOR UPDATE`, m, ids); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	dwellings, err := client.Dwellings(ctx, tx, ids)
+	dwellings, err = client.Dwellings(ctx, tx, ids)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	batch := &pgx.Batch{}
 	batch.Queue(`SELECT 1 FROM device_connection k WHERE k.municipality_id = $1 AND k.disconnected_at IS NULL
@@ -168,13 +169,14 @@ func lockAndLook(ctx context.Context, tx *pg.Tx, ids []uuid.UUID) ([]retention.F
 	batch.Queue(`SELECT 1 FROM hold h WHERE h.municipality_id = $1 AND h.released_at IS NULL
 		AND (h.client_id = ANY ($2) OR h.address_id = ANY ($3)) ORDER BY h.id FOR UPDATE`, m, ids, dwellings)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return retention.LoadFacts(ctx, tx, ids)
+	facts, err = retention.LoadFacts(ctx, tx, ids)
+	return facts, dwellings, err
 }
 
 // erase writes down, then deletes. The database's last guard compares the two.
-func erase(ctx context.Context, tx *pg.Tx, key []byte, round Round, chunk, part int, gone []retention.Facts, starts []calendar.Date, rules retention.Rules, day calendar.Date) error {
+func erase(ctx context.Context, tx *pg.Tx, key []byte, round Round, chunk, part int, gone []retention.Facts, dwellings []uuid.UUID, starts []calendar.Date, rules retention.Rules, day calendar.Date) error {
 	m := tx.Municipality()
 	ids := make([]uuid.UUID, len(gone))
 	registrations := make([][]byte, 0, 2*len(gone))
@@ -197,7 +199,7 @@ func erase(ctx context.Context, tx *pg.Tx, key []byte, round Round, chunk, part 
 	if marked != int64(len(ids)) {
 		return problem.Conflict{Code: "busy"} // somebody settled an item meanwhile: look again
 	}
-	erased, err := client.Erase(ctx, tx, ids)
+	erased, err := client.Erase(ctx, tx, ids, dwellings)
 	if err != nil {
 		return err
 	}
@@ -230,18 +232,23 @@ const blobsPerJob = 1000
 // orderBlobs writes down the objects that must go, and wakes a worker for each thousand. The objects themselves are
 // deleted after the commit: what is outside the database is never touched by a transaction that may still roll back.
 func orderBlobs(ctx context.Context, tx *pg.Tx, round int64, keys []string) error {
+	if len(keys) == 0 {
+		return nil
+	}
 	var jobs []river.JobArgs
-	for len(keys) > 0 {
-		n := min(len(keys), blobsPerJob)
-		var batch int64
-		err := tx.QueryRow(ctx, `WITH b AS (SELECT nextval('blob_batch') AS batch), i AS (
-				INSERT INTO blob_deletion (municipality_id, round_id, batch, blob_key) SELECT $1, $2, b.batch, k FROM b, unnest($3::text[]) k)
-			SELECT batch FROM b`, tx.Municipality(), round, keys[:n]).Scan(&batch)
-		if err != nil {
-			return err
-		}
-		jobs = append(jobs, BlobArgs{RoundID: round, Batch: batch})
-		keys = keys[n:]
+	batch := &pgx.Batch{}
+	for some := range slices.Chunk(keys, blobsPerJob) {
+		batch.Queue(`INSERT INTO blob_deletion (municipality_id, round_id, batch, pending, ordered)
+			VALUES ($1, $2, nextval('blob_batch'), $3::text[], cardinality($3::text[])) RETURNING batch`, tx.Municipality(), round, some).
+			QueryRow(func(row pgx.Row) error {
+				job := BlobArgs{RoundID: round}
+				err := row.Scan(&job.Batch)
+				jobs = append(jobs, job)
+				return err
+			})
+	}
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return err
 	}
 	return tx.Enqueue(ctx, jobs...)
 }

@@ -135,7 +135,7 @@ func ProgressOf(ctx context.Context, tx *pg.Tx, id int64) (Progress, error) {
 	err = tx.QueryRow(ctx, `SELECT count(*), count(done_at) FROM round_chunk WHERE municipality_id = $1 AND round_id = $2`, tx.Municipality(), id).
 		Scan(&p.Chunks, &p.ChunksDone)
 	if err == nil && !tx.Caller.Blind() {
-		err = tx.QueryRow(ctx, `SELECT count(*) FROM blob_deletion WHERE municipality_id = $1 AND round_id = $2 AND absent_at IS NULL`, tx.Municipality(), id).
+		err = tx.QueryRow(ctx, `SELECT coalesce(sum(cardinality(pending)), 0) FROM blob_deletion WHERE municipality_id = $1 AND round_id = $2`, tx.Municipality(), id).
 			Scan(&p.BlobsPending)
 	}
 	return p, err

@@ -213,7 +213,7 @@ func wake(ctx context.Context, tx *pg.Tx) error {
 }
 
 func reorderBlobs(ctx context.Context, tx *pg.Tx, round int64) error {
-	rows, err := tx.Query(ctx, `SELECT DISTINCT batch FROM blob_deletion WHERE municipality_id = $1 AND round_id = $2 AND absent_at IS NULL ORDER BY batch`, tx.Municipality(), round)
+	rows, err := tx.Query(ctx, `SELECT batch FROM blob_deletion WHERE municipality_id = $1 AND round_id = $2 AND pending <> '{}' ORDER BY batch`, tx.Municipality(), round)
 	if err != nil {
 		return err
 	}

@@ -232,7 +232,7 @@ func checkLoaded(t *testing.T, env *pgtest.Env, blobs *blob.Store, start time.Ti
 				least(1, in(`SELECT count(*) FROM round_item i JOIN deletion_round r USING (municipality_id) WHERE municipality_id = $m AND i.round_id = r.id AND r.run_on = $1 AND i.state = 'blocked' AND $2 = ANY (i.reasons)`), d.current.UTC(), reason)
 			}
 			least(1, in(`SELECT count(*) FROM round_item WHERE municipality_id = $m AND carried > 0 AND state = 'blocked'`))
-			least(1, in(`SELECT count(*) FROM blob_deletion WHERE municipality_id = $m AND absent_at IS NOT NULL`))
+			least(1, in(`SELECT sum(ordered - cardinality(pending)) FROM blob_deletion WHERE municipality_id = $m`))
 		}
 		for _, status := range client.Statuses {
 			if status != client.Cancelled || env.Count(t, in(`SELECT count(*) FROM client WHERE municipality_id = $m`)) > 100 {

@@ -56,7 +56,7 @@ type Table struct {
 	Class   string
 	Path    string // as declared
 	Links   []Link
-	Action  string // cascade, by name, outlives or none
+	Action  string // along, cascade, by name, outlives or none
 	How     string // the action's own words
 	Columns []Column
 }
@@ -120,7 +120,7 @@ func parse(text string) ([]Table, error) {
 		case word == "action":
 			t.Action, t.How, _ = strings.Cut(rest, ":")
 			t.How = strings.TrimSpace(t.How)
-			if !slices.Contains([]string{"cascade", "by name", "outlives", "none"}, t.Action) {
+			if !slices.Contains([]string{"along", "cascade", "by name", "outlives", "none"}, t.Action) {
 				return nil, wrong("no such action: " + t.Action)
 			}
 		case word == "because":
@@ -189,6 +189,7 @@ type database struct {
 	tables  []string
 	columns map[string][]column
 	keys    []key
+	along   []string // tables that client_takes_along empties and client_alive guards
 }
 
 const columnsQuery = `SELECT CASE n.nspname WHEN 'public' THEN c.relname ELSE n.nspname || '.' || c.relname END, a.attname,
@@ -204,6 +205,16 @@ const keysQuery = `SELECT f.relname, a.attname, t.relname, k.confdeltype = 'c'
 	JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)
 	WHERE k.contype = 'f' AND f.relnamespace = 'public'::regnamespace AND (a.attname <> 'municipality_id' OR cardinality(k.conkey) = 1)
 	ORDER BY 1, 2, 3`
+
+// What stands in for the key of a table without one: the trigger that lets in no row without a client, and the statement
+// with which a client takes its rows along. Either without the other is a gap, and is not listed.
+const alongQuery = `SELECT c.relname FROM pg_class c JOIN pg_trigger g ON g.tgrelid = c.oid AND g.tgenabled <> 'D'
+		AND g.tgfoid = to_regprocedure('public.client_alive()') AND g.tgtype & 31 = 4
+	WHERE c.relnamespace = 'public'::regnamespace
+		AND EXISTS (SELECT FROM pg_proc p JOIN pg_trigger d ON d.tgfoid = p.oid AND d.tgrelid = to_regclass('public.client') AND d.tgenabled <> 'D'
+			WHERE p.proname = 'client_takes_along'
+			AND p.prosrc LIKE '%DELETE FROM ' || c.relname || ' WHERE municipality_id = m.id AND client_id = ANY (m.clients);%')
+	ORDER BY 1`
 
 func read(ctx context.Context, q Querier) (database, error) {
 	db := database{columns: map[string][]column{}}
@@ -232,6 +243,14 @@ func read(ctx context.Context, q Querier) (database, error) {
 		db.keys = append(db.keys, k)
 		return nil
 	})
+	if err != nil {
+		return db, err
+	}
+	rows, err = q.Query(ctx, alongQuery)
+	if err != nil {
+		return db, err
+	}
+	db.along, err = pgx.CollectRows(rows, pgx.RowTo[string])
 	return db, err
 }
 
@@ -293,6 +312,11 @@ func compare(declared []Table, db database) error {
 		}
 		compareColumns(t, db.columns[name], say)
 		comparePath(t, db, say)
+	}
+	for _, name := range db.along {
+		if t, ok := byName[name]; ok && t.Action != "along" {
+			say("%s goes along with the client, and is declared %s", name, t.Action)
+		}
 	}
 	// Whatever points at something that goes with a client must say so.
 	for _, k := range db.keys {
@@ -372,6 +396,9 @@ func comparePath(t Table, db database, say func(string, ...any)) {
 			say("%s: the path by %s to %s has no key", t.Name, l.Column, l.Table)
 		case l.Keyed && !db.keys[k].cascades:
 			say("%s: the key of %s keeps %s from going", t.Name, l.Column, l.Table)
+		}
+		if t.Action == "along" && l.Table == "client" && (l.Optional || !slices.Contains(db.along, t.Name)) {
+			say("%s: the client does not take it along, or a row without a client can get in", t.Name)
 		}
 		if t.Action == "cascade" && !l.Keyed {
 			say("%s: without a key by %s nothing cascades", t.Name, l.Column)

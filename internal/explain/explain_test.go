@@ -18,7 +18,7 @@ func TestEveryTableAndColumnIsDeclared(t *testing.T) {
 		t.Error(err)
 	}
 	for _, want := range []string{
-		"client_id -> client", "class client_record", "national_id", "by name: in chunks", "outlives: an opaque id", "job rows: ids only",
+		"client_id ~> client", "client_id? -> client", "class client_record", "national_id", "by name: in chunks", "outlives: an opaque id", "job rows: ids only",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("not printed: %s", want)
@@ -39,8 +39,14 @@ func TestGapsAreFound(t *testing.T) {
 		{"lost column", `ALTER TABLE care_plan DROP COLUMN goal`, "care_plan.goal is declared and does not exist"},
 		{"lost table", `DROP TABLE order_client`, "order_client is declared and does not exist"},
 		{"path that can be empty", `ALTER TABLE alarm_event DROP CONSTRAINT alarm_event_pkey, ALTER COLUMN client_id DROP NOT NULL`, "alarm_event: the path goes by client_id"},
-		{"key that does not cascade", `ALTER TABLE note DROP CONSTRAINT note_municipality_id_client_id_fkey, ADD FOREIGN KEY (municipality_id, client_id) REFERENCES client`, "note: the key of client_id keeps client from going"},
-		{"no key", `ALTER TABLE note DROP CONSTRAINT note_municipality_id_client_id_fkey`, "note: the path by client_id to client has no key"},
+		{"key that does not cascade", `ALTER TABLE hold DROP CONSTRAINT hold_municipality_id_client_id_fkey, ADD FOREIGN KEY (municipality_id, client_id) REFERENCES client`, "hold: the key of client_id keeps client from going"},
+		{"no key", `ALTER TABLE hold DROP CONSTRAINT hold_municipality_id_client_id_fkey`, "hold: the path by client_id to client has no key"},
+		{"row that nobody takes along", `DO $do$ DECLARE f text := pg_get_functiondef('client_takes_along()'::regprocedure); BEGIN EXECUTE replace(f, 'DELETE FROM note ', 'DELETE FROM property '); END $do$`, "note: the client does not take it along"},
+		{"row without a client", `DROP TRIGGER client_alive ON note`, "note: the client does not take it along"},
+		{"row whose guard is off", `ALTER TABLE note DISABLE TRIGGER client_alive`, "note: the client does not take it along"},
+		{"client who takes nothing along", `DROP TRIGGER client_takes_along ON client`, "recording: the client does not take it along"},
+		{"row behind one's back", `CREATE TRIGGER client_alive AFTER INSERT ON access_subject REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION client_alive();
+			DO $do$ DECLARE f text := pg_get_functiondef('client_takes_along()'::regprocedure); BEGIN EXECUTE replace(f, 'DELETE FROM note ', 'DELETE FROM access_subject '); END $do$`, "access_subject goes along with the client"},
 		{"key behind one's back", `ALTER TABLE round_item ADD FOREIGN KEY (municipality_id, client_id) REFERENCES client`, "round_item: the path by client_id has a key"},
 		{"second key", `ALTER TABLE audit ADD COLUMN client_id uuid, ADD FOREIGN KEY (municipality_id, client_id) REFERENCES client`, "audit.client_id points at client"},
 		{"client by another way", `ALTER TABLE device ADD COLUMN owner uuid, ADD FOREIGN KEY (municipality_id, owner) REFERENCES client`, "device.owner points at client"},

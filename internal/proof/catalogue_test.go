@@ -77,9 +77,12 @@ var (
 	}
 	// guards are the triggers without which the database refuses nothing by itself.
 	guards = []string{
-		"access_log.append_only", "alarm_event.client_alive", "audit.append_only", "client.client_gone_guard", "client.placement_guard",
-		"client_change.client_alive", "deletion_round.deletion_round_guard", "installation.stamped_once", "protocol.append_only",
-		"retention_rule.append_only", "round_event.append_only", "round_item.placement_guard", "round_item.round_item_guard",
+		"access_log.append_only", "audit.append_only", "client.client_gone_guard", "client.client_takes_along", "client.placement_guard",
+		"address_event_client.client_alive", "alarm_event.client_alive", "care_plan.client_alive", "care_plan_entry.client_alive", "client_change.client_alive",
+		"client_professional.client_alive", "client_search.client_alive", "communication.client_alive", "medical_entry.client_alive", "medication.client_alive",
+		"next_of_kin.client_alive", "note.client_alive", "order_client.client_alive", "placement.client_alive", "property.client_alive", "recording.client_alive",
+		"status_entry.client_alive", "deletion_round.deletion_round_guard", "installation.stamped_once", "protocol.append_only",
+		"retention_rule.append_only", "round_event.append_only", "round_item.placement_guard", "round_item.round_item_guard", "round_item.round_list_guard_insert", "round_item.round_list_guard_update",
 		"status_entry.status_entry_guard",
 	}
 )
@@ -452,14 +455,14 @@ func (i *inspect) erasure() {
 	for _, t := range explain.Catalogue() {
 		declared[t.Name] = t
 	}
-	goes := []string{"cascade", "by name", "outlives"}
+	goes := []string{"along", "cascade", "by name", "outlives"}
 	for _, row := range i.rows(`SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 		WHERE ` + ours + ` AND c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') ORDER BY 1, 2`) {
 		if t := declared[row[0]]; pointsAtClient.MatchString(row[1]) && !slices.Contains(goes, t.Action) && row[0] != "municipality_policy" {
 			i.say("erased", "%s.%s names clients and nothing takes it away (%s)", row[0], row[1], t.Action)
 		}
 	}
-	for _, row := range i.rows(`SELECT conrelid::regclass::text, conname, confdeltype::text FROM pg_constraint WHERE contype = 'f' AND confrelid IN ('client'::regclass, 'care_plan'::regclass)`) {
+	for _, row := range i.rows(`SELECT conrelid::regclass::text, conname, confdeltype::text FROM pg_constraint WHERE contype = 'f' AND confrelid = 'client'::regclass`) {
 		if row[2] != "c" {
 			i.say("erased", "%s of %s keeps the client or leaves its rows behind (%s)", row[1], row[0], row[2])
 		}
@@ -562,7 +565,7 @@ func TestTheRulesCatchSins(t *testing.T) {
 		{"policy", `DROP POLICY own_municipality ON alarm_event; CREATE POLICY own_municipality ON alarm_event FOR SELECT USING (municipality_id = (SELECT nullif(current_setting('frist.municipality', true), '')::int))`},
 		{"key", `ALTER TABLE note DROP CONSTRAINT note_pkey, ADD PRIMARY KEY (client_id, id, municipality_id)`},
 		{"foreign key", `CREATE UNIQUE INDEX professional_id ON professional (id); ALTER TABLE client_professional ADD FOREIGN KEY (professional_id) REFERENCES professional (id)`},
-		{"foreign key", `ALTER TABLE note DROP CONSTRAINT note_municipality_id_client_id_fkey, ADD FOREIGN KEY (municipality_id, client_id) REFERENCES client ON DELETE CASCADE NOT VALID`},
+		{"foreign key", `ALTER TABLE hold DROP CONSTRAINT hold_municipality_id_client_id_fkey, ADD FOREIGN KEY (municipality_id, client_id) REFERENCES client ON DELETE CASCADE NOT VALID`},
 		{"index", `DROP INDEX placement_round`},
 		{"index", `DROP INDEX device_connection_client; CREATE INDEX device_connection_client ON device_connection (municipality_id, client_id) WHERE disconnected_at IS NULL`},
 		{"unique", `CREATE UNIQUE INDEX everybodys ON client (phone) WHERE phone <> ''`},
@@ -600,8 +603,10 @@ func TestTheRulesCatchSins(t *testing.T) {
 		{"trigger", `DROP TRIGGER client_gone_guard ON client`},
 		{"trigger", `ALTER TABLE protocol DISABLE TRIGGER append_only`},
 		{"trigger", `ALTER TABLE note DISABLE TRIGGER ALL`},
-		{"erased", `ALTER TABLE note DROP CONSTRAINT note_municipality_id_client_id_fkey, ADD FOREIGN KEY (municipality_id, client_id) REFERENCES client`},
+		{"erased", `ALTER TABLE hold DROP CONSTRAINT hold_municipality_id_client_id_fkey, ADD FOREIGN KEY (municipality_id, client_id) REFERENCES client`},
 		{"erased", `ALTER TABLE protocol ADD client_ids uuid[]`},
+		{"declared", `DROP TRIGGER client_takes_along ON client`},
+		{"declared", `DROP TRIGGER client_alive ON medical_entry`},
 		{"statistics", `CREATE OR REPLACE FUNCTION forget_in_statistics() RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS 'BEGIN ANALYZE client; END'`},
 		{"declared", `ALTER TABLE client ADD nickname text`},
 		{"declared", `CREATE TABLE river.later (id bigint PRIMARY KEY, words text)`},
