@@ -319,16 +319,25 @@ const find = `(kind, words, within) => {
 
 const pressable = "button, a[href], summary"
 
-// spot is where the element lies, after it was scrolled to; whatever lies over it is an error. It waits a moment for what
-// is about to appear.
+// spot is where the element lies, after it was scrolled to and has come to rest; whatever lies over it is an error. It
+// waits a moment for what is about to appear. The next click that lands on anything else does nothing.
 func (p *person) spot(element string) (x, y float64) {
 	p.t.Helper()
-	js := `(() => { const e = ` + element + `; e.scrollIntoView({block: 'center', behavior: 'instant'}); const r = e.getClientRects()[0];
-		const x = r.x + Math.min(r.width / 2, 120), y = r.y + r.height / 2, top = document.elementFromPoint(x, y);
-		if (!top || !(e.contains(top) || top.contains(e))) throw new Error('something lies over it: ' + (top && top.outerHTML.slice(0, 200)));
+	rest := "await new Promise((done) => setTimeout(done, 40));"
+	if p.mute { // nothing moves, and no time passes
+		rest = ""
+	}
+	js := `(async () => { const e = ` + element + `, lies = () => { const r = e.getClientRects()[0]; return [r.x + Math.min(r.width / 2, 120), r.y + r.height / 2]; };
+		e.scrollIntoView({block: 'center', behavior: 'instant'}); const before = String(lies()); ` + rest + `
+		const at = lies(), top = document.elementFromPoint(...at);
+		if (String(at) !== before) throw new Error('it moves');
+		if (!e.contains(top)) throw new Error('something lies over it: ' + (top && top.outerHTML.slice(0, 200)));
 		window.aimed = true;
-		document.addEventListener('click', (ev) => { if (e.contains(ev.target) || ev.target.contains(e)) window.aimed = false; }, {capture: true, once: true});
-		return [x, y]; })()`
+		document.addEventListener('click', (ev) => {
+			if (e.contains(ev.target)) window.aimed = false;
+			else { ev.preventDefault(); ev.stopImmediatePropagation(); }
+		}, {capture: true, once: true});
+		return at; })()`
 	for deadline := time.Now().Add(patience / 2); ; time.Sleep(50 * time.Millisecond) {
 		at, err := tell[[]float64](p, js)
 		if err == nil {

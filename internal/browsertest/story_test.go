@@ -863,6 +863,14 @@ func withoutScript(t *testing.T, w *world, browser context.Context) {
 	d.reload("/drift/"+number, "Protokollen er laget.")
 	d.press("Se protokollen")
 	d.sees("Sletteprotokoll", number)
+
+	k.tap(k.who, ".me")
+	k.shot("the menu without scripts")
+	k.press("English", "#meg")
+	k.sees("Clients")
+	k.tap(k.who, ".me")
+	k.press("Sign out", "#meg")
+	k.sees("Logg inn i Frist")
 }
 
 // controlPlainly is support's part of a round without scripts.
