@@ -46,12 +46,14 @@ func finish(ctx context.Context, tx *pg.Tx, id int64) error {
 	if round.State != Verifying {
 		return nil
 	}
-	var blobs, remains int
-	err = tx.QueryRow(ctx, `SELECT
-		(SELECT count(*) FROM blob_deletion WHERE municipality_id = $1 AND round_id = $2 AND pending <> '{}'),
-		round_leftovers($2)`, tx.Municipality(), id).Scan(&blobs, &remains)
-	if err != nil || blobs > 0 {
+	var blobs bool
+	var remains int
+	err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM blob_deletion WHERE municipality_id = $1 AND round_id = $2 AND pending <> '{}')`, tx.Municipality(), id).Scan(&blobs)
+	if err != nil || blobs {
 		return err // the last blob job asks again; the sweep does, too
+	}
+	if err := tx.QueryRow(ctx, `SELECT round_leftovers($1)`, id).Scan(&remains); err != nil {
+		return err
 	}
 	_, _, hash, err := hashFrozen(ctx, tx, round, nil)
 	if err != nil {

@@ -9,8 +9,10 @@ import (
 	"net/http"
 	"path"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/frist-app/frist/internal/access"
@@ -40,33 +42,74 @@ var functions = template.FuncMap{
 	"list": func(items ...any) []any { return items },
 }
 
-// parsePages reads every page of web/templates together with the layout and the partials.
-func parsePages() (map[string]*template.Template, error) {
-	common, err := template.New("layout.html").Funcs(functions).Option("missingkey=error").ParseFS(web.Templates, "templates/layout.html", "templates/_*.html")
-	if err != nil {
-		return nil, fmt.Errorf("edge: %w", err)
+// parsePages reads every page of web/templates together with the layout and the partials, once for each language: by
+// language, then by name.
+func parsePages() (map[string]map[string]*template.Template, error) {
+	all := map[string]map[string]*template.Template{}
+	for _, lang := range Languages() {
+		pages, err := parsePagesIn(T(lang))
+		if err != nil {
+			return nil, fmt.Errorf("edge: %w", err)
+		}
+		all[lang] = pages
 	}
+	return all, nil
+}
+
+func parsePagesIn(text Text) (map[string]*template.Template, error) {
 	files, err := fs.Glob(web.Templates, "templates/*.html")
 	if err != nil {
 		return nil, err
 	}
-	pages := map[string]*template.Template{}
-	for _, file := range files {
-		name := strings.TrimSuffix(path.Base(file), ".html")
-		if name == "layout" || strings.HasPrefix(name, "_") {
-			continue
+	common := template.New("layout.html").Funcs(functions).Option("missingkey=error")
+	parse := func(t *template.Template, file string) error {
+		source, err := fs.ReadFile(web.Templates, file)
+		if err == nil {
+			_, err = t.Parse(written(string(source), text))
 		}
-		page, err := template.Must(common.Clone()).ParseFS(web.Templates, file)
+		return err
+	}
+	var names []string
+	for _, file := range files {
+		switch name := path.Base(file); {
+		case name == "layout.html":
+			err = parse(common, file)
+		case strings.HasPrefix(name, "_"):
+			err = parse(common.New(name), file)
+		default:
+			names = append(names, strings.TrimSuffix(name, ".html"))
+		}
 		if err != nil {
-			return nil, fmt.Errorf("edge: %w", err)
+			return nil, err
+		}
+	}
+	pages := map[string]*template.Template{"_problem": common}
+	for _, name := range names {
+		page := template.Must(common.Clone())
+		if err := parse(page.New(name+".html"), "templates/"+name+".html"); err != nil {
+			return nil, err
 		}
 		if page.Lookup("title") == nil || page.Lookup("main") == nil {
-			return nil, fmt.Errorf("edge: %s defines no title or no main", file)
+			return nil, fmt.Errorf("%s defines no title or no main", name)
 		}
 		pages[name] = page
 	}
-	pages["_problem"] = common
 	return pages, nil
+}
+
+// fixed is where the page says the sentence of a key that stands there, and nothing more.
+var fixed = regexp.MustCompile(`\{\{\$?\.Say[ ]"([^"]+)"\}\}`)
+
+// written puts the sentences that are always the same into a template's source, so that no page looks them up: half of a
+// list's work was saying the same words in every row. They stand in text and in quoted attributes only, where the same
+// escaping is right; a template that has them in an address or a script fails the tests.
+func written(source string, text Text) string {
+	return fixed.ReplaceAllStringFunc(source, func(action string) string {
+		if sentence, ok := text.flat[fixed.FindStringSubmatch(action)[1]]; ok {
+			return template.HTMLEscapeString(sentence)
+		}
+		return action
+	})
 }
 
 // based is every struct with a Page in it.
@@ -86,7 +129,12 @@ func (e renderError) Unwrap() error { return e.err }
 // gets only the block "x" of the page, when the page defines one.
 func Render(w http.ResponseWriter, r *http.Request, status int, name string, page any) error {
 	st := stateOf(r)
-	t, ok := st.site.pages[name]
+	lang := DefaultLanguage
+	b, ok := page.(based)
+	if ok {
+		lang = b.base().Lang
+	}
+	t, ok := st.site.pages[lang][name]
 	if !ok {
 		return renderError{name, errors.New("there is no such template")}
 	}
@@ -98,11 +146,13 @@ func Render(w http.ResponseWriter, r *http.Request, status int, name string, pag
 			block = target
 		}
 	}
-	var out bytes.Buffer
-	if err := t.ExecuteTemplate(&out, block, page); err != nil {
+	out := buffers.Get().(*bytes.Buffer) //nolint:forcetypeassert // nothing else is put there
+	defer buffers.Put(out)
+	out.Reset()
+	if err := t.ExecuteTemplate(out, block, pointed(page)); err != nil {
 		return renderError{name, err}
 	}
-	if b, ok := page.(based); ok && b.base().flash != nil && block == "layout.html" {
+	if b != nil && b.base().flash != nil && block == "layout.html" {
 		//nolint:gosec // Secure wherever TLS is; the demo on localhost has none
 		http.SetCookie(w, &http.Cookie{Name: flashCookie, Path: "/", MaxAge: -1, HttpOnly: true, Secure: st.site.TLS, SameSite: http.SameSiteLaxMode})
 	}
@@ -110,6 +160,20 @@ func Render(w http.ResponseWriter, r *http.Request, status int, name string, pag
 	w.WriteHeader(status)
 	_, _ = out.WriteTo(w) // nobody is left to tell when the reader has gone
 	return nil
+}
+
+// buffers keep their room from one page to the next.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// pointed is page behind a pointer: a template copies a struct for every method that it calls.
+func pointed(page any) any {
+	value := reflect.ValueOf(page)
+	if value.Kind() != reflect.Struct {
+		return page
+	}
+	p := reflect.New(value.Type())
+	p.Elem().Set(value)
+	return p.Interface()
 }
 
 // isFragment reports whether htmx asks for a part of a page.
@@ -132,7 +196,7 @@ func TryPages() error {
 		return err
 	}
 	var failed []error
-	for name := range pages {
+	for name := range pages[DefaultLanguage] {
 		if _, ok := Pages[name]; !ok && name != "_problem" {
 			failed = append(failed, fmt.Errorf("%s: no sample in edge.Pages", name))
 		}
@@ -140,22 +204,22 @@ func TryPages() error {
 	return errors.Join(append(failed, tryRegistered(pages))...)
 }
 
-func tryRegistered(pages map[string]*template.Template) error {
+func tryRegistered(pages map[string]map[string]*template.Template) error {
 	var failed []error
 	for name, sample := range Pages {
-		t, ok := pages[name]
-		if !ok {
-			failed = append(failed, fmt.Errorf("%s: no template", name))
-			continue
-		}
 		for _, lang := range Languages() {
+			t, ok := pages[lang][name]
+			if !ok {
+				failed = append(failed, fmt.Errorf("%s: no template", name))
+				continue
+			}
 			for _, roles := range [][]access.Role{{}, {access.Caseworker}, {access.Approver}, {access.PrivacyOfficer}, {access.Administrator}, {access.Support}, {access.Operator}, {access.PlatformAdministrator}} {
 				filled, err := withPage(sample, SamplePage(lang, roles...))
 				if err != nil {
 					failed = append(failed, fmt.Errorf("%s: %w", name, err))
 					break
 				}
-				if err := t.ExecuteTemplate(new(bytes.Buffer), "layout.html", filled); err != nil {
+				if err := t.ExecuteTemplate(new(bytes.Buffer), "layout.html", pointed(filled)); err != nil {
 					failed = append(failed, fmt.Errorf("%s in %s as %v: %w", name, lang, roles, err))
 				}
 			}

@@ -36,7 +36,7 @@ type Site struct {
 	Verbose        bool         // log what errors say; only where no real person is
 
 	static *static
-	pages  map[string]*template.Template
+	pages  map[string]map[string]*template.Template // by language and name
 	names  *names
 }
 

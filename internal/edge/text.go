@@ -28,6 +28,7 @@ type Text struct {
 	Zone *time.Location // of the instants in sentences; nil is Europe/Oslo
 	l    *i18n.Localizer
 	keys map[string]bool
+	flat map[string]string // the sentences without blanks and plurals, which need no work
 }
 
 type library struct {
@@ -59,12 +60,16 @@ var locales = sync.OnceValue(func() *library {
 		}
 		text, ok := lib.texts[lang]
 		if !ok {
-			text = Text{Lang: lang, l: i18n.NewLocalizer(bundle, lang), keys: map[string]bool{}}
+			text = Text{Lang: lang, l: i18n.NewLocalizer(bundle, lang), keys: map[string]bool{}, flat: map[string]string{}}
 			lib.texts[lang] = text
 			lib.langs = append(lib.langs, lang)
 		}
-		for key := range keys {
+		for key, value := range keys {
 			text.keys[key] = true
+			var sentence string
+			if json.Unmarshal(value, &sentence) == nil && !strings.Contains(sentence, "{{") {
+				text.flat[key] = sentence
+			}
 		}
 	}
 	slices.SortFunc(lib.langs, func(a, b string) int { // the default first: a matcher falls back on its first
@@ -112,6 +117,9 @@ func (t Text) Has(key string) bool { return t.keys[key] }
 // Say is the sentence for key, its blanks filled. Whole numbers get the language's separators (a year must come as
 // text), dates become dd.mm.yy, instants "dd.mm.yy kl. hh.mm". A key that does not exist is said as it is.
 func (t Text) Say(key string, params map[string]any) string {
+	if sentence, ok := t.flat[key]; ok {
+		return sentence
+	}
 	return t.say(&i18n.LocalizeConfig{MessageID: key, TemplateData: t.fill(params)})
 }
 

@@ -196,3 +196,41 @@ func TestOwnPagesExecute(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Sentences that are always the same are written into the templates, escaped as text: they may stand in text and in quoted
+// attributes, and nowhere else. What is written must be what would have been said.
+func TestWrittenSentences(t *testing.T) {
+	files, err := fs.Glob(web.Templates, "templates/*.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := regexp.MustCompile(`\b(href|src|action|formaction|style|srcset|on\w+)="[^"]*\{\{\$?\.Say|=\{\{\$?\.Say|<(script|style)[^>]*>[^<]*\{\{\$?\.Say|<!--[^>]*\{\{`)
+	n := 0
+	for _, file := range files {
+		source, err := fs.ReadFile(web.Templates, file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bad := elsewhere.FindString(string(source)); bad != "" {
+			t.Errorf("%s: a sentence stands where it would need another escaping: %s", file, bad)
+		}
+		n += len(fixed.FindAllString(string(source), -1))
+	}
+	if n < 100 {
+		t.Fatalf("only %d sentences: this test sees nothing", n)
+	}
+	for source, want := range map[string]string{
+		`<p title="{{.Say "nav.clients"}}">{{$.Say "nav.clients"}}</p>`: `<p title="Klienter">Klienter</p>`,
+		`{{.Say "no.such.key"}}`:                                       `{{.Say "no.such.key"}}`,
+		`{{.Say "demo.clock" "when" .When}}`:                           `{{.Say "demo.clock" "when" .When}}`,
+		`{{.Say "problem.too_early"}}`:                                 `{{.Say "problem.too_early"}}`, // it has blanks
+	} {
+		if got := written(source, T("nb")); got != want {
+			t.Errorf("%s became %s", source, got)
+		}
+	}
+	sharp := Text{Lang: "nb", flat: map[string]string{"x": `a <b> & "c"`}}
+	if got := written(`<i title="{{.Say "x"}}">`, sharp); got != `<i title="a &lt;b&gt; &amp; &#34;c&#34;">` {
+		t.Errorf("not escaped: %s", got)
+	}
+}
