@@ -866,6 +866,9 @@ func withoutScript(t *testing.T, w *world, browser context.Context) {
 
 	k.tap(k.who, ".me")
 	k.shot("the menu without scripts")
+	if ask[bool](k, `document.getElementById('meg').getBoundingClientRect().right < innerWidth / 2`) {
+		t.Error("the menu is not where its button is")
+	}
 	k.press("English", "#meg")
 	k.sees("Clients")
 	k.tap(k.who, ".me")
