@@ -31,22 +31,15 @@ type clientHead struct {
 
 // openClient reads the head of a client's page and writes the look at it (D25). The number of statements does not depend
 // on how much there is. A client of another municipality is problem.NotFound like one that never was.
-func openClient(ctx context.Context, tx *pg.Tx, h *clientHead, id client.ID, tab string) (err error) {
+func openClient(ctx context.Context, tx *pg.Tx, h *clientHead, id client.ID, tab string) error {
 	h.Tab, h.Once = tab, newOnce()
-	if h.Client, err = client.FindTab(ctx, tx, id, tab); err != nil {
-		return err
-	}
-	if h.Placement, err = deletion.PlacementOf(ctx, tx, id); err != nil {
-		return err
-	}
-	if h.Groups, err = deletion.OpenGroups(ctx, tx); err != nil {
-		return err
-	}
-	if h.Counts, err = client.Counts(ctx, tx, id); err != nil {
-		return err
-	}
-	h.Devices, err = device.Count(ctx, tx, id)
-	return err
+	return tx.Together(ctx,
+		func() (err error) { h.Client, err = client.FindTab(ctx, tx, id, tab); return err },
+		func() (err error) { h.Placement, err = deletion.PlacementOf(ctx, tx, id); return err },
+		func() (err error) { h.Groups, err = deletion.OpenGroups(ctx, tx); return err },
+		func() (err error) { h.Counts, err = client.Counts(ctx, tx, id); return err },
+		func() (err error) { h.Devices, err = device.Count(ctx, tx, id); return err },
+	)
 }
 
 // showClient is how a tab is shown: the head first, then what the tab holds.

@@ -52,26 +52,26 @@ func (s *Server) showDeletion(w http.ResponseWriter, r *http.Request, status int
 	return edge.Render(w, r, status, "client-deletion", *page)
 }
 
-func (p *deletionPage) load(ctx context.Context, tx *pg.Tx) (err error) {
-	if p.OnClient, err = device.OnClient(ctx, tx, p.Client.ID); err != nil {
-		return err
-	}
-	if p.OnDwelling, err = device.OnDwelling(ctx, tx, p.Client.ID); err != nil {
-		return err
-	}
-	if len(p.OnDwelling) > 0 {
-		if p.Neighbours, err = neighbours(ctx, tx, p.Client); err != nil {
+func (p *deletionPage) load(ctx context.Context, tx *pg.Tx) error {
+	return tx.Together(ctx,
+		func() (err error) { p.OnClient, err = device.OnClient(ctx, tx, p.Client.ID); return err },
+		func() (err error) {
+			if p.OnDwelling, err = device.OnDwelling(ctx, tx, p.Client.ID); err == nil && len(p.OnDwelling) > 0 {
+				p.Neighbours, err = neighbours(ctx, tx, p.Client)
+			}
 			return err
-		}
-	}
-	rules, err := retention.LoadRules(ctx, tx)
-	if err != nil {
-		return err
-	}
-	p.AccessRule = rules[retention.AccessLog]
-	staff, err := account.Staff(ctx, tx)
-	p.PlacedBy = staff[p.Placement.PlacedBy].Name
-	return err
+		},
+		func() error {
+			rules, err := retention.LoadRules(ctx, tx)
+			p.AccessRule = rules[retention.AccessLog]
+			return err
+		},
+		func() error {
+			staff, err := account.Staff(ctx, tx)
+			p.PlacedBy = staff[p.Placement.PlacedBy].Name
+			return err
+		},
+	)
 }
 
 // neighbours are the others who live at the client's address; that they were shown is written down (D25).

@@ -75,21 +75,14 @@ func (p devicesPage) Events() []event {
 	return events
 }
 
-func (p *devicesPage) load(ctx context.Context, tx *pg.Tx) (err error) {
-	if p.OnClient, err = device.OnClient(ctx, tx, p.Client.ID); err != nil {
-		return err
-	}
-	if p.OnDwelling, err = device.OnDwelling(ctx, tx, p.Client.ID); err != nil {
-		return err
-	}
-	if p.History, err = device.History(ctx, tx, p.Client.ID); err != nil {
-		return err
-	}
-	if p.Neighbours, err = neighbours(ctx, tx, p.Client); err != nil {
-		return err
-	}
-	p.Stock, _, err = device.Stock(ctx, tx, "", 200)
-	return err
+func (p *devicesPage) load(ctx context.Context, tx *pg.Tx) error {
+	return tx.Together(ctx,
+		func() (err error) { p.OnClient, err = device.OnClient(ctx, tx, p.Client.ID); return err },
+		func() (err error) { p.OnDwelling, err = device.OnDwelling(ctx, tx, p.Client.ID); return err },
+		func() (err error) { p.History, err = device.History(ctx, tx, p.Client.ID); return err },
+		func() (err error) { p.Neighbours, err = neighbours(ctx, tx, p.Client); return err },
+		func() (err error) { p.Stock, _, err = device.Stock(ctx, tx, "", 200); return err },
+	)
 }
 
 func (s *Server) clientDevices(w http.ResponseWriter, r *http.Request) error {

@@ -6,12 +6,12 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/frist-app/frist/internal/calendar"
 	"github.com/frist-app/frist/internal/client"
 	"github.com/frist-app/frist/internal/deletion"
 	"github.com/frist-app/frist/internal/edge"
-	"github.com/frist-app/frist/internal/municipality"
 	"github.com/frist-app/frist/internal/pg"
 	"github.com/frist-app/frist/internal/retention"
 	"github.com/go-chi/chi/v5"
@@ -218,55 +218,58 @@ func (s *Server) clients(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *clientsPage) load(ctx context.Context, tx *pg.Tx, at client.Cursor) error {
-	today, err := municipality.Today(ctx, tx)
-	if err != nil {
-		return err
-	}
+	today := p.Date(tx.Now())
 	filter := p.Filter.Filter
 	if p.Filter.Review {
 		filter.ReviewBy = today
 	}
-	found, err := client.List(ctx, tx, filter, at, clientsPerPage)
-	if err != nil {
-		return err
-	}
-	if found.HasNext {
-		p.Next = found.Next.String()
-	}
-	if found.HasPrev {
-		p.Prev = found.Prev.String()
-	}
-	if p.Rows, err = assessRows(ctx, tx, found.Rows, today); err != nil {
-		return err
-	}
-	if p.Totals, err = client.Tally(ctx, tx); err != nil {
-		return err
-	}
-	p.Found, p.Capped = min(p.Totals.All, client.Many), p.Totals.All > client.Many
-	if !p.Filter.IsZero() {
-		if p.Found, p.Capped, err = client.Count(ctx, tx, filter); err != nil {
+	var capped bool
+	var found int
+	err := tx.Together(ctx,
+		func() error {
+			page, err := client.List(ctx, tx, filter, at, clientsPerPage)
+			if err != nil {
+				return err
+			}
+			if page.HasNext {
+				p.Next = page.Next.String()
+			}
+			if page.HasPrev {
+				p.Prev = page.Prev.String()
+			}
+			p.Rows, err = assessRows(ctx, tx, page.Rows, today, p.Zone)
 			return err
-		}
-	}
-	if p.Filter.Search != nil {
-		if p.Searched, err = client.FindSearch(ctx, tx, *p.Filter.Search); err != nil {
+		},
+		func() (err error) { p.Totals, err = client.Tally(ctx, tx, today); return err },
+		func() (err error) {
+			if !p.Filter.IsZero() {
+				found, capped, err = client.Count(ctx, tx, filter)
+			}
 			return err
-		}
+		},
+		func() (err error) {
+			if p.Filter.Search != nil {
+				p.Searched, err = client.FindSearch(ctx, tx, *p.Filter.Search)
+			}
+			return err
+		},
+		func() error {
+			rounds, err := deletion.Rounds(ctx, tx)
+			p.Rounds = slices.DeleteFunc(rounds, func(round deletion.Round) bool {
+				return slices.Contains([]deletion.State{deletion.Finished, deletion.Cancelled, deletion.Lapsed}, round.State)
+			})
+			return err
+		},
+	)
+	p.Found, p.Capped = found, capped
+	if p.Filter.IsZero() {
+		p.Found, p.Capped = min(p.Totals.All, client.Many), p.Totals.All > client.Many
 	}
-	rounds, err := deletion.Rounds(ctx, tx)
-	if err != nil {
-		return err
-	}
-	for _, round := range rounds {
-		if !slices.Contains([]deletion.State{deletion.Finished, deletion.Cancelled, deletion.Lapsed}, round.State) {
-			p.Rounds = append(p.Rounds, round)
-		}
-	}
-	return nil
+	return err
 }
 
 // assessRows works out the dates and hinders of all inactive rows together: three statements, however many there are.
-func assessRows(ctx context.Context, tx *pg.Tx, list []client.Row, today calendar.Date) ([]clientRow, error) {
+func assessRows(ctx context.Context, tx *pg.Tx, list []client.Row, today calendar.Date, zone *time.Location) ([]clientRow, error) {
 	rows := make([]clientRow, len(list))
 	at := map[client.ID]int{}
 	var ids []client.ID
@@ -277,19 +280,14 @@ func assessRows(ctx context.Context, tx *pg.Tx, list []client.Row, today calenda
 			ids = append(ids, row.ID)
 		}
 	}
-	zone, err := municipality.Zone(ctx, tx)
-	if err != nil {
-		return nil, err
-	}
-	rules, err := retention.LoadRules(ctx, tx)
-	if err != nil {
-		return nil, err
-	}
-	facts, err := retention.LoadFacts(ctx, tx, ids)
-	if err != nil {
-		return nil, err
-	}
-	runs, err := deletion.RunsOf(ctx, tx, ids)
+	var rules retention.Rules
+	var facts []retention.Facts
+	var runs map[client.ID]calendar.Date
+	err := tx.Together(ctx,
+		func() (err error) { rules, err = retention.LoadRules(ctx, tx); return err },
+		func() (err error) { facts, err = retention.LoadFacts(ctx, tx, ids); return err },
+		func() (err error) { runs, err = deletion.RunsOf(ctx, tx, ids); return err },
+	)
 	if err != nil {
 		return nil, err
 	}

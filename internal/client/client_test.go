@@ -175,7 +175,7 @@ func TestWhoMayNot(t *testing.T) {
 			_, _, err := client.Count(ctx, tx, client.Filter{})
 			return err
 		},
-		"Tally":         func(ctx context.Context, tx *pg.Tx) error { _, err := client.Tally(ctx, tx); return err },
+		"Tally":         func(ctx context.Context, tx *pg.Tx) error { _, err := tally(ctx, tx); return err },
 		"SaveSearch":    func(ctx context.Context, tx *pg.Tx) error { _, err := client.SaveSearch(ctx, tx, "x"); return err },
 		"FindSearch":    func(ctx context.Context, tx *pg.Tx) error { _, err := client.FindSearch(ctx, tx, id); return err },
 		"Counts":        func(ctx context.Context, tx *pg.Tx) error { _, err := client.Counts(ctx, tx, id); return err },

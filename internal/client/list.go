@@ -210,17 +210,14 @@ type Totals struct {
 	ReviewDue    int // to be reviewed today or before (P20)
 }
 
-// Tally counts the municipality's clients by status, those without a group and those to be reviewed.
-func Tally(ctx context.Context, tx *pg.Tx) (Totals, error) {
+// Tally counts the municipality's clients by status, those without a group and those to be reviewed today, the
+// municipality's own day. Needs ClientRead.
+func Tally(ctx context.Context, tx *pg.Tx, today calendar.Date) (Totals, error) {
 	if err := tx.Require(access.ClientRead); err != nil {
 		return Totals{}, err
 	}
-	today, err := municipality.Today(ctx, tx)
-	if err != nil {
-		return Totals{}, err
-	}
 	var t Totals
-	err = tx.QueryRow(ctx, `SELECT `+upToMany("true")+upToMany("status = 'ordered'")+upToMany("status = 'active'")+upToMany("status = 'cancelled'")+
+	err := tx.QueryRow(ctx, `SELECT `+upToMany("true")+upToMany("status = 'ordered'")+upToMany("status = 'active'")+upToMany("status = 'cancelled'")+
 		upToMany("status = 'disconnected'")+upToMany("unplaced_reason IS NOT NULL")+strings.TrimSuffix(upToMany("next_review_on <= $2"), ", "), tx.Municipality(), today).
 		Scan(&t.All, &t.Ordered, &t.Active, &t.Cancelled, &t.Disconnected, &t.Unplaced, &t.ReviewDue)
 	return t, err

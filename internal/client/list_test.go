@@ -11,6 +11,7 @@ import (
 
 	"github.com/frist-app/frist/internal/calendar"
 	"github.com/frist-app/frist/internal/client"
+	"github.com/frist-app/frist/internal/municipality"
 	"github.com/frist-app/frist/internal/pg"
 	"github.com/frist-app/frist/internal/pgtest"
 	"github.com/frist-app/frist/internal/problem"
@@ -185,7 +186,7 @@ func TestFilters(t *testing.T) {
 		}))
 	}
 	must(t, in(t, env, caller(1), func(ctx context.Context, tx *pg.Tx) error {
-		got, err := client.Tally(ctx, tx)
+		got, err := tally(ctx, tx)
 		if want := (client.Totals{All: 5, Ordered: 1, Active: 2, Disconnected: 2, Unplaced: 1, ReviewDue: 1}); got != want {
 			t.Errorf("%+v", got)
 		}
@@ -193,7 +194,7 @@ func TestFilters(t *testing.T) {
 	}))
 	env.Exec(t, `INSERT INTO municipality (id) VALUES (3)`)
 	must(t, in(t, env, caller(3), func(ctx context.Context, tx *pg.Tx) error {
-		got, err := client.Tally(ctx, tx)
+		got, err := tally(ctx, tx)
 		if got != (client.Totals{}) {
 			t.Errorf("nobody lives there: %+v", got)
 		}
@@ -344,4 +345,12 @@ func TestASearchIsTheAccountsOwn(t *testing.T) {
 func behind(t testing.TB, env *pgtest.Env, sql string) {
 	t.Helper()
 	env.Exec(t, `BEGIN; SET LOCAL session_replication_role = replica; `+sql+`; COMMIT`)
+}
+
+func tally(ctx context.Context, tx *pg.Tx) (client.Totals, error) {
+	today, err := municipality.Today(ctx, tx)
+	if err != nil {
+		return client.Totals{}, err
+	}
+	return client.Tally(ctx, tx, today)
 }

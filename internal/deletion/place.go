@@ -155,20 +155,6 @@ func PlacementOf(ctx context.Context, tx *pg.Tx, id uuid.UUID) (Placement, error
 }
 
 func placementOf(ctx context.Context, tx *pg.Tx, id uuid.UUID) (Placement, error) {
-	facts, rules, today, zone, err := circumstances(ctx, tx, []uuid.UUID{id})
-	if err != nil {
-		return Placement{}, err
-	}
-	if len(facts) == 0 {
-		return Placement{}, problem.NotFound{What: "client"}
-	}
-	var p Placement
-	rows, err := tx.Query(ctx, `SELECT `+prefixed("r", roundColumns)+`, i.state AS item_state, i.placed_how, i.placed_at, i.placed_by, i.carried
-		FROM round_item i JOIN deletion_round r ON r.municipality_id = i.municipality_id AND r.id = i.round_id
-		WHERE i.municipality_id = $1 AND i.client_id = $2 AND i.state IN ('placed', 'ready', 'blocked')`, tx.Municipality(), id)
-	if err != nil {
-		return Placement{}, err
-	}
 	type placed struct {
 		Round
 		ItemState ItemState
@@ -177,10 +163,34 @@ func placementOf(ctx context.Context, tx *pg.Tx, id uuid.UUID) (Placement, error
 		PlacedBy  int64
 		Carried   int
 	}
-	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[placed])
+	var found []placed
+	var facts []retention.Facts
+	var rules retention.Rules
+	var today calendar.Date
+	var zone *time.Location
+	err := tx.Together(ctx,
+		func() (err error) {
+			facts, rules, today, zone, err = circumstances(ctx, tx, []uuid.UUID{id})
+			return err
+		},
+		func() error {
+			rows, err := tx.Query(ctx, `SELECT `+prefixed("r", roundColumns)+`, i.state AS item_state, i.placed_how, i.placed_at, i.placed_by, i.carried
+				FROM round_item i JOIN deletion_round r ON r.municipality_id = i.municipality_id AND r.id = i.round_id
+				WHERE i.municipality_id = $1 AND i.client_id = $2 AND i.state IN ('placed', 'ready', 'blocked')`, tx.Municipality(), id)
+			if err != nil {
+				return err
+			}
+			found, err = pgx.CollectRows(rows, pgx.RowToStructByName[placed])
+			return err
+		},
+	)
 	if err != nil {
 		return Placement{}, err
 	}
+	if len(facts) == 0 {
+		return Placement{}, problem.NotFound{What: "client"}
+	}
+	var p Placement
 	on := today
 	if len(found) == 1 {
 		f := found[0]
@@ -214,20 +224,20 @@ func PlaceImported(ctx context.Context, tx *pg.Tx, ids []uuid.UUID) error {
 }
 
 // circumstances reads what an assessment needs. One call serves one client or a whole chunk.
-func circumstances(ctx context.Context, tx *pg.Tx, ids []uuid.UUID) ([]retention.Facts, retention.Rules, calendar.Date, *time.Location, error) {
-	today, err := municipality.Today(ctx, tx)
-	if err != nil {
-		return nil, nil, today, nil, err
-	}
-	zone, err := municipality.Zone(ctx, tx)
-	if err != nil {
-		return nil, nil, today, nil, err
-	}
-	rules, err := retention.LoadRules(ctx, tx)
-	if err != nil {
-		return nil, nil, today, nil, err
-	}
-	facts, err := retention.LoadFacts(ctx, tx, ids)
+func circumstances(ctx context.Context, tx *pg.Tx, ids []uuid.UUID) (facts []retention.Facts, rules retention.Rules, today calendar.Date, zone *time.Location, err error) {
+	err = tx.Together(ctx,
+		func() (err error) { facts, err = retention.LoadFacts(ctx, tx, ids); return err },
+		func() (err error) { // the zone first: the rules ask for it too
+			if today, err = municipality.Today(ctx, tx); err != nil {
+				return err
+			}
+			if zone, err = municipality.Zone(ctx, tx); err != nil {
+				return err
+			}
+			rules, err = retention.LoadRules(ctx, tx)
+			return err
+		},
+	)
 	return facts, rules, today, zone, err
 }
 

@@ -221,9 +221,9 @@ func TestWrittenSentences(t *testing.T) {
 	}
 	for source, want := range map[string]string{
 		`<p title="{{.Say "nav.clients"}}">{{$.Say "nav.clients"}}</p>`: `<p title="Klienter">Klienter</p>`,
-		`{{.Say "no.such.key"}}`:                                       `{{.Say "no.such.key"}}`,
-		`{{.Say "demo.clock" "when" .When}}`:                           `{{.Say "demo.clock" "when" .When}}`,
-		`{{.Say "problem.too_early"}}`:                                 `{{.Say "problem.too_early"}}`, // it has blanks
+		`{{.Say "no.such.key"}}`:             `{{.Say "no.such.key"}}`,
+		`{{.Say "demo.clock" "when" .When}}`: `{{.Say "demo.clock" "when" .When}}`,
+		`{{.Say "problem.too_early"}}`:       `{{.Say "problem.too_early"}}`, // it has blanks
 	} {
 		if got := written(source, T("nb")); got != want {
 			t.Errorf("%s became %s", source, got)

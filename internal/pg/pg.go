@@ -171,6 +171,7 @@ type Tx struct {
 	now    time.Time
 	begun  bool
 	later  pgx.Batch
+	turn   *reader // while reads go Together: whose turn it is
 }
 
 // Now is the transaction's instant: everything that happens in it happens then (D8).
@@ -243,6 +244,9 @@ func (tx *Tx) begin(ctx context.Context) error {
 
 // SendBatch sends several statements in one round trip, the opening first when this is the transaction's start.
 func (tx *Tx) SendBatch(ctx context.Context, batch *pgx.Batch) pgx.BatchResults {
+	if tx.turn != nil {
+		return tx.turn.ask(&question{batch: batch}).results
+	}
 	if tx.begun {
 		return tx.conn.SendBatch(ctx, batch)
 	}
@@ -261,6 +265,10 @@ func (tx *Tx) SendBatch(ctx context.Context, batch *pgx.Batch) pgx.BatchResults 
 
 // Query runs one statement.
 func (tx *Tx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	if tx.turn != nil {
+		q := tx.turn.ask(&question{sql: sql, args: args})
+		return q.rows, q.err
+	}
 	if tx.begun {
 		return tx.conn.Query(ctx, sql, args...)
 	}
