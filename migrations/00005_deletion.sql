@@ -586,6 +586,30 @@ END $$;
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- The requests for extra runs of every municipality, for support: those that wait, or the one that is asked for.
+CREATE FUNCTION order_board(sought uuid) RETURNS TABLE (
+  municipality_id int, id uuid, state text, scope text, group_id bigint, group_run_on date, reason text, reference text, run_on date, clients bigint,
+  asked_by bigint, asked_at timestamptz, ordered_by bigint, ordered_at timestamptz, round_id bigint, round_number text)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  before text := current_setting('frist.municipality', true);
+  m      int;
+BEGIN
+  FOR m IN SELECT x.id FROM municipality x WHERE x.id > 0 ORDER BY x.id LOOP
+    PERFORM set_config('frist.municipality', m::text, true);
+    RETURN QUERY
+      SELECT o.municipality_id, o.id, o.state, o.scope, o.group_id, g.run_on, o.reason, o.reference, o.run_on, 0::bigint,
+        o.asked_by, o.asked_at, o.ordered_by, o.ordered_at, o.round_id, r.number
+      FROM deletion_order o
+      LEFT JOIN deletion_round g ON g.municipality_id = o.municipality_id AND g.id = o.group_id
+      LEFT JOIN deletion_round r ON r.municipality_id = o.municipality_id AND r.id = o.round_id
+      WHERE o.municipality_id = m AND CASE WHEN sought IS NULL THEN o.state = 'asked' ELSE o.id = sought END;
+  END LOOP;
+  PERFORM set_config('frist.municipality', coalesce(before, ''), true);
+END $$;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- Names live on in the planner's statistics until the next ANALYZE (PROOF 1.4). Only the owner may refresh them, so the
 -- purger asks this function, after each round. ANALYZE leaves the statistics of a table in which it finds no row as they
 -- were; those are deleted, which only a superuser may. Where the owner is none, they stay until there are rows again.
@@ -608,7 +632,7 @@ END $$;
 
 -- +goose Down
 DROP FUNCTION forget_in_statistics();
-DROP FUNCTION round_board(text[]), round_tally(bigint);
+DROP FUNCTION order_board(uuid), round_board(text[]), round_tally(bigint);
 DROP FUNCTION round_leftovers(bigint);
 DROP TRIGGER client_gone_guard ON client;
 DROP TRIGGER client_takes_along ON client;

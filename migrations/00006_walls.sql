@@ -39,7 +39,7 @@ CREATE POLICY expiry ON idempotency TO frist_purger USING (true);
 -- Functions that look further than their caller belong to a role without a login that has just these rights. It stands
 -- behind the same policies; search is the one exception, because LIKE is not leakproof and the index would not be used.
 CREATE POLICY search ON client_search TO frist_definer USING (true);
-GRANT SELECT ON client_search, deletion_round, round_item, municipality TO frist_definer;
+GRANT SELECT ON client_search, deletion_round, round_item, deletion_order, municipality TO frist_definer;
 GRANT SELECT (id, municipality_id, name, staff_number, roles) ON account TO frist_definer;
 GRANT CREATE ON SCHEMA public TO frist_definer;
 GRANT frist_definer TO CURRENT_USER; -- an owner who is no superuser may hand over only to a role it is in
@@ -48,6 +48,7 @@ ALTER FUNCTION staff() OWNER TO frist_definer;
 ALTER FUNCTION staff_number(bigint) OWNER TO frist_definer;
 ALTER FUNCTION round_tally(bigint) OWNER TO frist_definer;
 ALTER FUNCTION round_board(text[]) OWNER TO frist_definer;
+ALTER FUNCTION order_board(uuid) OWNER TO frist_definer;
 REVOKE CREATE ON SCHEMA public FROM frist_definer;
 REVOKE frist_definer FROM CURRENT_USER;
 
@@ -75,6 +76,7 @@ GRANT EXECUTE ON FUNCTION clients_due_on(int, uuid[]) TO frist_municipality, fri
 GRANT EXECUTE ON FUNCTION staff_number(bigint) TO frist_municipality, frist_support, frist_purger;
 GRANT EXECUTE ON FUNCTION round_tally(bigint) TO frist_municipality, frist_support, frist_supplier, frist_purger;
 GRANT EXECUTE ON FUNCTION forget_in_statistics(), round_leftovers(bigint) TO frist_purger;
+GRANT EXECUTE ON FUNCTION order_board(uuid) TO frist_support;
 GRANT EXECUTE ON FUNCTION round_board(text[]) TO frist_support, frist_supplier, frist_platform, frist_purger;
 
 -- Everybody: whether this is a demo, which municipalities there are, the table of steps, and their own trail.
@@ -117,12 +119,13 @@ GRANT UPDATE (times, last_at) ON round_hand TO frist_support;
 GRANT UPDATE (state, ordered_by, ordered_at, round_id) ON deletion_order TO frist_support;
 
 -- The supplier's operator: rounds by number and count; start, pause, resume. No grant on any table with a personal column.
-GRANT SELECT (municipality_id, id, kind, run_on, number, state, state_since, cooling_off_until, approved_at, approved_by, controlled_by, approved_count,
+GRANT SELECT (municipality_id, id, kind, run_on, number, state, state_since, cooling_off_until, approved_at, approved_by, controlled_by, approved_hash, approved_count,
   brake, brake_lifted_by, incident, chunks, started_at, started_by, finished_at) ON deletion_round TO frist_supplier;
 GRANT UPDATE (state, state_since, started_by, started_at) ON deletion_round TO frist_supplier;
 GRANT INSERT ON round_event TO frist_supplier;
 GRANT SELECT (municipality_id, round_id, id, at, role, act) ON round_event TO frist_supplier;
-GRANT SELECT ON protocol, round_chunk TO frist_supplier;
+GRANT SELECT ON protocol TO frist_supplier;
+GRANT SELECT (municipality_id, round_id, chunk, done_at) ON round_chunk TO frist_supplier; -- how far, not how many
 
 -- The purger: the only role that deletes clients, and the one that decides nothing by itself. It cannot read accounts.
 GRANT SELECT ON municipality_policy, instruction, retention_rule, placement, round_hand, round_event, protocol, deletion_order, order_client, import_run TO frist_purger;

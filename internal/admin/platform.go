@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/frist-app/frist/internal/access"
+	"github.com/frist-app/frist/internal/calendar"
+	"github.com/frist-app/frist/internal/deletion"
 	"github.com/frist-app/frist/internal/edge"
 	"github.com/frist-app/frist/internal/jobs" //nolint:depguard // its health is read here; nothing is run
 	"github.com/frist-app/frist/internal/municipality"
@@ -18,6 +20,7 @@ type platformPage struct {
 	edge.Page
 	Municipalities []municipality.Municipality
 	Health         jobs.Report
+	Alarms         []deletion.Alarm
 	Queues         []queueLine
 }
 
@@ -31,6 +34,7 @@ type queueLine struct {
 func init() {
 	edge.Pages["platform"] = platformPage{
 		Municipalities: []municipality.Municipality{{Number: "3218", Name: "Ås"}}, Queues: []queueLine{{Name: "purge"}},
+		Alarms: []deletion.Alarm{{Code: "overdue", Number: "3218-231001", RunOn: calendar.On(2023, 10, 1)}},
 		Health: jobs.Report{GivenUp: []jobs.GivenUp{{ID: 1, Kind: "chunk", Code: "x"}}, OldestWaiting: time.Minute, StuckRunning: 1},
 	}
 }
@@ -42,6 +46,9 @@ func (s *Server) platform(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		if page.Health, err = jobs.Health(r.Context(), tx); err != nil {
+			return err
+		}
+		if page.Alarms, err = deletion.AlarmsEverywhere(r.Context(), tx); err != nil {
 			return err
 		}
 		page.Municipalities, err = municipality.List(r.Context(), tx)
@@ -64,7 +71,7 @@ func (p platformPage) Oldest() string {
 
 // Well reports whether nothing needs anybody.
 func (p platformPage) Well() bool {
-	return len(p.Health.GivenUp) == 0 && p.Health.StuckRunning == 0 && p.Oldest() == ""
+	return len(p.Alarms) == 0 && len(p.Health.GivenUp) == 0 && p.Health.StuckRunning == 0 && p.Oldest() == ""
 }
 
 // Code is what River kept of a job's last error, when it looks like a code.

@@ -3,7 +3,6 @@ package admin
 import (
 	"context"
 	"net/http"
-	"slices"
 
 	"github.com/frist-app/frist/internal/access"
 	"github.com/frist-app/frist/internal/calendar"
@@ -11,7 +10,6 @@ import (
 	"github.com/frist-app/frist/internal/edge"
 	"github.com/frist-app/frist/internal/municipality"
 	"github.com/frist-app/frist/internal/pg"
-	"github.com/frist-app/frist/internal/problem"
 	"github.com/google/uuid"
 )
 
@@ -59,12 +57,13 @@ func (s *Server) support(w http.ResponseWriter, r *http.Request) error {
 				page.Others = append(page.Others, line)
 			}
 		}
+		if err != nil {
+			return err
+		}
+		page.Orders, err = ordersEverywhere(r.Context(), tx, nil)
 		return err
 	})
 	if err != nil {
-		return err
-	}
-	if page.Orders, err = s.ordersEverywhere(r, page.Caller); err != nil {
 		return err
 	}
 	page.Waiting = map[string]int{"control": len(page.Control), "orders": len(page.Orders)}
@@ -80,56 +79,23 @@ func boardWords(p edge.Page, b deletion.BoardLine) string {
 	return stateWords(p, round)
 }
 
-// ordersEverywhere lists the requests that wait for support, oldest first. Support turns to one municipality at a time, as
-// everybody does.
-func (s *Server) ordersEverywhere(r *http.Request, caller access.Caller) ([]orderAsked, error) {
-	var asked []orderAsked
-	err := s.everywhere(r, caller, func(ctx context.Context, tx *pg.Tx, m municipality.Municipality) error {
-		orders, err := deletion.Orders(ctx, tx)
-		for _, o := range orders {
-			if o.State == "asked" {
-				asked = append(asked, orderAsked{o, m})
-			}
-		}
-		return err
-	})
-	slices.SortStableFunc(asked, func(a, b orderAsked) int { return a.AskedAt.Compare(b.AskedAt) })
-	return asked, err
-}
-
-// findOrder finds the request with the id in the address, and the municipality that it came from.
-func (s *Server) findOrder(r *http.Request, caller access.Caller, id uuid.UUID) (orderAsked, error) {
-	var found orderAsked
-	err := s.everywhere(r, caller, func(ctx context.Context, tx *pg.Tx, m municipality.Municipality) error {
-		orders, err := deletion.Orders(ctx, tx)
-		for _, o := range orders {
-			if o.ID == id {
-				found = orderAsked{o, m}
-			}
-		}
-		return err
-	})
-	if err == nil && found.ID == uuid.Nil {
-		err = problem.NotFound{What: "order"}
+// ordersEverywhere are the requests that wait for support, oldest first, or the one that is sought.
+func ordersEverywhere(ctx context.Context, tx *pg.Tx, sought *uuid.UUID) ([]orderAsked, error) {
+	orders, err := deletion.OrdersEverywhere(ctx, tx, sought)
+	if err != nil {
+		return nil, err
 	}
-	return found, err
-}
-
-// everywhere runs fn in each municipality, for people who work for all of them.
-func (s *Server) everywhere(r *http.Request, caller access.Caller, fn func(ctx context.Context, tx *pg.Tx, m municipality.Municipality) error) error {
-	if !caller.Blind() {
-		return problem.Forbidden{Code: "permission", Params: problem.Params{"permission": string(access.RoundControl)}}
+	all, err := municipality.List(ctx, tx)
+	if err != nil {
+		return nil, err
 	}
-	var all []municipality.Municipality
-	err := s.DB.InTx(r.Context(), caller, func(tx *pg.Tx) (err error) {
-		all, err = municipality.List(r.Context(), tx)
-		return err
-	})
+	at := map[int]municipality.Municipality{}
 	for _, m := range all {
-		if err != nil {
-			return err
-		}
-		err = s.DB.InTx(r.Context(), caller.In(m.ID), func(tx *pg.Tx) error { return fn(r.Context(), tx, m) })
+		at[m.ID] = m
 	}
-	return err
+	asked := make([]orderAsked, len(orders))
+	for i, o := range orders {
+		asked[i] = orderAsked{o.Order, at[o.MunicipalityID]}
+	}
+	return asked, nil
 }

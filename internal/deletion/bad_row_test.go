@@ -317,6 +317,13 @@ func TestABlobThatStays(t *testing.T) {
 	if got := s.alarms(); got != "verifying_long 01.10.23" {
 		t.Errorf("alarms: %s", got)
 	}
+	s.must(s.DB.InTx(t.Context(), access.Caller{Account: 9, Roles: []access.Role{access.PlatformAdministrator}}, func(tx *pg.Tx) error {
+		got, err := deletion.AlarmsEverywhere(t.Context(), tx)
+		if len(got) != 1 || got[0].Code != "verifying_long" || got[0].Number == "" {
+			t.Errorf("the platform administrator sees %+v", got)
+		}
+		return err
+	}))
 	s.must(os.RemoveAll(stuck))
 	s.sweep()
 	s.clean()

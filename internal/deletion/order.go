@@ -141,6 +141,29 @@ func Orders(ctx context.Context, tx *pg.Tx) ([]Order, error) {
 	return pgx.CollectRows(rows, pgx.RowToStructByName[Order])
 }
 
+// AskedOrder is a request as support reads it, with the municipality that it came from.
+type AskedOrder struct {
+	MunicipalityID int
+	Order
+}
+
+// OrdersEverywhere lists the requests of all municipalities that wait for support, oldest first; sought, when it is not
+// nil, gives that one alone, whatever became of it. Needs OrderPlace and a caller who works across municipalities.
+func OrdersEverywhere(ctx context.Context, tx *pg.Tx, sought *uuid.UUID) ([]AskedOrder, error) {
+	if err := tx.Require(access.OrderPlace); err != nil {
+		return nil, err
+	}
+	if !tx.Caller.Blind() {
+		return nil, problem.Forbidden{Code: "permission"}
+	}
+	rows, err := tx.Query(ctx, `SELECT municipality_id, id, state, scope, group_id, group_run_on, reason, reference, run_on, clients, asked_by, asked_at,
+			ordered_by, ordered_at, round_id, round_number FROM order_board($1) ORDER BY asked_at, id`, sought)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByName[AskedOrder])
+}
+
 // FindOrder reads one request. Needs RoundRead.
 func FindOrder(ctx context.Context, tx *pg.Tx, id uuid.UUID) (Order, error) {
 	orders, err := Orders(ctx, tx)

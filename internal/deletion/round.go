@@ -102,7 +102,7 @@ const (
 	roundColumns = `id, kind, run_on, number, state, state_since, instruction_id, order_id, population, proposed_at,
 	control_asked_by, control_asked_at, controlled_by, controlled_at, sample_seed, sample_size, ready_count, approved_by, approved_at,
 	approved_hash, approved_count, brake, brake_lifted_by, cooling_off_until, chunks, started_by, started_at, incident, finished_at`
-	supplierColumns = `id, kind, run_on, number, state, state_since, cooling_off_until, approved_at, approved_by, controlled_by, approved_count,
+	supplierColumns = `id, kind, run_on, number, state, state_since, cooling_off_until, approved_at, approved_by, controlled_by, approved_hash, approved_count,
 	brake, brake_lifted_by, incident, chunks, started_at, started_by, finished_at`
 )
 
@@ -253,6 +253,10 @@ func Board(ctx context.Context, tx *pg.Tx, states ...State) ([]BoardLine, error)
 	if err := tx.Require(access.RoundRead); err != nil {
 		return nil, err
 	}
+	return board(ctx, tx, states...)
+}
+
+func board(ctx context.Context, tx *pg.Tx, states ...State) ([]BoardLine, error) {
 	if !tx.Caller.Blind() {
 		return nil, problem.Forbidden{Code: "permission"}
 	}

@@ -276,24 +276,54 @@ func Alarms(ctx context.Context, tx *pg.Tx) ([]Alarm, error) {
 	}
 	var alarms []Alarm
 	for _, r := range rounds {
-		code := ""
-		switch {
-		case r.Incident != nil && r.State == Paused:
-			code = "incident"
-		case r.Braked() && r.State == Paused:
-			code = "braked"
-		case r.State == Lapsed && day.DaysSince(r.RunOn) < 200:
-			code = "lapsed"
-		case r.State == Verifying && tx.Now().Sub(r.StateSince).Hours() > 1:
-			code = "verifying_long"
-		case r.State == Finished && value(r.ReadyCount) > 0 && !slices.Contains(deleted, r.ID) && day.DaysSince(r.RunOn) < 200:
-			code = "nothing_deleted"
-		case (r.State == Proposed || r.State == Controlled || r.State == Approved) && r.RunOn.Before(day):
-			code = "overdue"
-		}
-		if code != "" {
+		nothing := value(r.ReadyCount) > 0 && !slices.Contains(deleted, r.ID)
+		if code := alarmOf(r, nothing, day, tx.Now()); code != "" {
 			alarms = append(alarms, Alarm{code, r.Number, r.RunOn})
 		}
 	}
 	return alarms, nil
+}
+
+// AlarmsEverywhere is Alarms for every municipality: what the platform administrator watches. Numbers, dates and codes. A
+// round is late here when its day is over everywhere. Needs JobRead and a caller who works across municipalities.
+func AlarmsEverywhere(ctx context.Context, tx *pg.Tx) ([]Alarm, error) {
+	if err := tx.Require(access.JobRead); err != nil {
+		return nil, err
+	}
+	lines, err := board(ctx, tx, Proposed, Controlled, Approved, Running, Paused, Verifying, Finished, Lapsed)
+	if err != nil {
+		return nil, err
+	}
+	day := calendar.DateOf(tx.Now().UTC()).AddDays(-1)
+	var alarms []Alarm
+	for _, l := range lines {
+		r := Round{State: l.State, StateSince: l.StateSince, RunOn: l.RunOn, Brake: l.Brake, Incident: l.Incident}
+		if l.BrakeLifted {
+			r.BrakeLiftedBy = new(int64)
+		}
+		if code := alarmOf(r, l.Frozen > 0 && l.Purged == 0, day, tx.Now()); code != "" {
+			alarms = append(alarms, Alarm{code, l.Number, l.RunOn})
+		}
+	}
+	return alarms, nil
+}
+
+// alarmOf is what is wrong with a round on a day; empty when nothing is. nothing: there was somebody to delete, and nobody
+// was.
+func alarmOf(r Round, nothing bool, day calendar.Date, now time.Time) string {
+	switch {
+	case r.Incident != nil && r.State == Paused:
+		return "incident"
+	case r.Braked() && r.State == Paused:
+		return "braked"
+	case r.State == Lapsed && day.DaysSince(r.RunOn) < 200:
+		return "lapsed"
+	case r.State == Verifying && now.Sub(r.StateSince).Hours() > 1:
+		return "verifying_long"
+	case r.State == Finished && nothing && day.DaysSince(r.RunOn) < 200:
+		return "nothing_deleted"
+	case (r.State == Proposed || r.State == Controlled || r.State == Approved) && r.RunOn.Before(day):
+		return "overdue"
+	}
+	return ""
 }

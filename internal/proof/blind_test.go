@@ -524,11 +524,7 @@ func (h *house) caseworker(t *testing.T) {
 // exact is what differs between any two rounds; seed likewise.
 var seed = regexp.MustCompile(`("seed": ?)-?[0-9]+`)
 
-var exact = regexp.MustCompile(`S-[0-9]+|([0-9a-f]{4} )+[0-9a-f]{4}|[0-9a-f]{24,}|-?[0-9]{6,}|kl\. [0-9.]+|[0-9]{2}:[0-9]{2}(:[0-9.]+)?`)
-
-// stillOpen is what does tell one from three: how many spot checks there were stands in the supplier's copy on the page
-// and in its JSON, and is as small as the number of devices. Take it out when deletion.Protocol.ForSupplier does.
-var stillOpen = regexp.MustCompile(`(Kontrollert,|"spot_checks":\{[^}]*"size":) ?[1-4]( stikkprøver?)?`)
+var exact = regexp.MustCompile(`S-[0-9]+|([0-9a-f]{4} (… )?)+[0-9a-f]{4}|[0-9a-f]{24,}|-?[0-9]{6,}|kl\. [0-9.]+|[0-9]{2}:[0-9]{2}(:[0-9.]+)?`)
 
 // Two municipalities in which all is the same but how few there are: what the operator gets of the one and of the other
 // must be the same, or a count under five can be told from another.
@@ -540,7 +536,7 @@ func (h *house) oneFromThree(t *testing.T) {
 		for _, pair := range [][2]string{{"3218", "NNNN"}, {"5501", "NNNN"}, {"Ås", "NAME"}, {"Tromsø", "NAME"}} {
 			text = strings.ReplaceAll(text, pair[0], pair[1])
 		}
-		return stillOpen.ReplaceAllString(text, "$1 0")
+		return text
 	}
 	compared := 0
 	for _, number := range numbers {
