@@ -217,7 +217,7 @@ func Resolve(ctx context.Context, db *pg.DB, token string) (access.Caller, Profi
 	err := db.SignIn(ctx, func(tx *pg.Tx) error {
 		now := tx.Now()
 		var seen time.Time
-		err := tx.QueryRow(ctx, `SELECT a.id, a.staff_number, a.name, a.roles, coalesce(a.municipality_id, 0), a.language, a.scheme, s.seen_at
+		err := tx.OnlyRow(ctx, `SELECT a.id, a.staff_number, a.name, a.roles, coalesce(a.municipality_id, 0), a.language, a.scheme, s.seen_at
 			FROM session s JOIN account a ON a.id = s.account_id
 			WHERE s.token_hash = $1 AND s.expires_at > $2 AND s.seen_at > $3 AND a.disabled_at IS NULL`, caller.Session, now, now.Add(-idle)).
 			Scan(&caller.Account, &caller.StaffNumber, &caller.Name, &caller.Roles, &caller.Municipality, &profile.Language, &profile.Scheme, &seen)
@@ -322,7 +322,7 @@ func ResolveKey(ctx context.Context, db *pg.DB, key string) (access.Caller, erro
 	err := db.SignIn(ctx, func(tx *pg.Tx) error {
 		var scopes []string
 		var created time.Time
-		err := tx.QueryRow(ctx, `SELECT a.id, a.staff_number, a.name, a.roles, coalesce(a.municipality_id, 0), a.language, k.scopes, k.created_at
+		err := tx.OnlyRow(ctx, `SELECT a.id, a.staff_number, a.name, a.roles, coalesce(a.municipality_id, 0), a.language, k.scopes, k.created_at
 			FROM api_key k JOIN account a ON a.id = k.account_id
 			WHERE k.key_hash = $1 AND k.expires_at > $2 AND a.disabled_at IS NULL`, hashToken(key), tx.Now()).
 			Scan(&caller.Account, &caller.StaffNumber, &caller.Name, &caller.Roles, &caller.Municipality, &caller.Language, &scopes, &created)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"text/tabwriter"
 	"time"
@@ -29,6 +30,7 @@ type figure struct {
 }
 
 func main() {
+	debug.SetGCPercent(400) // as cmd/frist does; the peers have it too
 	home := flag.String("home", ".frist", "where the figures and the private database go")
 	only := flag.String("only", "", "one part: purge, workers, memory, pages")
 	profile := flag.Bool("profile", false, "print after each part where the server spent its time (needs pg_stat_statements)")

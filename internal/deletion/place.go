@@ -234,7 +234,7 @@ func circumstances(ctx context.Context, tx *pg.Tx, ids []uuid.UUID) (facts []ret
 			if zone, err = municipality.Zone(ctx, tx); err != nil {
 				return err
 			}
-			rules, err = retention.LoadRules(ctx, tx)
+			rules, err = retention.RulesOn(ctx, tx, today)
 			return err
 		},
 	)

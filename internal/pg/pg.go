@@ -289,6 +289,42 @@ func (tx *Tx) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 	return row{rows, err}
 }
 
+// OnlyRow is QueryRow for a transaction of one statement: its end travels with it, so that all is one round trip. What
+// follows on the same Tx, statements left with Later among it, is a transaction of its own.
+func (tx *Tx) OnlyRow(ctx context.Context, sql string, args ...any) pgx.Row {
+	batch := tx.opening()
+	batch.Queue(sql, args...)
+	batch.Queue("commit")
+	results := tx.conn.SendBatch(ctx, batch)
+	only := &onlyRow{tx: tx, results: results}
+	for range 2 {
+		if _, only.err = results.Exec(); only.err != nil {
+			return only
+		}
+	}
+	only.rows, only.err = results.Query()
+	return only
+}
+
+type onlyRow struct {
+	tx      *Tx
+	results pgx.BatchResults
+	rows    pgx.Rows
+	err     error
+}
+
+func (r *onlyRow) Scan(dest ...any) error {
+	err := r.err
+	if err == nil {
+		err = row{rows: r.rows}.Scan(dest...)
+	}
+	if closed := r.results.Close(); closed != nil {
+		r.tx.begun = true // its end was not reached: it is rolled back like any other
+		return closed
+	}
+	return err
+}
+
 // Exec runs one statement and gives the number of rows that it touched.
 func (tx *Tx) Exec(ctx context.Context, sql string, args ...any) (int64, error) {
 	rows, err := tx.Query(ctx, sql, args...)

@@ -90,3 +90,59 @@ func TestWithoutARoleNothingIsPossible(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// A transaction of one statement is one round trip, leaves nothing behind, and what follows is a transaction of its own.
+func TestOnlyRow(t *testing.T) {
+	env := pgtest.New(t)
+	env.Exec(t, `INSERT INTO municipality (id) VALUES (1)`)
+	count := &trips{}
+	db, err := pg.Open(t.Context(), pg.Config{Web: env.DSN("frist_web", "web"), MaxConns: 1, Tracer: count})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	caller := access.Caller{Account: 7, Roles: []access.Role{access.Caseworker}, Municipality: 1}
+	insert := `INSERT INTO audit (municipality_id, at, account_id, role, act, subject, subject_id) VALUES (1, frist_now(), 7, 'caseworker', 'test', 'test', '1') RETURNING 1`
+	for name, c := range map[string]struct {
+		sql   string
+		later bool
+		trips int
+		rows  int
+		state string
+	}{
+		"a row":           {`SELECT 1`, false, 1, 0, ""},
+		"no row":          {`SELECT 1 WHERE false`, false, 1, 0, "none"},
+		"it is committed": {insert, false, 1, 1, ""},
+		"what follows":    {`SELECT 1`, true, 2, 1, ""},
+		"an error":        {`SELECT 1/0`, false, 2, 0, "22012"},
+		"of no table":     {`SELECT 1 FROM nowhere`, false, 2, 0, "42P01"},
+	} {
+		before, n := env.Count(t, `SELECT count(*) FROM audit`), count.n
+		err := db.InTx(t.Context(), caller, func(tx *pg.Tx) error {
+			var one int
+			if err := tx.OnlyRow(t.Context(), c.sql).Scan(&one); err != nil {
+				return err
+			}
+			if c.later {
+				tx.Later(insert)
+			}
+			return nil
+		})
+		var state pg.StateError
+		var none problem.NotFound
+		if c.state == "" && err != nil || c.state == "none" && !errors.As(err, &none) || len(c.state) == 5 && (!errors.As(err, &state) || state.State != c.state) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := env.Count(t, `SELECT count(*) FROM audit`) - before; got != c.rows {
+			t.Errorf("%s: %d rows", name, got)
+		}
+		if got := count.n - n; got > c.trips {
+			t.Errorf("%s: %d round trips", name, got)
+		}
+		// The one connection is nobody's afterwards.
+		var role string
+		if err := db.SignIn(t.Context(), func(tx *pg.Tx) error { return tx.QueryRow(t.Context(), `SELECT current_user`).Scan(&role) }); err != nil || role != "frist_signin" {
+			t.Errorf("after %s: %s, %v", name, role, err)
+		}
+	}
+}

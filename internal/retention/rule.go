@@ -115,6 +115,11 @@ func LoadRules(ctx context.Context, tx *pg.Tx) (Rules, error) {
 	if err != nil {
 		return nil, err
 	}
+	return RulesOn(ctx, tx, today)
+}
+
+// RulesOn is LoadRules for a caller who knows the municipality's day already.
+func RulesOn(ctx context.Context, tx *pg.Tx, today calendar.Date) (Rules, error) {
 	rows, err := tx.Query(ctx, `SELECT DISTINCT ON (class) `+ruleColumns+` FROM retention_rule
 		WHERE municipality_id = $1 AND valid_from <= $2 ORDER BY class, version DESC`, tx.Municipality(), today)
 	if err != nil {
