@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
 )
 
 // RiverSchema is where River's tables lie.
@@ -91,6 +92,10 @@ func openPool(ctx context.Context, dsn, statementTimeout string, wanted Config) 
 	params["statement_timeout"] = statementTimeout
 	params["idle_in_transaction_session_timeout"] = "60s"
 	params["timezone"] = "UTC"
+	config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
+		pgxuuid.Register(conn.TypeMap()) // as bytes; without it every id of a chunk is written as text, for every statement
+		return nil
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("pg: %w", err)
