@@ -99,7 +99,8 @@ type clientRow struct {
 	ID, Name, Street, Postcode, Town, Number, Phone, Status string
 	GenderLetter, Gender                                    string
 	Off, Protected                                          bool // grey: not active (P11); address and telephone hidden (D21)
-	Since, Born, Run                                        day
+	Born                                                    string
+	Since, Run                                              day
 	Tag                                                     string // what stands in the way; empty when nothing does
 }
 
@@ -138,8 +139,9 @@ func (p clientsPage) lines(list []assessed) []clientRow {
 			Off: c.Status.Inactive(), Protected: c.Protected, Since: dayOf(p.Date(c.StatusSince)), Run: dayOf(c.Run),
 		}
 		r := &rows[i]
+		r.Born = say("client.missing")
 		if !c.BirthDate.IsZero() {
-			r.Born = day{c.BirthDate.String(), c.BirthDate.Long()}
+			r.Born = c.BirthDate.Long()
 		}
 		switch n := len(c.Hinders); {
 		case n == 1:

@@ -224,9 +224,9 @@ var DefaultNav = []NavItem{
 
 // NavEntry is a NavItem on one page.
 type NavEntry struct {
-	Key, Path string
-	Current   bool
-	Waiting   int
+	Path, Words, Shortcut string
+	Current               bool
+	Waiting               int
 }
 
 // Nav is the menu of this page for this caller.
@@ -237,7 +237,7 @@ func (p Page) Nav() []NavEntry {
 			continue
 		}
 		current := p.Path == item.Path || (item.Path != "/" && strings.HasPrefix(p.Path, item.Path+"/"))
-		entries = append(entries, NavEntry{Key: item.Key, Path: item.Path, Current: current, Waiting: p.Waiting[item.Key]})
+		entries = append(entries, NavEntry{Path: item.Path, Words: p.Say("nav." + item.Key), Shortcut: p.Say("nav." + item.Key + ".key"), Current: current, Waiting: p.Waiting[item.Key]})
 	}
 	return entries
 }
