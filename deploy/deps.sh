@@ -48,13 +48,13 @@ get_postgres() {
 }
 
 find_chromium() {
-	local name
+	local name path
 	if [ -n "${FRIST_CHROMIUM:-}" ]; then
 		echo "$FRIST_CHROMIUM" # wrong or right, it was asked for by name
 		return
 	fi
 	for name in chromium chromium-browser google-chrome; do
-		command -v "$name" && return
+		path=$(command -v "$name") && [ -x "$path" ] && echo "$path" && return # bash also names what cannot be run
 	done
 	[ -x .frist/chromium/chromium.sh ] && echo "$PWD/.frist/chromium/chromium.sh"
 }
