@@ -19,6 +19,10 @@ document.addEventListener('DOMContentLoaded', () => {
   if (window.htmx) {
     const never = () => { throw new TypeError('no code from strings'); };
     const policy = trusted ? trusted.createPolicy('frist', { createHTML: (html) => html }) : undefined;
+    // Browsers older than 2026 know parseHTMLUnsafe, but not with trusted HTML and options: htmx then uses its other way.
+    if (policy && Document.parseHTMLUnsafe) {
+      try { Document.parseHTMLUnsafe(policy.createHTML(''), {}); } catch { Document.parseHTMLUnsafe = undefined; }
+    }
     window.htmx.registerExtension('frist', {
       init(api) {
         api.initSecurity(policy && { createHTML: (html) => policy.createHTML(html), createScript: never }, never, never);
