@@ -5,8 +5,10 @@ package exchange
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -48,6 +50,23 @@ type Row struct {
 	Broken string   // a code when the line could not be read (bad_quotes, too_many_cells); there are no cells then
 }
 
+// OfFile names the codes of what is wrong with a file apart from those of a form's fields, for whoever says it in words: an
+// empty file is no empty search.
+func OfFile(err error) error {
+	var invalid problem.Invalid
+	if !errors.As(err, &invalid) {
+		return err
+	}
+	var wrong problem.Collector
+	for _, f := range invalid.Fields {
+		if f.Name == "file" {
+			f.Code = "file_" + f.Code
+		}
+		wrong.Add(f.Name, f.Code, f.Params)
+	}
+	return wrong.Err()
+}
+
 func fileProblem(code string, params problem.Params) error {
 	return problem.InvalidField("file", code, params)
 }
@@ -57,8 +76,8 @@ func fileProblem(code string, params problem.Params) error {
 // Windows-1252; of a workbook the first sheet with anything in it is read.
 //
 // Errors are problem.Invalid of "file": too_large, too_many_columns (most), cell_too_long (row, most), empty, not_a_table, bad_zip
-// (a damaged workbook), encrypted, bad_encoding, no_header, duplicate_column (column), no_rows, open_quote (row); reading
-// on can also answer too_many_rows (most).
+// (a damaged workbook), encrypted, bad_encoding, mixed_encoding (row, the first that is not UTF-8), no_header,
+// duplicate_column (column), no_rows, open_quote (row); reading on can also answer too_many_rows (most).
 func Read(r io.Reader, size int64, _ string) (Table, error) {
 	tooLarge := fileProblem("too_large", problem.Params{"most": MaxBytes})
 	if size > MaxBytes {
@@ -107,6 +126,9 @@ func decode(data []byte) (string, error) {
 		if bytes.IndexByte(data, 0) >= 0 {
 			return "", fileProblem("not_a_table", nil)
 		}
+		if row, ok := mixed(data); ok {
+			return "", fileProblem("mixed_encoding", problem.Params{"row": row})
+		}
 		var err error
 		if data, err = charmap.Windows1252.NewDecoder().Bytes(data); err != nil {
 			return "", fileProblem("bad_encoding", nil)
@@ -120,6 +142,28 @@ func decode(data []byte) (string, error) {
 		return "", fileProblem("not_a_table", nil) // a page saved as .xls, a document, anything but cells
 	}
 	return string(data), nil
+}
+
+// closing is what Windows-1252 text has after a capital letter: ellipsis, quotation marks, dashes, a space that does not
+// break. "BLÅ»" is Windows-1252 although its last two bytes would be a letter in UTF-8.
+const closing = "\x85\x91\x92\x93\x94\x96\x97\xa0\xab\xad\xb4\xbb"
+
+// mixed tells whether data, which is not UTF-8 as a whole, has characters in UTF-8 all the same, and its first row that is
+// not. Read as Windows-1252 its "Åse" would become "Ã…se" and take the place of a good name.
+func mixed(data []byte) (row int, ok bool) {
+	for rest, line := data, 1; len(rest) > 0; {
+		r, n := utf8.DecodeRune(rest)
+		switch {
+		case r == '\n':
+			line++
+		case r == utf8.RuneError && n == 1 && row == 0:
+			row = line
+		case n > 1 && (rest[0] == 0xc3 || slices.ContainsFunc(rest[1:n], func(b byte) bool { return strings.IndexByte(closing, b) < 0 })):
+			ok = true // no Norwegian word has an Ã
+		}
+		rest = rest[n:]
+	}
+	return row, ok
 }
 
 // header judges the first row. A row of data in its place shows by numbers and dates, which no column is called.

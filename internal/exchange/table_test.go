@@ -59,6 +59,14 @@ func TestEncodings(t *testing.T) {
 			t.Errorf("%s: %q %q %v", name, header, rows, err)
 		}
 	}
+	// A capital before a quotation mark, a dash or a space that does not break is two bytes of UTF-8 to look at only.
+	loud := "Navn;Sted\n«BLÅ»;Ø… – “ÅSÆ” RØ\u00a0Å\u00a0\n"
+	if latin, err = charmap.Windows1252.NewEncoder().String(loud); err != nil {
+		t.Fatal(err)
+	}
+	if _, rows, err := cells([]byte(latin)); err != nil || rows[0][0] != "«BLÅ»" || rows[0][1] != "Ø… – “ÅSÆ” RØ\u00a0Å\u00a0" {
+		t.Errorf("capitals: %q %v", rows, err)
+	}
 	tab, err := exchange.Read(strings.NewReader("sep=;\n\nNavn;Nr\n\nA;1\n\"B\nC\";2\nD;3\n"), -1, "")
 	if err != nil {
 		t.Fatal(err)
@@ -108,6 +116,9 @@ func TestFileProblems(t *testing.T) {
 		"old Excel":       {"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + strings.Repeat("\x00", 600), "not_a_table"},
 		"password":        {encrypted.String(), "encrypted"},
 		"bad mark":        {"\ufeffNavn;Nummer\nH\xe5;1\n", "bad_encoding"},
+		"bad row":         {"Navn;Nummer\nÅse;1\nH\xe5kon;2\nLie;3\n", "mixed_encoding"},
+		"bad byte":        {"Navn;Nummer\nNils’;1\nL\xffe;2\n", "mixed_encoding"},
+		"Sami row":        {"Navn;Nummer\nL\xf8vland;1\nÁŋot;2\n", "mixed_encoding"},
 		"no header":       {";;\n", "no_header"},
 		"data first":      {"Hansen;200051466;14.02.1951\nLie;2;3\n", "no_header"},
 		"no rows":         {header, "no_rows"},

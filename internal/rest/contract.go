@@ -223,7 +223,7 @@ func fail(w http.ResponseWriter, r *http.Request, err error) {
 	if len(answer.Fields) > 0 {
 		fields := make([]FieldError, len(answer.Fields))
 		for i, f := range answer.Fields {
-			fields[i] = FieldError{Field: f.Field, Code: f.Code, Message: f.Message}
+			fields[i] = FieldError{Field: f.Field, Code: strings.TrimPrefix(f.Code, "file_"), Message: f.Message}
 		}
 		p.Errors = &fields
 	}

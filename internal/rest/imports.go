@@ -33,7 +33,7 @@ func (s *Server) ImportClients(ctx context.Context, r ImportClientsRequestObject
 	dry := or(r.Params.DryRun, false)
 	report, err := exchange.Import(ctx, s.DB, callerOf(ctx), table, mapping, exchange.Options{Key: s.Key, DryRun: dry})
 	if err != nil {
-		return nil, err
+		return nil, ofFile(err)
 	}
 	shown := ImportReport{
 		DryRun: dry, Format: ImportReportFormat(report.Format), Rows: report.Rows, Taken: report.Taken, Changed: report.Changed, Unchanged: report.Unchanged,
@@ -80,10 +80,18 @@ func upload(body *multipart.Reader) (table exchange.Table, columns map[string]st
 	return table, columns, nil
 }
 
+// ofFile says what is wrong with a file in the file's own sentences; its codes stay what they are.
+func ofFile(err error) error {
+	if !errors.As(err, new(problem.Invalid)) {
+		return err
+	}
+	return refusal{status: http.StatusUnprocessableEntity, err: exchange.OfFile(err)}
+}
+
 // uploadError keeps what the domain and the limits say; anything else is a body that breaks off.
 func uploadError(err error) error {
 	if problem.Public(err) || errors.As(err, new(*http.MaxBytesError)) {
-		return err
+		return ofFile(err)
 	}
 	return badRequest(problem.Field{Name: "body", Code: "unreadable_form"})
 }

@@ -258,12 +258,16 @@ func TestImports(t *testing.T) {
 		"400 mapping=unreadable_json": send(caseworker, "", "mapping", `[`, "file", file),
 		"422 mapping=unknown_column":  send(caseworker, "", "file", file, "mapping", `{"Nix": "phone"}`),
 		"422 file=not_a_table":        send(caseworker, "", "file", "%PDF-1.4 nothing"),
+		"422 file=mixed_encoding":     send(caseworker, "", "file", file+"200051468;\xc5se Å;Aktiv;;\n"),
 		"422 file=empty":              send(caseworker, "", "file", " "),
 		"403 ":                        send(approver, "", "file", file),
 	} {
 		if got := fmt.Sprintf("%d %s", a.status, a.fields()); got != name {
 			t.Errorf("%s, not %s: %s", got, name, a.body)
 		}
+	}
+	if a := send(caseworker, "", "file", file+"200051468;\xc5se Å;Aktiv;;\n"); !strings.Contains(string(a.body), "Rad 4 er ikke UTF-8") {
+		t.Errorf("a file of two encodings: %s", a.body)
 	}
 	s.refused(415, "media_type", caseworker, "POST", "/imports", object{"file": "x"})
 	broken := httptest.NewRequest("POST", "/api/v1/imports", strings.NewReader("--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nabc"))
