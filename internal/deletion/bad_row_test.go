@@ -333,6 +333,30 @@ func TestABlobThatStays(t *testing.T) {
 	}
 }
 
+// Whoever was asked for is active again, or in a proposed round by now: the extra run is called off by itself, and is not run
+// as one that has deleted.
+func TestAnExtraRunOfNobody(t *testing.T) {
+	s := newStage(t)
+	s.at("2023-03-14 15:07")
+	ids := s.crowd(s.A, 2, "2023-03-14 15:07")
+	s.at("2023-09-15 09:00")
+	var order uuid.UUID
+	s.as(access.Caseworker, func(ctx context.Context, tx *pg.Tx) (err error) {
+		order, err = deletion.AskOrder(ctx, tx, deletion.NewOrder{Scope: "selected", Clients: ids, Reason: "other", Reference: "1", RunOn: calendar.On(2023, 9, 15)})
+		return err
+	})
+	s.as(access.Caseworker, func(ctx context.Context, tx *pg.Tx) error {
+		return deletion.Reactivate(ctx, tx, ids[0], deletion.StatusChange{To: client.Active})
+	})
+	s.at("2023-09-18 09:00")
+	s.sweep() // the other one's round has been proposed
+	s.as(access.Support, func(ctx context.Context, tx *pg.Tx) error { _, err := deletion.PlaceOrder(ctx, tx, order); return err })
+	s.clean()
+	if n := s.Count(t, `SELECT count(*) FROM deletion_round WHERE kind = 'extra' AND state = 'cancelled'`) + s.Count(t, `SELECT count(*) FROM round_event WHERE act = 'cancelled' AND code = 'nobody_taken'`); n != 2 {
+		t.Error("the run of nobody goes on")
+	}
+}
+
 // Something of a purged client turned up again behind every guard: "finished" is not said while it is there.
 func TestALeftover(t *testing.T) {
 	s := newStage(t)
@@ -429,7 +453,12 @@ func TestAFindingCarriesOver(t *testing.T) {
 			t.Errorf("a sample of %d", len(checks))
 		}
 		answers = uuid.MustParse(checks[0].Code[1:])
-		return deletion.Find(ctx, tx, round, 1, deletion.FoundStillAnswers)
+		err := deletion.Find(ctx, tx, round, 1, deletion.FoundStillAnswers)
+		// The deviation stands; saying it again is nothing new.
+		if again := deletion.Find(ctx, tx, round, 1, deletion.FoundInStock); !conflict(again, "finding_stands") {
+			t.Errorf("a deviation was taken back: %v", again)
+		}
+		return errors.Join(err, deletion.Find(ctx, tx, round, 1, deletion.FoundStillAnswers))
 	}))
 	if err := support(finish); !conflict(err, "spot_checks_growing") {
 		t.Fatalf("the control ends before the finding counts: %v", err)

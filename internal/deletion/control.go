@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -300,7 +301,8 @@ func SpotChecks(ctx context.Context, tx *pg.Tx, round int64) ([]SpotCheck, error
 }
 
 // Find records what a person found (D27). Anything but "in stock" carries the client over and enlarges the sample; the
-// system does that next. A finding can be corrected until the control is finished. Needs RoundControl.
+// system does that next, and such a finding stands: the protocol could not tell otherwise why somebody stayed. "In stock" can
+// be corrected until the control is finished. Needs RoundControl; problem.Conflict "finding_stands".
 func Find(ctx context.Context, tx *pg.Tx, id int64, position int, finding string) error {
 	if err := tx.Require(access.RoundControl); err != nil {
 		return err
@@ -315,13 +317,24 @@ func Find(ctx context.Context, tx *pg.Tx, id int64, position int, finding string
 	if finding != FoundInStock && finding != FoundNot && finding != FoundStillAnswers {
 		return problem.InvalidField("finding", "required", nil)
 	}
-	n, err := tx.Exec(ctx, `UPDATE spot_check SET finding = $4, found_by = $5, found_at = $6 WHERE municipality_id = $1 AND round_id = $2 AND position = $3`,
+	n, err := tx.Exec(ctx, `UPDATE spot_check SET finding = $4, found_by = $5, found_at = $6 WHERE municipality_id = $1 AND round_id = $2 AND position = $3
+		AND (finding IS NULL OR finding = 'in_stock')`,
 		tx.Municipality(), id, position, finding, tx.Caller.Account, tx.Now())
 	if err != nil {
 		return err
 	}
 	if n == 0 {
-		return problem.NotFound{What: "spot check"}
+		var stands *string
+		err := tx.QueryRow(ctx, `SELECT finding FROM spot_check WHERE municipality_id = $1 AND round_id = $2 AND position = $3`, tx.Municipality(), id, position).Scan(&stands)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
+			return problem.NotFound{What: "spot check"}
+		case err != nil:
+			return err
+		case stands != nil && *stands == finding:
+			return nil
+		}
+		return problem.Conflict{Code: "finding_stands", Params: problem.Params{"position": position}}
 	}
 	audit.Write(tx, access.RoundControl, audit.Record{Act: "spotcheck.found", Subject: "round", SubjectID: round.Number, Detail: map[string]any{"position": position, "finding": finding}})
 	if finding != FoundInStock {

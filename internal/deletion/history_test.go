@@ -460,10 +460,8 @@ func (h *history) actions() map[string]func() {
 		},
 		"work": h.work,
 		"order": func() {
-			clients, want := []*mClient{h.one(), h.one()}, "none_inactive"
-			if clients[0].inactive() || clients[1].inactive() {
-				want = ""
-			}
+			clients := []*mClient{h.one(), h.one()}
+			want := h.m.takable(clients)
 			if clients[0] == clients[1] {
 				clients = clients[:1]
 			}

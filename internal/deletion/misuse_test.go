@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/frist-app/frist/internal/access"
@@ -72,7 +73,26 @@ func TestMisuse(t *testing.T) {
 	})
 	var order uuid.UUID
 	s.as(access.Caseworker, func(ctx context.Context, tx *pg.Tx) (err error) {
-		order, err = deletion.AskOrder(ctx, tx, deletion.NewOrder{Scope: "selected", Clients: []uuid.UUID{id}, Reason: "other", Reference: "1", RunOn: calendar.On(2023, 10, 2)})
+		groups, err := deletion.OpenGroups(ctx, tx)
+		if err != nil {
+			return err
+		}
+		in := deletion.NewOrder{Scope: "selected", Clients: []uuid.UUID{id}, Reason: "other", Reference: "1", RunOn: calendar.On(2023, 10, 2)}
+		if _, err := deletion.AskOrder(ctx, tx, in); err == nil || !strings.Contains(err.Error(), "clients_in_round") {
+			t.Errorf("a client of a proposed round was asked for: %v", err)
+		}
+		in.Scope, in.GroupID = "group", &groups[0].ID
+		for code, wrong := range map[string]func(in *deletion.NewOrder){
+			"date_far":         func(in *deletion.NewOrder) { in.RunOn = in.RunOn.AddMonths(4) },
+			"national_id_here": func(in *deletion.NewOrder) { in.Reference = "Sak 24/9, 128944 21183" },
+		} {
+			bad := in
+			wrong(&bad)
+			if _, err := deletion.AskOrder(ctx, tx, bad); err == nil || !strings.Contains(err.Error(), code) {
+				t.Errorf("%s: %v", code, err)
+			}
+		}
+		order, err = deletion.AskOrder(ctx, tx, in)
 		return err
 	})
 

@@ -302,6 +302,26 @@ func (m *model) work() (finished []*mRound) {
 	return finished
 }
 
+// takable says why a run today could not take all of the clients; empty when it could.
+func (m *model) takable(clients []*mClient) string {
+	for _, c := range clients {
+		if !c.inactive() {
+			return "clients_not_inactive"
+		}
+	}
+	for _, c := range clients {
+		if i := m.item(c); i != nil && i.round.state != "open" {
+			return "clients_in_round"
+		}
+	}
+	for _, c := range clients {
+		if m.held(c) || m.today.Before(c.due()) {
+			return "clients_not_deletable"
+		}
+	}
+	return ""
+}
+
 // order fills an extra round with those of the clients that a run today may take (D17).
 func (m *model) order(clients []*mClient) *mRound {
 	n := 1

@@ -3,6 +3,8 @@ package deletion
 import (
 	"context"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,7 +51,12 @@ type Order struct {
 	RoundNumber *string
 }
 
-// AskOrder is the municipality's request (D17): support cannot invent one. Needs OrderAsk; problem.Invalid per field.
+// nationalID is what must not stand in a reference: support reads it, and sees nobody.
+var nationalID = regexp.MustCompile(`(^|[^0-9])[0-9]{6} ?[0-9]{5}([^0-9]|$)`)
+
+// AskOrder is the municipality's request (D17): support cannot invent one. The run is at most a quarter away: what can wait
+// longer has a group. Of selected clients every one must be one that the run may take; the others are named. Needs OrderAsk;
+// problem.Invalid per field.
 func AskOrder(ctx context.Context, tx *pg.Tx, in NewOrder) (uuid.UUID, error) {
 	if err := tx.Require(access.OrderAsk); err != nil {
 		return uuid.Nil, err
@@ -64,6 +71,8 @@ func AskOrder(ctx context.Context, tx *pg.Tx, in NewOrder) (uuid.UUID, error) {
 		wrong.Add("reference", "required", nil)
 	} else if len(in.Reference) > 60 {
 		wrong.Add("reference", "too_long", problem.Params{"max": 60})
+	} else if nationalID.MatchString(in.Reference) {
+		wrong.Add("reference", "national_id_here", nil)
 	}
 	known := false
 	for _, r := range OrderReasons {
@@ -76,6 +85,8 @@ func AskOrder(ctx context.Context, tx *pg.Tx, in NewOrder) (uuid.UUID, error) {
 		wrong.Add("run_on", "required", nil)
 	} else if in.RunOn.Before(day) {
 		wrong.Add("run_on", "date_passed", problem.Params{"today": day})
+	} else if latest := day.AddMonths(3); in.RunOn.After(latest) {
+		wrong.Add("run_on", "date_far", problem.Params{"latest": latest})
 	}
 	switch in.Scope {
 	case "group":
@@ -98,6 +109,11 @@ func AskOrder(ctx context.Context, tx *pg.Tx, in NewOrder) (uuid.UUID, error) {
 	if err := wrong.Err(); err != nil {
 		return uuid.Nil, err
 	}
+	if in.Scope == "selected" {
+		if err := takable(ctx, tx, in); err != nil {
+			return uuid.Nil, err
+		}
+	}
 	id := uuid.New()
 	_, err = tx.Exec(ctx, `INSERT INTO deletion_order (municipality_id, id, scope, group_id, reason, reference, run_on, asked_by, asked_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, tx.Municipality(), id, in.Scope, in.GroupID, in.Reason, in.Reference, in.RunOn, tx.Caller.Account, tx.Now())
@@ -105,17 +121,63 @@ func AskOrder(ctx context.Context, tx *pg.Tx, in NewOrder) (uuid.UUID, error) {
 		return uuid.Nil, err
 	}
 	if in.Scope == "selected" {
-		n, err := tx.Exec(ctx, `INSERT INTO order_client (municipality_id, client_id, order_id) SELECT $1, c.id, $2 FROM client c
-			WHERE c.municipality_id = $1 AND c.id = ANY ($3) AND c.status IN ('disconnected', 'cancelled') ORDER BY c.id`, tx.Municipality(), id, in.Clients)
+		_, err := tx.Exec(ctx, `INSERT INTO order_client (municipality_id, client_id, order_id) SELECT DISTINCT $1::int, c, $2::uuid FROM unnest($3::uuid[]) c`,
+			tx.Municipality(), id, in.Clients)
 		if err != nil {
 			return uuid.Nil, err
-		}
-		if n == 0 {
-			return uuid.Nil, problem.InvalidField("clients", "none_inactive", nil)
 		}
 	}
 	audit.Write(tx, access.OrderAsk, audit.Record{Act: "order.asked", Subject: "order", SubjectID: id.String(), Detail: map[string]any{"scope": in.Scope, "reason": in.Reason}})
 	return id, nil
+}
+
+// takable refuses selected clients that the run could not take, by the reason: a run that quietly leaves somebody out is
+// believed to have deleted them. What changes until the run is met by the control.
+func takable(ctx context.Context, tx *pg.Tx, in NewOrder) error {
+	facts, rules, day, zone, err := circumstances(ctx, tx, in.Clients)
+	if err != nil {
+		return err
+	}
+	rows, err := tx.Query(ctx, `SELECT i.client_id FROM round_item i JOIN deletion_round r ON r.municipality_id = i.municipality_id AND r.id = i.round_id
+		WHERE i.municipality_id = $1 AND i.client_id = ANY ($2) AND i.state IN ('placed', 'ready', 'blocked') AND r.state <> 'open' ORDER BY 1`, tx.Municipality(), in.Clients)
+	if err != nil {
+		return err
+	}
+	proposed, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	if err != nil {
+		return err
+	}
+	if in.RunOn.After(day) {
+		day = in.RunOn
+	}
+	asked := map[uuid.UUID]bool{}
+	for _, id := range in.Clients {
+		asked[id] = true
+	}
+	numbers := map[string][]string{}
+	for _, f := range facts {
+		delete(asked, f.Client)
+		a := retention.Assess(f, rules, day, zone)
+		switch {
+		case !f.Status.Inactive():
+			numbers["clients_not_inactive"] = append(numbers["clients_not_inactive"], f.Number)
+		case slices.Contains(proposed, f.Client):
+			numbers["clients_in_round"] = append(numbers["clients_in_round"], f.Number)
+		case unplacedReason(a) != "" || in.RunOn.Before(a.DueOn):
+			numbers["clients_not_deletable"] = append(numbers["clients_not_deletable"], f.Number)
+		}
+	}
+	var wrong problem.Collector
+	if len(asked) > 0 { // another municipality's, or nobody's: both look alike
+		wrong.Add("clients", "clients_missing", problem.Params{"n": len(asked)})
+	}
+	for _, code := range []string{"clients_not_inactive", "clients_in_round", "clients_not_deletable"} {
+		if len(numbers[code]) > 0 {
+			slices.Sort(numbers[code])
+			wrong.Add("clients", code, problem.Params{"numbers": numbers[code], "run": in.RunOn})
+		}
+	}
+	return wrong.Err()
 }
 
 const orderColumns = `o.id, o.state, o.scope, o.group_id, g.run_on AS group_run_on, o.reason, o.reference, o.run_on, o.asked_by, o.asked_at, o.ordered_by,
@@ -268,6 +330,7 @@ func fill(ctx context.Context, tx *pg.Tx, id int64) error {
 			(o.scope = 'selected' AND EXISTS (SELECT FROM order_client x WHERE x.municipality_id = $1 AND x.order_id = o.id AND x.client_id = c.id))
 			OR (o.scope = 'group' AND EXISTS (SELECT FROM round_item i WHERE i.municipality_id = $1 AND i.round_id = o.group_id AND i.client_id = c.id
 				AND i.state = 'placed')))
+			AND NOT EXISTS (SELECT FROM round_item i WHERE i.municipality_id = $1 AND i.client_id = c.id AND i.state IN ('ready', 'blocked')) -- a proposed round keeps its own
 		ORDER BY c.id FOR NO KEY UPDATE OF c`, tx.Municipality(), *round.OrderID)
 	if err != nil {
 		return err
@@ -292,24 +355,30 @@ func fill(ctx context.Context, tx *pg.Tx, id int64) error {
 			take, dues = append(take, f.Client), append(dues, a.DueOn.UTC())
 		}
 	}
-	if len(take) > 0 {
-		batch := &pgx.Batch{}
-		batch.Queue(`UPDATE round_item SET state = 'moved', reasons = ARRAY['extra_run'], settled_by = 0, settled_at = $3
-			WHERE municipality_id = $1 AND client_id = ANY ($2) AND state = 'placed'`, tx.Municipality(), take, tx.Now())
-		// The counter of carry-overs goes with the client (D15).
-		batch.Queue(`INSERT INTO round_item (municipality_id, round_id, client_id, placed_by, placed_at, placed_how, due_on, carried)
-			SELECT $1, $2, p.client, 0, $3, 'order', p.due, coalesce((SELECT o.carried FROM round_item o WHERE o.municipality_id = $1 AND o.client_id = p.client
-				AND o.state = 'moved' AND o.reasons = ARRAY['extra_run'] AND o.settled_at = $3 ORDER BY o.id DESC LIMIT 1), 0)
-			FROM unnest($4::uuid[], $5::date[]) AS p (client, due)
-			WHERE NOT EXISTS (SELECT FROM round_item o WHERE o.municipality_id = $1 AND o.client_id = p.client AND o.state IN ('placed', 'ready', 'blocked'))`,
-			tx.Municipality(), id, tx.Now(), take, dues)
-		batch.Queue(`UPDATE client SET unplaced_reason = NULL WHERE municipality_id = $1 AND id = ANY ($2) AND unplaced_reason IS NOT NULL
-			AND EXISTS (SELECT FROM round_item o WHERE o.municipality_id = $1 AND o.client_id = client.id AND o.state IN ('placed', 'ready', 'blocked'))`, tx.Municipality(), take)
-		batch.Queue(`INSERT INTO placement (municipality_id, client_id, round_id, act, at, account_id) SELECT $1, c, $2, 'selected', $3, 0 FROM unnest($4::uuid[]) c`,
-			tx.Municipality(), id, tx.Now(), take)
-		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+	if len(take) == 0 { // a run of nobody would end as one that has deleted
+		if err := moveTo(ctx, tx, id, Cancelled); err != nil {
 			return err
 		}
+		event(tx, id, access.RoundSweep, "cancelled", "nobody_taken", "")
+		audit.Write(tx, access.RoundSweep, audit.Record{Act: "round.cancelled", Subject: "round", SubjectID: round.Number, Detail: map[string]any{"code": "nobody_taken"}})
+		return nil
+	}
+	batch := &pgx.Batch{}
+	batch.Queue(`UPDATE round_item SET state = 'moved', reasons = ARRAY['extra_run'], settled_by = 0, settled_at = $3
+		WHERE municipality_id = $1 AND client_id = ANY ($2) AND state = 'placed'`, tx.Municipality(), take, tx.Now())
+	// The counter of carry-overs goes with the client (D15).
+	batch.Queue(`INSERT INTO round_item (municipality_id, round_id, client_id, placed_by, placed_at, placed_how, due_on, carried)
+		SELECT $1, $2, p.client, 0, $3, 'order', p.due, coalesce((SELECT o.carried FROM round_item o WHERE o.municipality_id = $1 AND o.client_id = p.client
+			AND o.state = 'moved' AND o.reasons = ARRAY['extra_run'] AND o.settled_at = $3 ORDER BY o.id DESC LIMIT 1), 0)
+		FROM unnest($4::uuid[], $5::date[]) AS p (client, due)
+		WHERE NOT EXISTS (SELECT FROM round_item o WHERE o.municipality_id = $1 AND o.client_id = p.client AND o.state IN ('placed', 'ready', 'blocked'))`,
+		tx.Municipality(), id, tx.Now(), take, dues)
+	batch.Queue(`UPDATE client SET unplaced_reason = NULL WHERE municipality_id = $1 AND id = ANY ($2) AND unplaced_reason IS NOT NULL
+		AND EXISTS (SELECT FROM round_item o WHERE o.municipality_id = $1 AND o.client_id = client.id AND o.state IN ('placed', 'ready', 'blocked'))`, tx.Municipality(), take)
+	batch.Queue(`INSERT INTO placement (municipality_id, client_id, round_id, act, at, account_id) SELECT $1, c, $2, 'selected', $3, 0 FROM unnest($4::uuid[]) c`,
+		tx.Municipality(), id, tx.Now(), take)
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return err
 	}
 	return propose(ctx, tx, round)
 }

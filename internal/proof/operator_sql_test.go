@@ -107,6 +107,18 @@ func (s *stage) populate(more int) {
 	for _, m := range []int{s.A, s.B} {
 		s.until(m, pastRun, func(r deletion.Round) bool { return r.State == deletion.Finished })
 	}
+	s.at("2024-03-10 08:00") // before the list is proposed: whom a proposed round has, no order takes
+	selectedOrder := map[int]uuid.UUID{}
+	for _, m := range []int{s.A, s.B} {
+		for _, p := range s.people {
+			if p.m == m && strings.HasPrefix(p.name, "selected") {
+				s.as(access.Caseworker, m, func(ctx context.Context, tx *pg.Tx) (err error) {
+					selectedOrder[m], err = deletion.AskOrder(ctx, tx, deletion.NewOrder{Scope: "selected", Clients: []uuid.UUID{p.id}, Reason: "other", Reference: "24/2", RunOn: calendar.On(2024, 3, 25)})
+					return err
+				})
+			}
+		}
+	}
 	s.at("2024-03-20 08:00")
 	if err := deletion.Sweep(t.Context(), s.DB); err != nil {
 		t.Fatal(err)
@@ -119,21 +131,11 @@ func (s *stage) populate(more int) {
 			return err
 		})
 		group := s.round(m, "2024-07-01").ID
-		var selected *person
-		for _, p := range s.people {
-			if p.m == m && strings.HasPrefix(p.name, "selected") {
-				selected = p
-			}
-		}
-		var order uuid.UUID
-		s.as(access.Caseworker, m, func(ctx context.Context, tx *pg.Tx) (err error) {
-			if _, err = deletion.AskOrder(ctx, tx, deletion.NewOrder{Scope: "group", GroupID: &group, Reason: "backlog", Reference: "24/1", RunOn: calendar.On(2024, 7, 2)}); err != nil {
-				return err
-			}
-			order, err = deletion.AskOrder(ctx, tx, deletion.NewOrder{Scope: "selected", Clients: []uuid.UUID{selected.id}, Reason: "other", Reference: "24/2", RunOn: calendar.On(2024, 3, 25)})
+		s.as(access.Caseworker, m, func(ctx context.Context, tx *pg.Tx) error {
+			_, err := deletion.AskOrder(ctx, tx, deletion.NewOrder{Scope: "group", GroupID: &group, Reason: "backlog", Reference: "24/1", RunOn: calendar.On(2024, 4, 2)})
 			return err
 		})
-		s.as(access.Support, m, func(ctx context.Context, tx *pg.Tx) error { _, err := deletion.PlaceOrder(ctx, tx, order); return err })
+		s.as(access.Support, m, func(ctx context.Context, tx *pg.Tx) error { _, err := deletion.PlaceOrder(ctx, tx, selectedOrder[m]); return err })
 		s.until(m, comingRun, func(r deletion.Round) bool { return r.State == deletion.Proposed })
 		s.control(m, comingRun)
 	}
@@ -622,7 +624,7 @@ func (s *stage) foreignIsMissing() {
 			return deletion.Move(ctx, tx, id, s.round(s.A, "2024-07-01").ID, "x")
 		}},
 		{"deletion.AskOrder", access.Caseworker, clients, func(tx tx, id uuid.UUID) error {
-			return drop(deletion.AskOrder(ctx, tx, deletion.NewOrder{Scope: "selected", Clients: []uuid.UUID{id}, Reason: "other", Reference: "1", RunOn: calendar.On(2025, 1, 1)}))
+			return drop(deletion.AskOrder(ctx, tx, deletion.NewOrder{Scope: "selected", Clients: []uuid.UUID{id}, Reason: "other", Reference: "1", RunOn: calendar.On(2024, 4, 2)}))
 		}},
 		{"deletion.FindOrder", access.Caseworker, orders, func(tx tx, id uuid.UUID) error { return drop(deletion.FindOrder(ctx, tx, id)) }},
 		{"deletion.PlaceOrder", access.Support, orders, func(tx tx, id uuid.UUID) error { return drop(deletion.PlaceOrder(ctx, tx, id)) }},
