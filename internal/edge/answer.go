@@ -122,7 +122,11 @@ func (t Text) fields(fields []problem.Field) FormErrors {
 			}
 			params[k] = v
 		}
-		all[i] = FieldError{Field: f.Name, Code: f.Code, Message: t.sentence(f.Code, "problem.field", params)}
+		said := f.Code
+		if own := f.Code + "." + f.Name; t.Has("problem." + own) { // a field may have words of its own
+			said = own
+		}
+		all[i] = FieldError{Field: f.Name, Code: f.Code, Message: t.sentence(said, "problem.field", params)}
 	}
 	return all
 }
@@ -159,6 +163,9 @@ func Fail(w http.ResponseWriter, r *http.Request, err error) {
 		page := ErrorPage{Page: NewPage(r), Answer: a}
 		if a.Status >= 500 {
 			page.Fault = st.id
+		}
+		if a.Status == http.StatusServiceUnavailable {
+			page.Again = again(r)
 		}
 		name := "error"
 		if isFragment(r) {

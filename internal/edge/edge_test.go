@@ -87,6 +87,7 @@ func newHome(t *testing.T, change ...func(*edge.Site)) *home {
 	mux := s.Mux()
 	routes := func(r chi.Router) {
 		r.Use(s.Signed)
+		r.Post("/borte", edge.Handle(func(http.ResponseWriter, *http.Request) error { return problem.Unavailable{What: "database"} }))
 		r.Get("/ting/{id}", edge.Handle(func(w http.ResponseWriter, r *http.Request) error {
 			switch chi.URLParam(r, "id") {
 			case "missing":
@@ -420,6 +421,25 @@ func TestErrorsAreAnsweredOnceInTwoForms(t *testing.T) {
 	}
 	if _, body := h.get("/nowhere"); !strings.Contains(body, "We cannot find the page") {
 		t.Error("the page for no route does not speak the person's language")
+	}
+}
+
+// The database is away when somebody saves: the page keeps what they wrote, and sends it again. Nothing is kept of a
+// password.
+func TestWhatWasWrittenIsKept(t *testing.T) {
+	h := newHome(t)
+	h.signIn()
+	resp, body := h.post("/borte?x=1", url.Values{"text": {`Nøkkel "hos" <naboen>`}, "kind": {"a", "b"}})
+	if resp.StatusCode != http.StatusServiceUnavailable {
+		t.Fatal(resp.Status)
+	}
+	for _, want := range []string{`action="/borte?x=1"`, `name="text" value="Nøkkel &#34;hos&#34; &lt;naboen&gt;"`, `name="kind" value="a"`, `name="kind" value="b"`, "Det du skrev, er tatt vare på her."} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the page has no %s: %s", want, body)
+		}
+	}
+	if _, body := h.post("/borte", url.Values{"password": {"hemmelig"}}); strings.Contains(body, "hemmelig") {
+		t.Error("a password stands in the page")
 	}
 }
 

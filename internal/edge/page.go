@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -28,6 +29,7 @@ type Page struct {
 	Clock        time.Time      // what the one clock shows
 	Zone         *time.Location // the municipality's
 	Errors       FormErrors
+	Undone       string         // the key of what the errors kept from being done; empty: it was not saved
 	Waiting      map[string]int // the number beside an entry of the menu, by its key
 	Here         string         // this page's address, to come back to after a setting
 	Path         string
@@ -189,6 +191,20 @@ func (p *Page) Fail(err error) int {
 		p.Errors = FormErrors{{Code: a.Code, Message: a.Detail}}
 	}
 	return a.Status
+}
+
+// ErrorHeading says what was not done and, when the form can be put right, how much there is to put right.
+func (p Page) ErrorHeading() string {
+	undone, n := p.Say(cmp.Or(p.Undone, "errors.not_saved")), 0
+	for _, e := range p.Errors {
+		if e.Field != "" {
+			n++
+		}
+	}
+	if n == 0 {
+		return undone
+	}
+	return undone + ". " + p.SayN("errors.fix", n)
 }
 
 // Fixable reports whether err is one that a form should be shown again for: wrong fields, a conflict, a rule that says no.
@@ -404,6 +420,7 @@ func (p Page) FlashWords() string {
 type ErrorPage struct {
 	Page
 	Answer Answer
+	Again  *Again // what was posted, when it can be posted again
 	Fault  string // the number under which the log knows the request; only for faults, so that all absences look alike
 }
 

@@ -161,9 +161,9 @@ func TestSay(t *testing.T) {
 	nb, en := T("nb"), T("en")
 	at := time.Date(2023, 10, 4, 6, 2, 0, 0, time.UTC)
 	for _, c := range []struct{ got, want string }{
-		{nb.SayN("errors.heading", 1, nil), "Ikke lagret. Rett 1 ting:"},
-		{nb.SayN("errors.heading", 1204, nil), "Ikke lagret. Rett 1\u00a0204 ting:"},
-		{en.SayN("errors.heading", 1204, nil), "Not saved. Put 1,204 things right:"},
+		{nb.SayN("errors.fix", 1, nil), "Rett 1 ting:"},
+		{nb.SayN("errors.fix", 1204, nil), "Rett 1\u00a0204 ting:"},
+		{en.SayN("errors.fix", 1204, nil), "Put 1,204 things right:"},
 		{nb.Number(-1234567), "-1\u00a0234\u00a0567"},
 		{nb.Number(999), "999"},
 		{nb.Say("no.such.key", nil), "no.such.key"},
