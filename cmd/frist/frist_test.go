@@ -134,20 +134,38 @@ func TestSettingUp(t *testing.T) {
 	}
 	t.Setenv("FRIST_WEB_DSN", env.DSN("frist_web", "web"))
 	t.Setenv("FRIST_KEY", strings.Repeat("k", 32))
+	t.Setenv("LC_ALL", "en_GB.UTF-8")
 	user := []string{"user", "add", "kari", "--name", "Kari Nordmann", "--role", "caseworker", "--municipality", "3218"}
-	if code, _, text := ask(t, "a long enough password\n", user...); code == 0 || !strings.Contains(text, "--new-municipality") {
+	if code, _, text := ask(t, "short\n", append(user, "--new-municipality")...); code == 0 || !strings.Contains(text, "Password must have at least 15 characters.") {
 		t.Errorf("%d, %s", code, text)
 	}
-	if code, _, text := ask(t, "short\n", append(user, "--new-municipality")...); code == 0 || !strings.Contains(text, "password: too short (min 15)") {
-		t.Errorf("%d, %s", code, text)
+	if n := env.Count(t, `SELECT count(*) FROM municipality_name WHERE number = '3218'`); n != 0 {
+		t.Error("a municipality was made for nobody")
 	}
-	if code, out, text := ask(t, "a long enough password\n", user...); code != 0 || !strings.Contains(out, "kari can sign in") {
+	if code, out, text := ask(t, "a long enough password\n", append(user, "--new-municipality")...); code != 0 || !strings.Contains(out, "kari can sign in") {
 		t.Errorf("%d, %s%s", code, out, text)
 	}
-	if code, _, text := ask(t, "a long enough password\n", user...); code == 0 || !strings.Contains(text, "login: taken") {
-		t.Errorf("%d, %s", code, text)
+	// What is wrong is said before a password is asked for, in a sentence that says what to do.
+	for _, c := range []struct{ args, nb, en string }{
+		{"kari --role caseworker --municipality 3218", "Brukernavnet kari er i bruk. Velg et annet.", "The login kari is in use. Choose another one."},
+		{"x --role king --municipality 3218", "Rollen king finnes ikke. Velg blant caseworker", "There is no role king."},
+		{"x --role approver", "Rollen approver hører til en kommune.", "with --municipality and its four digits"},
+		{"x --role operator --municipality 3218", "Ta bort --municipality.", "Leave --municipality out."},
+		{"x --role caseworker,support --municipality 3218", "Lag en konto for hver.", "Make an account for each."},
+		{"x --role caseworker --municipality 5501", "Legg til --new-municipality", "Add --new-municipality"},
+		{"x --role caseworker --municipality 9999", "Ingen kommune i Norge har nummeret 9999.", "No municipality in Norway"},
+		{"a\u00a0b --role support", "høyst 100 tegn og ingen mellomrom", "no blanks"},
+	} {
+		for lang, want := range map[string]string{"": c.nb, "en_US.UTF-8": c.en} {
+			t.Setenv("LC_ALL", lang)
+			t.Setenv("LANG", lang)
+			args := append([]string{"user", "add", "--name", "X"}, strings.Split(c.args, " ")...)
+			if code, _, text := ask(t, "a long enough password\n", args...); code == 0 || !strings.Contains(text, want) || strings.Contains(text, "assword") || strings.Contains(text, "assord") {
+				t.Errorf("%v: %d, %s", args, code, text)
+			}
+		}
 	}
-	if code, _, text := ask(t, "a long enough password\n", "user", "add", "x", "--name", "X", "--role", "operator", "--municipality", "3218"); code == 0 || !strings.Contains(text, "roles: role mix") {
+	if code, _, text := ask(t, "", "user", "add", "x", "--name", "X", "--role", "support"); code == 0 || !strings.Contains(text, "set FRIST_PASSWORD_FILE") || strings.Contains(text, "EOF") {
 		t.Errorf("%d, %s", code, text)
 	}
 	if _, err := account.SignIn(t.Context(), env.DB, "kari", "a long enough password", "test"); err != nil {
@@ -163,7 +181,7 @@ func TestSettingUp(t *testing.T) {
 		t.Errorf("%d, %s%s", code, out, text)
 	}
 	code, out, text = ask(t, "", "import", "clients", file, "--municipality", "3218")
-	if code == 0 || !strings.Contains(out, "row 3: birth_date: no_such_date (refused)") || !strings.Contains(out, "2 rows: 1 new, 0 changed, 0 as they were, 1 refused.") {
+	if code == 0 || !strings.Contains(out, "Row 3, Date of birth: The date does not exist. (refused)") || !strings.Contains(out, "Rows: 2. New: 1. Changed: 0. As they were: 0. Refused: 1.") {
 		t.Errorf("%d, %s%s", code, out, text)
 	}
 	if strings.Contains(out+text, "Nordmann") {
@@ -171,6 +189,55 @@ func TestSettingUp(t *testing.T) {
 	}
 	if n := env.Count(t, `SELECT count(*) FROM client`); n != 1 {
 		t.Errorf("%d clients", n)
+	}
+	importing(t, env)
+}
+
+// What the columns are can be told, and everything that is wrong is said in the sentences of the pages.
+func importing(t *testing.T, env *pgtest.Env) {
+	t.Setenv("LC_ALL", "")
+	t.Setenv("LANG", "nb_NO.UTF-8")
+	file := filepath.Join(t.TempDir(), "clients.csv")
+	write := func(content string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := func(more ...string) (int, string, string) {
+		t.Helper()
+		return ask(t, "", append([]string{"import", "clients", file, "--municipality", "3218"}, more...)...)
+	}
+	write("Løpenr = vårt;Navn;Mobilen;Telefon\n900003;Lie, Nils;90000001;22000000\n")
+	for _, c := range []struct {
+		more []string
+		want string
+	}{
+		{nil, `Velg kolonnen for Nummer. Si hva en kolonne er med --map "Kolonne=felt". Kolonnene i filen: Løpenr = vårt, Navn, Mobilen, Telefon.`},
+		{[]string{"--map", "Nix=number"}, "Kolonnen Nix finnes ikke i filen."},
+		{[]string{"--map", "Løpenr = vårt=shoes"}, "Feltet shoes finnes ikke. Velg et av: number, name,"},
+		{[]string{"--map", "number"}, `Skriv --map som "Kolonne=felt"`},
+		{[]string{"--map", "Løpenr = vårt=number", "--map", "Mobilen=phone"}, "Telefon er valgt for to kolonner."},
+	} {
+		if code, _, text := run(c.more...); code == 0 || !strings.Contains(text, c.want) {
+			t.Errorf("%v: %d, %s", c.more, code, text)
+		}
+	}
+	code, out, text := run("--map", "Løpenr = vårt=number", "--map", "Mobilen=phone", "--map", "Telefon=")
+	if code != 0 || !strings.Contains(out, "Nye: 1.") || !strings.Contains(out, "Rad 2, Status: Status mangler. Aktiv ble brukt. (merknad)") ||
+		env.Count(t, `SELECT count(*) FROM client WHERE number = '900003' AND phone = '90000001'`) != 1 {
+		t.Errorf("%d, %s%s", code, out, text)
+	}
+	write("Nummer;Navn\n1;Åse\n2;P\xe5l\n")
+	if code, _, text := run(); code == 0 || !strings.Contains(text, "Rad 3 er ikke UTF-8") {
+		t.Errorf("%d, %s", code, text)
+	}
+	write(" ")
+	if code, _, text := run(); code == 0 || !strings.Contains(text, "Filen er tom.") {
+		t.Errorf("%d, %s", code, text)
+	}
+	if _, out, _ := ask(t, "", "import", "clients", "--help"); !strings.Contains(out, "--map") || !strings.Contains(strings.Join(strings.Fields(out), " "), "status_date, agreement_end, group") {
+		t.Errorf("the help does not tell the fields: %s", out)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+	"github.com/frist-app/frist/internal/problem"
 )
 
 type commands struct {
@@ -55,7 +56,7 @@ func run(args []string, c console) (code int) {
 	var cli commands
 	exit := -1
 	parser, err := kong.New(&cli, kong.Name("frist"), kong.Description(description), kong.Writers(c.out, c.err), kong.Exit(func(n int) { exit = n }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Vars{"fields": importFields()})
 	if err != nil {
 		fmt.Fprintln(c.err, "frist:", err)
 		return 2
@@ -84,6 +85,9 @@ func run(args []string, c console) (code int) {
 func sentence(err error) string {
 	if errors.Is(err, context.Canceled) {
 		return "stopped before it was done"
+	}
+	if problem.Public(err) {
+		return inWords(speech(), err)
 	}
 	return err.Error()
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/frist-app/frist/internal/access"
 	"github.com/frist-app/frist/internal/account"
+	"github.com/frist-app/frist/internal/edge"
 	"github.com/frist-app/frist/internal/municipality"
 	"github.com/frist-app/frist/internal/pg"
 	"github.com/frist-app/frist/internal/problem"
@@ -26,61 +27,93 @@ type userCommand struct {
 	Home            string        `env:"FRIST_HOME" help:"Home of a demo (${env})."`
 }
 
-// Run makes the account. The password comes from FRIST_PASSWORD, FRIST_PASSWORD_FILE or the first line of the input.
+// Run makes the account. Everything is looked at before the password is asked for; that comes from FRIST_PASSWORD,
+// FRIST_PASSWORD_FILE or the first line of the input.
 func (u *userCommand) Run(ctx context.Context, c console) error {
-	password, err := secret("FRIST_PASSWORD")
-	if err != nil {
-		return err
-	}
-	if password == "" {
-		fmt.Fprintf(c.err, "Password (%d characters or more), then Enter: ", account.ShortestPassword)
-		line, err := bufio.NewReader(c.in).ReadString('\n')
-		if password = strings.TrimRight(line, "\r\n"); password == "" {
-			return errors.Join(errors.New("there is no password"), err)
+	text := speech()
+	person := account.New{Login: u.Login, Name: u.Name, Roles: u.Role, Language: u.Language}
+	var place register.Municipality
+	if u.Municipality != "" {
+		var ok bool
+		if place, ok = register.MunicipalityByNumber(u.Municipality); !ok {
+			return errors.New(text.Say("cli.user.no_such_number", problem.Params{"number": u.Municipality}))
 		}
+		person.Municipality = unknown
+	}
+	if err := person.Check(); err != nil {
+		return err
 	}
 	db, err := openWeb(ctx, u.Home)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	in := 0
 	if u.Municipality != "" {
-		if in, err = u.find(ctx, db); err != nil {
+		id, err := findMunicipality(ctx, db, u.Municipality)
+		switch {
+		case err == nil:
+			person.Municipality = id
+		case !errors.As(err, new(problem.NotFound)):
+			return err
+		case !u.NewMunicipality:
+			return errors.New(text.Say("cli.user.new_municipality", problem.Params{"name": place.Name}))
+		}
+	}
+	err = account.Free(ctx, db, u.Login)
+	if errors.As(err, new(problem.Invalid)) {
+		return errors.New(text.Say("cli.user.taken", problem.Params{"login": u.Login}))
+	}
+	if err != nil {
+		return err
+	}
+	if person.Password, err = u.password(text, c); err != nil {
+		return err
+	}
+	if person.Municipality == unknown {
+		if person.Municipality, err = newMunicipality(ctx, db, place); err != nil {
 			return err
 		}
 	}
-	_, staffNumber, err := account.CreateFirst(ctx, db, account.New{
-		Municipality: in, Login: u.Login, Name: u.Name, Password: password, Roles: u.Role, Language: u.Language,
-	})
+	_, staffNumber, err := account.CreateFirst(ctx, db, person)
 	if err != nil {
-		return inWords(err)
+		return err
 	}
-	fmt.Fprintf(c.out, "%s can sign in. The staff number is %s.\n", u.Login, staffNumber)
+	fmt.Fprintln(c.out, text.Say("cli.user.done", problem.Params{"login": u.Login, "number": staffNumber}))
 	return nil
 }
 
-func (u *userCommand) find(ctx context.Context, db *pg.DB) (int, error) {
-	id, err := findMunicipality(ctx, db, u.Municipality)
-	if !errors.As(err, new(problem.NotFound)) {
-		return id, err
+// unknown stands for a municipality that is not there yet.
+const unknown = -1
+
+func (u *userCommand) password(text edge.Text, c console) (string, error) {
+	password, err := secret("FRIST_PASSWORD")
+	if err != nil {
+		return "", err
 	}
-	known, ok := register.MunicipalityByNumber(u.Municipality)
-	if !ok {
-		return 0, fmt.Errorf("no municipality in Norway has the number %q", u.Municipality)
+	if password == "" {
+		fmt.Fprint(c.err, text.Say("cli.user.password", problem.Params{"min": account.ShortestPassword}))
+		line, err := bufio.NewReader(c.in).ReadString('\n')
+		if err != nil {
+			fmt.Fprintln(c.err) // nobody pressed Enter
+		}
+		if password = strings.TrimRight(line, "\r\n"); password == "" {
+			return "", errors.New(text.Say("cli.user.no_password", nil))
+		}
 	}
-	if !u.NewMunicipality {
-		return 0, fmt.Errorf("%s is not in this installation; add --new-municipality to make it", known.Name)
-	}
+	return password, account.CheckPassword(password)
+}
+
+// newMunicipality makes one with the default rules; nobody has answered its archive question (D6).
+func newMunicipality(ctx context.Context, db *pg.DB, place register.Municipality) (id int, err error) {
 	err = db.InTx(ctx, access.Caller{Roles: []access.Role{access.PlatformAdministrator}}, func(tx *pg.Tx) error {
-		if id, err = municipality.Create(ctx, tx, known.Number, known.Name, municipality.DefaultPolicy); err != nil {
+		if id, err = municipality.Create(ctx, tx, place.Number, place.Name, municipality.DefaultPolicy); err != nil {
 			return err
 		}
 		today, err := municipality.Today(ctx, tx)
 		if err != nil {
 			return err
 		}
-		return retention.Seed(ctx, tx, today, false) // nobody has answered the archive question (D6)
+		return retention.Seed(ctx, tx, today, false)
 	})
 	return id, err
 }
@@ -101,23 +134,4 @@ func findMunicipality(ctx context.Context, db *pg.DB, number string) (id int, er
 		return problem.NotFound{What: "municipality"}
 	})
 	return id, err
-}
-
-// inWords says what is wrong with which field; sentences belong to the pages, and a terminal has codes enough.
-func inWords(err error) error {
-	var invalid problem.Invalid
-	if !errors.As(err, &invalid) {
-		return err
-	}
-	var lines []string
-	for _, f := range invalid.Fields {
-		line := f.Name + ": " + strings.ReplaceAll(f.Code, "_", " ")
-		for _, name := range []string{"min", "max", "most", "low", "high", "field", "column", "row"} {
-			if v, ok := f.Params[name]; ok {
-				line += fmt.Sprintf(" (%s %v)", name, v)
-			}
-		}
-		lines = append(lines, line)
-	}
-	return errors.New(strings.Join(lines, "; "))
 }

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/frist-app/frist/internal/access"
@@ -59,7 +60,11 @@ func create(ctx context.Context, db *pg.DB, by int64, role access.Role, n New) (
 	if n.Language == "" {
 		n.Language = "nb"
 	}
-	if err := n.check(); err != nil {
+	var wrong problem.Collector
+	for _, err := range []error{n.Check(), CheckPassword(n.Password)} {
+		wrong.Join("", err)
+	}
+	if err := wrong.Err(); err != nil {
 		return 0, "", err
 	}
 	hash, err := hashPassword(ctx, n.Password)
@@ -71,12 +76,8 @@ func create(ctx context.Context, db *pg.DB, by int64, role access.Role, n New) (
 		municipality = &n.Municipality
 	}
 	err = db.SignIn(ctx, func(tx *pg.Tx) error {
-		var taken bool
-		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM account WHERE login = $1)`, n.Login).Scan(&taken); err != nil {
+		if err := free(ctx, tx, n.Login); err != nil {
 			return err
-		}
-		if taken {
-			return problem.InvalidField("login", "taken", nil)
 		}
 		for try := range 50 {
 			staffNumber, err = newStaffNumber(try)
@@ -103,32 +104,69 @@ func create(ctx context.Context, db *pg.DB, by int64, role access.Role, n New) (
 	return id, staffNumber, nil
 }
 
-func (n New) check() error {
+// Check answers problem.Invalid with everything that is wrong with the account but for its password and a login that is
+// taken: login (required, login_form), name (required), roles (required; role_unknown (role); role_mix when duties of several organisations meet
+// in one person, D13; role_municipality (role) when the municipality is missing; role_no_municipality (role) when there is one).
+func (n New) Check() error {
 	var wrong problem.Collector
-	if n.Login == "" || len(n.Login) > 100 || strings.ContainsAny(n.Login, " \t\n\x00") {
+	if login := normal(n.Login); login == "" {
 		wrong.Add("login", "required", nil)
+	} else if len(login) > 100 || strings.ContainsFunc(login, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
+		wrong.Add("login", "login_form", nil)
 	}
-	if n.Name == "" || len(n.Name) > 200 {
+	if name := strings.TrimSpace(n.Name); name == "" || len(name) > 200 {
 		wrong.Add("name", "required", nil)
-	}
-	if length := utf8.RuneCountInString(n.Password); length < ShortestPassword {
-		wrong.Add("password", "too_short", problem.Params{"min": ShortestPassword})
-	} else if length > LongestPassword {
-		wrong.Add("password", "too_long", problem.Params{"max": LongestPassword})
 	}
 	if len(n.Roles) == 0 {
 		wrong.Add("roles", "required", nil)
 	}
 	blind := access.Caller{Roles: n.Roles}.Blind()
 	for _, role := range n.Roles {
-		known := slices.ContainsFunc(access.Table, func(g access.Grant) bool { return g.Role == role })
-		// Duties of processor and supplier never meet those of a municipality, nor each other, in one person (D13).
-		if !known || role == access.System || (blind && len(n.Roles) > 1) || blind != (n.Municipality == 0) {
-			wrong.Add("roles", "role_mix", nil)
-			break
+		code := ""
+		switch known := slices.ContainsFunc(access.Table, func(g access.Grant) bool { return g.Role == role }); {
+		case !known, role == access.System:
+			code = "role_unknown"
+		case blind && len(n.Roles) > 1:
+			code = "role_mix"
+		case !blind && n.Municipality == 0:
+			code = "role_municipality"
+		case blind && n.Municipality != 0:
+			code = "role_no_municipality"
+		default:
+			continue
 		}
+		wrong.Add("roles", code, problem.Params{"role": string(role)})
+		break
 	}
 	return wrong.Err()
+}
+
+// CheckPassword answers problem.Invalid of "password": too_short (min), too_long (max).
+func CheckPassword(password string) error {
+	length := utf8.RuneCountInString(password)
+	switch {
+	case length < ShortestPassword:
+		return problem.InvalidField("password", "too_short", problem.Params{"min": ShortestPassword})
+	case length > LongestPassword:
+		return problem.InvalidField("password", "too_long", problem.Params{"max": LongestPassword})
+	}
+	return nil
+}
+
+// Free answers problem.Invalid of "login", taken, when somebody has the login.
+func Free(ctx context.Context, db *pg.DB, login string) error {
+	return db.SignIn(ctx, func(tx *pg.Tx) error { return free(ctx, tx, normal(login)) })
+}
+
+func free(ctx context.Context, tx *pg.Tx, login string) error {
+	var taken bool
+	if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM account WHERE login = $1)`, login).Scan(&taken); err != nil {
+		return err
+	}
+	if taken {
+		return problem.InvalidField("login", "taken", nil)
+	}
+	return nil
 }
 
 // normal is the one form of a login: people type capitals and blanks.

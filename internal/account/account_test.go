@@ -361,7 +361,8 @@ func TestNewIsChecked(t *testing.T) {
 	add(t, env, 1, "taken", access.Caseworker)
 	for field, change := range map[string]func(*account.New){
 		"login=taken":        func(n *account.New) { n.Login = "TAKEN" },
-		"login=required":     func(n *account.New) { n.Login = "a b" },
+		"login=required":     func(n *account.New) { n.Login = " " },
+		"login=login_form":   func(n *account.New) { n.Login = "a b" },
 		"name=required":      func(n *account.New) { n.Name = " " },
 		"password=too_short": func(n *account.New) { n.Password = "14 runes: åååå" },
 		"password=too_long":  func(n *account.New) { n.Password = strings.Repeat("å", 513) },
@@ -374,15 +375,19 @@ func TestNewIsChecked(t *testing.T) {
 			t.Errorf("%s: %v", field, err)
 		}
 	}
-	for _, n := range []account.New{
-		{Municipality: 1, Roles: []access.Role{access.Operator}},
-		{Municipality: 0, Roles: []access.Role{access.Caseworker}},
-		{Municipality: 0, Roles: []access.Role{access.Operator, access.Support}},
-		{Municipality: 1, Roles: []access.Role{access.System}},
-		{Municipality: 1, Roles: []access.Role{"king"}},
+	for _, c := range []struct {
+		account.New
+		want string
+	}{
+		{account.New{Municipality: 1, Roles: []access.Role{access.Operator}}, "role_no_municipality"},
+		{account.New{Municipality: 0, Roles: []access.Role{access.Caseworker}}, "role_municipality"},
+		{account.New{Municipality: 0, Roles: []access.Role{access.Operator, access.Support}}, "role_mix"},
+		{account.New{Municipality: 1, Roles: []access.Role{access.System}}, "role_unknown"},
+		{account.New{Municipality: 1, Roles: []access.Role{"king"}}, "role_unknown"},
 	} {
+		n := c.New
 		n.Login, n.Name, n.Password = "b", "B", password
-		if _, _, err := account.CreateFirst(t.Context(), env.DB, n); err == nil || err.Error() != "invalid: roles=role_mix" {
+		if _, _, err := account.CreateFirst(t.Context(), env.DB, n); err == nil || err.Error() != "invalid: roles="+c.want {
 			t.Errorf("%v in %d: %v", n.Roles, n.Municipality, err)
 		}
 	}

@@ -111,6 +111,23 @@ func Guess(header []string) Mapping {
 	return m
 }
 
+// Choose changes the mapping of the header by the columns' names: to a field, or to "", a column that is not read. A name
+// that is not there answers problem.Invalid of "mapping": unknown_column (column).
+func (m Mapping) Choose(header []string, columns map[string]string) error {
+	for _, column := range slices.Sorted(maps.Keys(columns)) {
+		i := slices.Index(header, tidy(column))
+		switch field := columns[column]; {
+		case i < 0:
+			return problem.InvalidField("mapping", "unknown_column", problem.Params{"column": column})
+		case field == "":
+			delete(m, i)
+		default:
+			m[i] = Field(field)
+		}
+	}
+	return nil
+}
+
 // Check answers problem.Invalid of "mapping" when the mapping cannot be used: missing_column (field; a number or a national
 // id, and a name, must be told), column_twice (field), unknown_column, unknown_field.
 func (m Mapping) Check(columns int) error {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
-	"slices"
 
 	"github.com/frist-app/frist/internal/edge"
 	"github.com/frist-app/frist/internal/exchange"
@@ -23,12 +22,8 @@ func (s *Server) ImportClients(ctx context.Context, r ImportClientsRequestObject
 		return nil, err
 	}
 	mapping := exchange.Guess(table.Header)
-	for column, field := range columns {
-		i := slices.Index(table.Header, column)
-		if i < 0 {
-			return nil, problem.InvalidField("mapping", "unknown_column", nil)
-		}
-		mapping[i] = exchange.Field(field)
+	if err := mapping.Choose(table.Header, columns); err != nil {
+		return nil, err
 	}
 	dry := or(r.Params.DryRun, false)
 	report, err := exchange.Import(ctx, s.DB, callerOf(ctx), table, mapping, exchange.Options{Key: s.Key, DryRun: dry})
