@@ -150,11 +150,35 @@ func (p deletionPage) first() calendar.Date {
 // from when on, and why.
 func (p deletionPage) GroupOptions() []edge.Option {
 	var options []edge.Option
+	if p.GroupChosen() == "" {
+		options = append(options, edge.Option{Label: p.Say("client.choose")})
+	}
 	for _, g := range p.Groups {
 		if p.Placement.Round != nil && p.Placement.Round.ID == g.ID {
 			continue
 		}
-		options = append(options, edge.Option{Value: strconv.FormatInt(g.ID, 10), Label: g.RunOn.Short()})
+		label := g.RunOn.Short()
+		switch {
+		case g.RunOn.Before(p.Placement.Assessment.DueOn):
+			label = p.Say("client.group.early", "date", label)
+		case g.RunOn.After(p.first().AddMonths(3)):
+			label = p.Say("client.group.late", "date", label)
+		}
+		options = append(options, edge.Option{Value: strconv.FormatInt(g.ID, 10), Label: label})
 	}
 	return options
+}
+
+// GroupChosen is what the person chose, else the first group that is neither too early nor too late; empty when there is
+// no other than the client's own.
+func (p deletionPage) GroupChosen() string {
+	if p.Group != "" {
+		return p.Group
+	}
+	for _, g := range p.Groups {
+		if own := p.Placement.Round != nil && p.Placement.Round.ID == g.ID; !own && !g.RunOn.Before(p.Placement.Assessment.DueOn) && !g.RunOn.After(p.first().AddMonths(3)) {
+			return strconv.FormatInt(g.ID, 10)
+		}
+	}
+	return ""
 }

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/frist-app/frist/internal/access"
@@ -31,6 +32,7 @@ type statusPage struct {
 	Own     []device.Connection // on the client, which can go into stock in the same act
 	Form    statusForm
 	Preview *preview // nil: the form cannot be understood yet
+	Refused string   // why saving would be refused, when nothing has been saved yet
 	Retold  bool     // the date was not the one that the person had been told
 }
 
@@ -85,6 +87,7 @@ func (s *Server) showStatus(w http.ResponseWriter, r *http.Request, status int, 
 		if page.Own, err = device.OnClient(ctx, tx, page.Client.ID); err != nil {
 			return err
 		}
+		asked := f != nil && len(wrong) == 0
 		if f == nil {
 			page.suggest()
 			f = &form{Values: map[string][]string{"at": {page.Form.At}}}
@@ -93,7 +96,13 @@ func (s *Server) showStatus(w http.ResponseWriter, r *http.Request, status int, 
 			return nil
 		}
 		in, err := page.change(f)
+		if err == nil {
+			err = page.refusal(in)
+		}
 		if err != nil {
+			if asked {
+				page.Refused = page.inOneLine(err)
+			}
 			return nil //nolint:nilerr // the form says it; there is nothing to tell beforehand
 		}
 		page.Preview, err = page.previewOf(ctx, tx, in)
@@ -142,6 +151,42 @@ func (p *statusPage) change(f *form) (deletion.StatusChange, error) {
 		in.AgreementEnd = &end
 	}
 	return in, nil
+}
+
+// refusal is what saving would say about the date (D3), so that nobody is promised what is then refused.
+func (p *statusPage) refusal(in deletion.StatusChange) error {
+	previous := p.Client.StatusSince
+	for _, entry := range p.History {
+		if entry.At.After(previous) {
+			previous = entry.At
+		}
+	}
+	switch {
+	case in.At.IsZero():
+		return nil
+	case in.At.Before(previous):
+		return problem.InvalidField("at", "before_previous", problem.Params{"date": p.Date(previous)})
+	case p.Date(in.At).Before(p.earliest()) && !p.Can(string(access.StatusBackdate)):
+		return p.tooFarBack()
+	}
+	return nil
+}
+
+// backdateDays is how far back everybody who changes a status may date it (D3).
+const backdateDays = 31
+
+func (p *statusPage) earliest() calendar.Date { return p.Today().AddDays(-backdateDays) }
+
+func (p *statusPage) tooFarBack() error {
+	return problem.InvalidField("at", "backdate", problem.Params{"days": backdateDays, "earliest": p.earliest()})
+}
+
+func (p *statusPage) inOneLine(err error) string {
+	var lines []string
+	for _, wrong := range p.Text.Answer(err).Fields {
+		lines = append(lines, wrong.Message)
+	}
+	return strings.Join(lines, " ")
 }
 
 func (p *statusPage) previewOf(ctx context.Context, tx *pg.Tx, in deletion.StatusChange) (*preview, error) {

@@ -53,6 +53,9 @@ func (s *Server) changeStatus(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	status := page.Fail(err)
+	if backdated(err) {
+		page.Fail(page.tooFarBack()) // said at the field
+	}
 	f.wrong = problem.Collector{}
 	return s.showStatus(w, r, status, &page, f)
 }

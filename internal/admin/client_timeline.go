@@ -21,6 +21,7 @@ type timeline struct {
 	Late    bar
 	Dot     string
 	Forever bool // the bar goes on beyond the chart
+	Held    bool // kept as long as the hold stands
 }
 
 type bar struct{ X, Width string }
@@ -117,7 +118,9 @@ func (p deletionPage) Lines() []timeline {
 		if !l.with {
 			line.Start = d.StartOn
 		}
-		if !run.IsZero() {
+		if a.Has(retention.Held) {
+			line.Held, line.Keep = true, c.bar(d.StartOn, c.until)
+		} else if !run.IsZero() {
 			line.Late, line.Dot = c.bar(d.DueOn, run), percent(c.at(run))
 		}
 		lines = append(lines, line)

@@ -136,18 +136,25 @@ func (p clientsPage) lines(list []assessed) []clientRow {
 		rows[i] = clientRow{
 			ID: c.ID.String(), Name: c.Name(), Street: or(c.Street), Postcode: or(c.Postcode), Town: or(c.Town), Number: c.Number, Phone: or(c.Phone),
 			Status: say("client.status." + string(c.Status)), GenderLetter: say("clients.gender." + c.Gender), Gender: say("client.gender." + c.Gender),
-			Off: c.Status.Inactive(), Protected: c.Protected, Since: dayOf(p.Date(c.StatusSince)), Run: dayOf(c.Run),
+			Off: c.Status.Inactive(), Protected: c.Protected, Run: dayOf(c.Run),
 		}
 		r := &rows[i]
 		r.Born = say("client.missing")
 		if !c.BirthDate.IsZero() {
 			r.Born = c.BirthDate.Long()
 		}
+		undated := slices.ContainsFunc(c.Hinders, func(b retention.Blocker) bool { return b.Code == retention.NoStartDate })
+		if r.Off && !undated { // without a date, what stands there is the day of the import
+			r.Since = dayOf(p.Date(c.StatusSince))
+		}
 		switch n := len(c.Hinders); {
 		case n == 1:
 			r.Tag = say("client.hinder." + string(c.Hinders[0].Code) + ".tag")
 		case n > 1:
 			r.Tag = p.SayN("clients.hinders", n)
+			if undated {
+				r.Status = p.Say("clients.undated", "status", r.Status)
+			}
 		}
 	}
 	return rows

@@ -57,6 +57,7 @@ func (s *Server) searchAgain(w http.ResponseWriter, r *http.Request, f *form, wr
 	if err != nil {
 		return err
 	}
+	page.Undone = "clients.not_searched"
 	status := page.Fail(wrong)
 	page.Searched = f.text("q")
 	return edge.Render(w, r, status, "clients", page)

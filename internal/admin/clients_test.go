@@ -396,6 +396,11 @@ func TestAForeignIDAnswersLikeAMissingOne(t *testing.T) {
 	}
 }
 
+func TestWhoMayNotIsToldWhoTheyAreAndWhatToDo(t *testing.T) {
+	p := open(t, nil)
+	p.as(t, access.Caseworker).get("/drift").sees(t, 403, "Du er logget inn som", "Saksbehandler, og denne rollen har ikke lov til det.", "be en kollega som har rollen")
+}
+
 func TestTheListTellsItsRows(t *testing.T) {
 	p := open(t, nil)
 	b := p.as(t, access.Caseworker)
@@ -438,7 +443,7 @@ func TestAFormKeepsWhatWasTypedAndSaysAllThatIsWrong(t *testing.T) {
 	p := open(t, nil)
 	b := p.as(t, access.Caseworker)
 	a := b.post("/klienter/ny", "given_name", "", "family_name", "Hansen", "national_id", "123", "birth_date", "31.09.1940", "postcode", "99999", "street", "Veien 1", "status", "active", "gender", "K")
-	a.sees(t, 422, "Rett 4 ting", "Fornavn mangler", "Et fødselsnummer har 11 siffer", "31.09.1940 finnes ikke", "Et postnummer har fire sifre")
+	a.sees(t, 422, "Rett 4 ting", "Skriv fornavnet.", "Et fødselsnummer har 11 siffer", "31.09.1940 finnes ikke", "Et postnummer har fire sifre")
 	for _, kept := range []string{`value="Hansen"`, `value="31.09.1940"`, `href="#f-birth-date"`, `id="f-birth-date"`, `aria-invalid="true"`, "ds-error-summary"} {
 		if !strings.Contains(a.Body, kept) {
 			t.Errorf("%s is missing", kept)
@@ -520,15 +525,22 @@ func TestStatusDatesAreJudgedAtTheField(t *testing.T) {
 	p := open(t, nil)
 	b := p.as(t, access.Caseworker)
 	path := "/klienter/" + p.Add(t, pgtest.Person{Since: p.Now().AddDate(0, 0, -3)}).String() + "/status"
-	b.post(path, "status", "disconnected", "at", "31.09.23").sees(t, 422, "31.09.23 finnes ikke")
+	b.post(path, "status", "disconnected", "at", "31.09.23").sees(t, 422, "31.09.23 finnes ikke. September har 30 dager.")
 	b.post(path, "status", "disconnected", "at", "i går").sees(t, 422, "som dd.mm.åå")
-	b.post(path, "status", "disconnected", "at", "").sees(t, 422, "Fra og med mangler")
+	b.post(path, "status", "disconnected", "at", "").sees(t, 422, "Skriv datoen.")
 	b.post(path, "status", "disconnected", "at", "20.09.23").sees(t, 422, "kan ikke ligge fram i tid")
-	b.post(path, "status", "disconnected", "at", "01.09.23").sees(t, 422, "før forrige status, 16.09.23")
+	b.post(path, "status", "disconnected", "at", "01.09.23").sees(t, 422, "Velg en dato på eller etter forrige status, 16.09.23.", "Velg status og dato, så ser du")
 	b.post(path, "status", "", "at", "19.09.23").sees(t, 422)
 	b.post(path, "status", "active", "at", "19.09.23").sees(t, 409, "denne statusen fra før")
 	old := "/klienter/" + p.Add(t, pgtest.Person{}).String() + "/status"
-	b.post(old, "status", "disconnected", "at", "01.01.23").sees(t, 403, "Mer enn 31 dager tilbake", "Ny status")
+	const far = "Mer enn 31 dager tilbake må en godkjenner føre. Tidligste dato for deg er 19.08.23."
+	b.post(old, "status", "disconnected", "at", "18.08.23").sees(t, 403, "Rett 1 ting: "+far, "Fra og meddd.mm.åå "+far, "Velg status og dato, så ser du")
+	// What saving would refuse is told beforehand, and promises nothing.
+	b.post(old, "step", "preview", "status", "disconnected", "at", "18.08.23").sees(t, 200, far)
+	b.post(old, "step", "preview", "status", "disconnected", "at", "19.08.23").sees(t, 200, "Slettes 01.04.24")
+	p.as(t, access.Approver).post(old, "step", "preview", "status", "disconnected", "at", "18.08.23").sees(t, 200, "Slettes 01.04.24")
+	b.post(path, "step", "preview", "status", "disconnected", "at", "01.09.23").sees(t, 200, "Velg en dato på eller etter forrige status, 16.09.23.")
+	b.post(path, "step", "preview", "status", "disconnected", "at", "31.09.23").sees(t, 200, "31.09.23 finnes ikke. September har 30 dager.")
 	// On the day of the entry before, the new one lies just after it.
 	same := b.post(path, "step", "preview", "status", "disconnected", "at", "16.09.23")
 	b.post(path, "status", "disconnected", "at", "16.09.23", "told", hidden(t, same.Body, "told")).sees(t, 303)
@@ -657,7 +669,7 @@ func TestAHoldIsPlacedByOneAndReleasedByTwo(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := "/klienter/" + id.String()
-	b.post(path+"/palegg/nytt", "reason", "", "authority", "", "review_on", "31.12.22").sees(t, 422, "Rett 3 ting", "kan ikke ligge før i dag, 19.09.23")
+	b.post(path+"/palegg/nytt", "reason", "", "authority", "", "review_on", "31.12.22").sees(t, 422, "Rett 3 ting", "Velg en dag etter i dag, 19.09.23.")
 	b.post(path+"/palegg/nytt", "reason", "police", "authority", "Øst politidistrikt, 15237844", "review_on", "1.4.24").sees(t, 303)
 	b.get(path).sees(t, 200, "Ingen slettedato", "Klienten har et bevaringspålegg", "1 hinder")
 	b.get(path+"/palegg").sees(t, 200, "Politiet etterforsker", "Øst politidistrikt, 15237844", "01.04.24", "Ansatt 101")

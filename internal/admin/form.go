@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/frist-app/frist/internal/calendar"
@@ -43,7 +44,12 @@ func (f *form) date(name string) calendar.Date {
 	day, err := calendar.Parse(f.Get(name))
 	switch {
 	case errors.Is(err, calendar.ErrNoDay):
-		f.wrong.Add(name, "no_such_day", problem.Params{"value": f.text(name)})
+		params := problem.Params{"value": f.text(name)}
+		var short calendar.NoDayError
+		if errors.As(err, &short) {
+			params["year"], params["month"], params["days"] = strconv.Itoa(short.Year), short.Month, short.Days
+		}
+		f.wrong.Add(name, "no_such_day", params)
 	case errors.Is(err, calendar.ErrForm):
 		f.wrong.Add(name, "date_form", nil)
 	}

@@ -33,7 +33,8 @@ type operatorRoundPage struct {
 	Own      bool // started by the reader
 	CheckSum string
 	MayStart bool
-	Starting bool // the form stands open
+	From     string // when it can be started, while it cannot
+	Starting bool   // the form stands open
 	Typed    string
 	Headway  headway
 	Done     string // when it is expected to end
@@ -61,7 +62,7 @@ func (s *Server) operatorRound(starting bool) edge.Handler {
 		if err != nil {
 			return err
 		}
-		page.Starting = starting && page.State == deletion.Approved
+		page.Starting = starting && page.MayStart
 		still(w, r, string(page.State))
 		return edge.Render(w, r, http.StatusOK, "operator-round", page)
 	}
@@ -99,6 +100,12 @@ func (p *operatorRoundPage) fill(ctx context.Context, tx *pg.Tx, round deletion.
 	})
 	p.Stopped = round.State == deletion.Paused && (round.Incident != nil || round.Braked())
 	p.MayStart = round.State == deletion.Approved && !round.CoolingOff(p.Clock) && !p.Today().Before(round.RunOn)
+	if round.State == deletion.Approved && !p.MayStart {
+		p.From = round.RunOn.Short()
+		if until := round.CoolingOffUntil; until != nil && !round.RunOn.After(p.Date(*until)) {
+			p.From = p.Text.DateTime(*until, p.Zone)
+		}
+	}
 	p.Approved, p.Started, p.Finished = p.instant(round.ApprovedAt), p.instant(round.StartedAt), p.instant(round.FinishedAt)
 	p.Own = round.StartedBy != nil && *round.StartedBy == p.Caller.Account
 	if len(round.ApprovedHash) > 0 {

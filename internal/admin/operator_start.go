@@ -38,6 +38,9 @@ func (s *Server) operated(w http.ResponseWriter, r *http.Request, err error, typ
 	if again != nil {
 		return again
 	}
-	page.Typed, page.Starting = typed, page.State == deletion.Approved
+	page.Typed, page.Starting = typed, page.MayStart
+	if page.State == deletion.Approved {
+		page.Undone = "operator.not_started"
+	}
 	return edge.Render(w, r, page.Fail(inWords(page.Page, err)), "operator-round", page)
 }

@@ -47,6 +47,7 @@ func (s *Server) askOrder(w http.ResponseWriter, r *http.Request) error {
 		return again
 	}
 	page.Form = readOrder(r)
+	page.Undone = "orders.not_asked"
 	status := page.Fail(err)
 	slices.SortStableFunc(page.Errors, func(a, b edge.FieldError) int {
 		return slices.Index(orderFields, a.Field) - slices.Index(orderFields, b.Field)

@@ -2,7 +2,9 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/frist-app/frist/internal/deletion"
@@ -51,7 +53,22 @@ func (s *Server) decided(w http.ResponseWriter, r *http.Request, err error, open
 	if again != nil {
 		return again
 	}
-	page.Form = form
-	status := page.Fail(inWords(page.Page, err))
+	page.Form, page.Undone = form, "rounds.undone."+string(open)
+	status := page.Fail(inWords(page.Page, whyWords(err)))
 	return edge.Render(w, r, status, "round", page)
+}
+
+// whyWords says of the missing reason of a decision what to do about it: elsewhere a field "code" is a device's.
+func whyWords(err error) error {
+	var invalid problem.Invalid
+	if !errors.As(err, &invalid) {
+		return err
+	}
+	fields := slices.Clone(invalid.Fields)
+	for i, f := range fields {
+		if f.Name == "code" && f.Code == "required" {
+			fields[i].Code = "choose_reason"
+		}
+	}
+	return problem.Invalid{Fields: fields}
 }

@@ -299,7 +299,7 @@ func TestTheRoundOnThePages(t *testing.T) {
 	}
 	// Nothing is lost when a finding is missing.
 	a := support.post("/support/runder/"+theRound+"/avslutt", "funn-1", "in_stock")
-	a.sees(t, http.StatusConflict, "Stikkprøver uten funn: 2", "Velg hva du fant.")
+	a.sees(t, http.StatusConflict, "Kontrollen er ikke avsluttet 2 stikkprøver", "2 stikkprøver mangler funn", "Velg hva du fant.")
 	if !strings.Contains(a.Body, `name="funn-1" value="in_stock" checked`) {
 		t.Error("the finding that was chosen is lost")
 	}
@@ -308,7 +308,7 @@ func TestTheRoundOnThePages(t *testing.T) {
 	support.post("/support/runder/"+theRound+"/avslutt", "funn-1", "in_stock", "funn-2", "in_stock", "funn-3", "in_stock").sees(t, http.StatusSeeOther)
 	blind("controlled")
 
-	approver.post(own+"/avvis").sees(t, http.StatusUnprocessableEntity, "Avvise runden?", "mangler")
+	approver.post(own+"/avvis").sees(t, http.StatusUnprocessableEntity, "Avvise runden?", "Runden er ikke avvist. Rett 1 ting: Velg en grunn.")
 	approver.post(own+"/avvis", "code", "other", "remark", "Qreject").sees(t, http.StatusSeeOther)
 	approver.get(own).sees(t, 200, "Avvist", "Qreject")
 	blind("rejected")
@@ -356,7 +356,12 @@ func TestTheCoolingOffPeriodIsToldAndCanBeUsed(t *testing.T) {
 	r.runDay()
 	r.approve()
 	operator, approver := r.as(t, access.Operator), r.as(t, access.Approver)
-	operator.post("/drift/"+theRound+"/start", "number", theRound).sees(t, http.StatusConflict, "Angrefristen varer til 01.01.24 kl. 10.00")
+	a := operator.post("/drift/"+theRound+"/start", "number", theRound)
+	a.sees(t, http.StatusConflict, "Runden er ikke startet Angrefristen varer til 01.01.24 kl. 10.00", "Runden kan startes tidligst 01.01.24 kl. 10.00.")
+	if a = operator.get("/drift/" + theRound + "/start"); strings.Contains(a.Body, "Start sletting") {
+		t.Error("the form of what cannot be done is shown")
+	}
+	a.sees(t, 200, "Runden kan startes tidligst 01.01.24 kl. 10.00.")
 	r.turn(r.Now().Add(61 * time.Minute))
 	approver.get("/runder/"+theRound).sees(t, 200, "Angrefrist: 59 minutter igjen", "Driften kan ikke starte før 01.01.24 kl. 10.00", "Avlys runden …")
 
@@ -426,7 +431,19 @@ func TestADeviationIsDealtWithBeforeTheControlEnds(t *testing.T) {
 	r.until("ready_count = 5")
 	support.post(path+"/avslutt", "funn-1", "in_stock", "funn-2", "still_answers", "funn-3", "in_stock").sees(t, http.StatusSeeOther)
 	r.until("ready_count = 4 AND state = 'proposed'")
-	support.get(path).sees(t, 200, "Avvik i stikkprøve", "2 stikkprøver gjenstår")
+	support.get(path).sees(t, 200, "Avvik i stikkprøve", "2 stikkprøver gjenstår", "1 avvik ga 2 nye stikkprøver.")
+	// Until they are drawn, the page asks by itself, and then loads anew.
+	r.Exec(t, `UPDATE deletion_round SET sample_size = NULL WHERE number = '`+theRound+`'`)
+	a := support.get(path)
+	a.sees(t, 200, "Nye stikkprøver trekkes Siden oppdateres av seg selv")
+	if !strings.Contains(a.Body, `hx-get="`+path+`?tilstand=growing"`) {
+		t.Error("the page does not ask whether they are drawn")
+	}
+	r.Exec(t, `UPDATE deletion_round SET sample_size = 5 WHERE number = '`+theRound+`'`)
+	part := support.do(http.MethodGet, path+"?tilstand=growing", nil, "HX-Request", "true", "HX-Request-Type", "partial", "HX-Target", "div#trekning")
+	if part.Header.Get("HX-Refresh") != "true" {
+		t.Error("the page with the new spot checks is not loaded")
+	}
 	support.post(path+"/avslutt", "funn-4", "in_stock", "funn-5", "in_stock").sees(t, http.StatusSeeOther)
 	r.until("state = 'controlled'")
 	r.as(t, access.Approver).get("/runder/"+theRound).sees(t, 200, "4 av 5 enheter er på lager", "1 avvik", "Svarer fortsatt")
@@ -584,9 +601,9 @@ func checkPDF(t *testing.T, file []byte, number string) {
 func TestAskingForAnExtraRun(t *testing.T) {
 	r := rehearse(t, 2)
 	caseworker, support := r.as(t, access.Caseworker), r.as(t, access.Support)
-	caseworker.post("/bestillinger").sees(t, http.StatusUnprocessableEntity, "Rett 4 ting", "Kommunens saksnummer mangler")
+	caseworker.post("/bestillinger").sees(t, http.StatusUnprocessableEntity, "Forespørselen er ikke sendt. Rett 4 ting", "Skriv kommunens saksnummer.", "Skriv ønsket dato.")
 	a := caseworker.post("/bestillinger", "scope", "selected", "clients", "111222333\n444555666", "run_on", "31.09.23", "reason", "backlog")
-	a.sees(t, http.StatusUnprocessableEntity, "Kommunen har ingen klient med nummer 111222333, 444555666.", "31.09.23 finnes ikke.", "Kommunens saksnummer mangler")
+	a.sees(t, http.StatusUnprocessableEntity, "Kommunen har ingen klient med nummer 111222333, 444555666.", "31.09.23 finnes ikke. September har 30 dager.", "Skriv kommunens saksnummer.")
 	if !strings.Contains(a.Body, "111222333\n444555666</textarea>") || !strings.Contains(a.Body, `value="31.09.23"`) {
 		t.Error("what was typed is lost")
 	}

@@ -45,6 +45,7 @@ func (s *Server) controlled(w http.ResponseWriter, r *http.Request, err error, c
 			c.Error = page.Say("support.choose_finding")
 		}
 	}
+	page.Undone = "support.undone"
 	status := page.Fail(inWords(page.Page, err))
 	return edge.Render(w, r, status, "support-round", page)
 }

@@ -30,6 +30,9 @@ type supportRoundPage struct {
 	Instruction int64 // 0: the municipality has given none
 	Pending     bool  // the control runs
 	Editable    bool  // findings can be entered
+	Growing     bool  // a deviation was found, and the sample is about to grow
+	Deviations  int
+	Grown       int // spot checks that were drawn because of deviations
 }
 
 // controlLine is one kind of thing that was checked for every client.
@@ -75,11 +78,16 @@ func (s *Server) supportRound(w http.ResponseWriter, r *http.Request) error {
 
 // Phase is what the page waits for: when it changes, the page is loaded anew.
 func (p supportRoundPage) Phase() string {
-	if p.Pending {
+	switch {
+	case p.Pending:
 		return "pending"
+	case p.Growing:
+		return growing
 	}
 	return string(p.Round.State)
 }
+
+const growing = "growing"
 
 // Seed is the sample's seed, as digits; empty before it is drawn.
 func (p supportRoundPage) Seed() string {
@@ -101,15 +109,22 @@ func (s *Server) supportRoundPage(r *http.Request) (supportRoundPage, error) {
 		if round.State == deletion.Open {
 			return problem.NotFound{What: "round"} // a group that nobody has proposed is the municipality's own
 		}
+		if page.take(round); page.Growing && r.URL.Query().Get("tilstand") == growing {
+			return nil // only asks whether they are drawn: nothing is shown anew
+		}
 		return page.fill(ctx, tx, round)
 	})
 	return page, err
 }
 
-func (p *supportRoundPage) fill(ctx context.Context, tx *pg.Tx, round deletion.Round) (err error) {
+func (p *supportRoundPage) take(round deletion.Round) {
 	p.Round, p.State = round, stateWords(p.Page, round)
 	p.Pending = round.State == deletion.Proposed && round.ControlAskedAt != nil && round.ReadyCount == nil
 	p.Editable = round.State == deletion.Proposed && round.ReadyCount != nil
+	p.Growing = p.Editable && round.SampleSize == nil
+}
+
+func (p *supportRoundPage) fill(ctx context.Context, tx *pg.Tx, round deletion.Round) (err error) {
 	if p.Owner, err = municipality.Current(ctx, tx); err != nil {
 		return err
 	}
@@ -133,13 +148,18 @@ func (p *supportRoundPage) fill(ctx context.Context, tx *pg.Tx, round deletion.R
 		one := spotCheck{SpotCheck: c, Stock: p.Say("support.stock." + c.StockState)}
 		if c.Finding != nil {
 			p.Found++
+			if *c.Finding != deletion.FoundInStock {
+				p.Deviations++
+			}
 		}
 		for _, f := range findings {
 			one.Choices = append(one.Choices, edge.Option{Value: f, Label: p.Say("support.finding." + f), Chosen: c.Finding != nil && *c.Finding == f})
 		}
 		p.Checks = append(p.Checks, one)
 	}
-	return nil
+	policy, err := municipality.PolicyOf(ctx, tx)
+	p.Grown = max(len(p.Checks)-policy.SpotCheckSize, 0)
+	return err
 }
 
 // count tells how many each check holds back, each client once, under the first reason.

@@ -181,10 +181,24 @@ func digits(s string, shortest, longest int) (int, bool) {
 	return n, true
 }
 
+// NoDayError is the ErrNoDay of a month that is shorter than what was typed: 31.09.23.
+type NoDayError struct {
+	Year, Month int
+	Days        int // of the month
+}
+
+func (NoDayError) Error() string { return ErrNoDay.Error() }
+
+// Is makes it an ErrNoDay.
+func (NoDayError) Is(target error) bool { return target == ErrNoDay } //nolint:errorlint // this is what errors.Is asks
+
 func exact(y, m, d int) (Date, error) {
 	date := On(y, time.Month(m), d)
-	if y < 1800 || y > 2200 || m < 1 || m > 12 || date.Day != d || int(date.Month) != m {
+	switch {
+	case y < 1800 || y > 2200 || m < 1 || m > 12:
 		return Date{}, ErrNoDay
+	case date.Day != d || int(date.Month) != m:
+		return Date{}, NoDayError{y, m, On(y, time.Month(m)+1, 0).Day}
 	}
 	return date, nil
 }

@@ -31,6 +31,12 @@ document.addEventListener('DOMContentLoaded', () => {
   }
   for (const hidden of document.querySelectorAll('[data-needs-script]')) hidden.hidden = false;
   document.querySelector('.ds-error-summary')?.focus();
+  const here = document.querySelector('.tabs [aria-current]');
+  if (here) { // the tab one stands on, in a strip that is wider than the screen
+    const strip = here.parentElement;
+    const [a, b] = [here.getBoundingClientRect(), strip.getBoundingClientRect()];
+    strip.scrollLeft += a.left - b.left - (b.width - a.width) / 2;
+  }
   const off = document.querySelector('[data-shortcuts-off]');
   if (off) {
     off.checked = shortcutsAreOff();
