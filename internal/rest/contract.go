@@ -15,9 +15,11 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"github.com/frist-app/frist/internal/access"
+	"github.com/frist-app/frist/internal/calendar"
 	"github.com/frist-app/frist/internal/edge"
 	"github.com/frist-app/frist/internal/pg"
 	"github.com/frist-app/frist/internal/problem"
@@ -46,6 +48,27 @@ const formData = "multipart/form-data"
 
 func init() {
 	openapi3.DefineStringFormatValidator("uuid", openapi3.NewRegexpFormatValidator(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`))
+	openapi3.DefineStringFormatValidator("date", openapi3.NewCallbackValidator(func(s string) error {
+		_, err := time.Parse(time.DateOnly, s)
+		return dated(s, err)
+	}))
+	openapi3.DefineStringFormatValidator("date-time", openapi3.NewCallbackValidator(func(s string) error {
+		return dated(s, new(time.Time).UnmarshalText([]byte(s))) // as strict as the decoder after it
+	}))
+}
+
+// noDay is a day of the right form that is in no calendar: 2023-02-30.
+type noDay string
+
+func (noDay) Error() string { return "no such day" }
+
+// dated is err, or noDay when the day is why s, which begins with one, cannot be read.
+func dated(s string, err error) error {
+	day := s[:min(len(s), len(time.DateOnly))]
+	if _, broken := calendar.Parse(day); err != nil && errors.Is(broken, calendar.ErrNoDay) {
+		return noDay(day)
+	}
+	return err
 }
 
 // loadContract reads the embedded file. A fault in it is a fault in the program, found by the first test.
@@ -239,7 +262,7 @@ func fail(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // failForm answers a request that is not of the form of the contract. What validator and binder say holds schema and
-// value; what leaves here is the place and the rule.
+// value; what leaves here is the place and the rule, and a day that does not exist.
 func failForm(w http.ResponseWriter, r *http.Request, err error) { fail(w, r, formError(err)) }
 
 var notHere = problem.NotFound{What: "path"}
@@ -268,6 +291,10 @@ func formError(err error) error {
 		case request.RequestBody != nil:
 			for _, inner := range flatten(request.Err) {
 				wrong = append(wrong, fieldOf("", inner))
+			}
+			// The form is the contract's, the day is a mistake of whoever typed it, as at the page's field.
+			if !slices.ContainsFunc(wrong, func(f problem.Field) bool { return f.Code != "no_such_day" }) {
+				return problem.Invalid{Fields: wrong}
 			}
 		default:
 			wrong = append(wrong, problem.Field{Name: "body", Code: "no_body"})
@@ -303,10 +330,24 @@ func fieldOf(parameter string, err error) problem.Field {
 		}
 		f.Code, f.Params = rule(schema)
 	}
+	if day := noDay(""); errors.As(err, &day) {
+		f.Code, f.Params = "no_such_day", dayParams(string(day))
+	}
 	if f.Name == "" {
 		f.Name = "body"
 	}
 	return f
+}
+
+// dayParams are the blanks of the sentence that the pages have for a day that does not exist. It repeats the day, which is
+// digits only.
+func dayParams(day string) problem.Params {
+	params := problem.Params{"value": day}
+	var short calendar.NoDayError
+	if _, err := calendar.Parse(day); errors.As(err, &short) {
+		params["year"], params["month"], params["days"] = strconv.Itoa(short.Year), short.Month, short.Days
+	}
+	return params
 }
 
 // known keeps of a path what the schemas name; positions in a list are theirs too.

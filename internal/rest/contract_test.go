@@ -483,7 +483,7 @@ func TestBadInput(t *testing.T) {
 		{400, "bad_request", "limit=form", caseworker, "GET", "/clients?limit=" + secret, nil, nil},
 		{400, "bad_request", "status=choice", caseworker, "GET", "/clients?status=active&status=" + secret, nil, nil},
 		{400, "bad_request", "search=form", caseworker, "GET", "/clients?search=" + secret, nil, nil},
-		{400, "bad_request", "review_by=form", caseworker, "GET", "/clients?review_by=2023-02-31", nil, nil},
+		{400, "bad_request", "review_by=no_such_day", caseworker, "GET", "/clients?review_by=2023-02-31", nil, nil},
 		{400, "bad_request", "cursor=form", caseworker, "GET", "/clients?cursor=" + secret, nil, nil},
 		{400, "bad_request", "query=unreadable_query", caseworker, "GET", "/clients?limit=%zz" + secret, nil, nil},
 		{400, "bad_request", "after=unreadable_query", caseworker, "GET", "/devices?after=" + secret + "%00", nil, nil},
@@ -497,6 +497,13 @@ func TestBadInput(t *testing.T) {
 		{404, "not_found", "", caseworker, "GET", at + "/" + secret, nil, nil},
 		{405, "method", "", caseworker, "DELETE", at, nil, nil},
 		{401, "unauthenticated", "", nobody, "GET", "/" + secret, nil, nil},
+		{422, "invalid", "birth_date=no_such_day", caseworker, "POST", "/clients", `{"given_name":"A","family_name":"B","status":"active","birth_date":"2023-02-30"}`, nil},
+		{422, "invalid", "birth_date=no_such_day", caseworker, "PATCH", at, `{"birth_date":"2023-02-29"}`, []string{"If-Match", `"1"`}},
+		{422, "invalid", "at=no_such_day", caseworker, "POST", at + "/status", `{"status":"disconnected","at":"2023-09-31T10:00:00+02:00"}`, nil},
+		{422, "invalid", "run_on=no_such_day", caseworker, "POST", "/orders", `{"scope":"group","group":"3218-240101","reason":"other","reference":"1","run_on":"2024-13-01"}`, []string{"Idempotency-Key", "a day that is none"}},
+		{400, "bad_request", "birth_date=no_such_day given_name=required", caseworker, "POST", "/clients", `{"family_name":"B","status":"active","birth_date":"2023-02-30"}`, nil},
+		{400, "bad_request", "at=form", caseworker, "POST", at + "/status", `{"status":"disconnected","at":"2023-09-30T25:00:00Z"}`, nil},
+		{422, "invalid", "birth_date=no_such_day", caseworker, "POST", "/clients", `{"given_name":"A","family_name":"B","status":"active","birth_date":"2023-02-30` + secret + `"}`, nil},
 		{422, "invalid", "at=future", caseworker, "POST", at + "/status", `{"status":"disconnected","at":"2033-01-01T00:00:00Z"}`, nil},
 		{422, "invalid", "at=before_previous", caseworker, "POST", at + "/status", `{"status":"disconnected","at":"1999-01-01T00:00:00Z"}`, nil},
 		{422, "invalid", "review_on=date_passed", caseworker, "POST", at + "/holds", `{"reason":"other","authority":"` + secret + `","review_on":"2001-01-01"}`, nil},
@@ -520,6 +527,9 @@ func TestBadInput(t *testing.T) {
 	english := s.do(nobody, "GET", "/me", nil, "Accept-Language", "en")
 	if english.header.Get("Content-Language") != "en" {
 		t.Errorf("%v", english.header)
+	}
+	if a := s.do(caseworker, "POST", at+"/status", object{"status": "disconnected", "at": "2023-02-29T10:00:00Z"}); !strings.Contains(string(a.body), "2023-02-29 finnes ikke. Februar 2023 har 28 dager.") {
+		t.Errorf("the day is not said as on the page: %s", a.body)
 	}
 	if n := s.Count(t, `SELECT count(*) FROM client`); n != 1 {
 		t.Errorf("%d clients", n)
