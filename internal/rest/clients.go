@@ -11,6 +11,7 @@ import (
 	"github.com/frist-app/frist/internal/client"
 	"github.com/frist-app/frist/internal/deletion"
 	"github.com/frist-app/frist/internal/edge"
+	"github.com/frist-app/frist/internal/municipality"
 	"github.com/frist-app/frist/internal/pg"
 	"github.com/frist-app/frist/internal/problem"
 	"github.com/frist-app/frist/internal/retention"
@@ -182,9 +183,11 @@ func (s *Server) SetClientStatus(ctx context.Context, r SetClientStatusRequestOb
 	if b.At != nil {
 		change.At = *b.At
 	}
-	var p deletion.Placement
+	var shown Placement
 	err := s.in(ctx, func(tx *pg.Tx) (err error) {
-		switch preview := or(r.Params.Preview, false); {
+		var p deletion.Placement
+		preview := or(r.Params.Preview, false)
+		switch {
 		case preview && !change.To.Inactive():
 			return problem.InvalidField("status", "not_an_end", nil)
 		case preview:
@@ -199,26 +202,34 @@ func (s *Server) SetClientStatus(ctx context.Context, r SetClientStatusRequestOb
 		if err != nil {
 			return err
 		}
-		return client.Opened(tx, r.Client, "status")
+		c, err := client.FindTab(ctx, tx, r.Client, "status")
+		if err != nil {
+			return err
+		}
+		if preview { // as it would be
+			if c.Status, c.StatusSince = change.To, change.At; change.At.IsZero() {
+				c.StatusSince = tx.Now()
+			}
+		}
+		shown, err = showPlacement(ctx, tx, c, p)
+		return err
 	})
-	return SetClientStatus200JSONResponse(showPlacement(textOf(ctx), p)), err
+	return SetClientStatus200JSONResponse(shown), err
 }
 
 // ReadClientGroup tells where the client lies, and why.
 func (s *Server) ReadClientGroup(ctx context.Context, r ReadClientGroupRequestObject) (ReadClientGroupResponseObject, error) {
-	var p deletion.Placement
+	var shown Placement
 	err := s.in(ctx, func(tx *pg.Tx) (err error) {
-		if p, err = deletion.PlacementOf(ctx, tx, r.Client); err != nil {
-			return err
-		}
-		return client.Opened(tx, r.Client, "group")
+		shown, err = placementOf(ctx, tx, r.Client)
+		return err
 	})
-	return ReadClientGroup200JSONResponse(showPlacement(textOf(ctx), p)), err
+	return ReadClientGroup200JSONResponse(shown), err
 }
 
 // MoveClient puts a client into another open group.
 func (s *Server) MoveClient(ctx context.Context, r MoveClientRequestObject) (MoveClientResponseObject, error) {
-	var p deletion.Placement
+	var shown Placement
 	err := s.in(ctx, func(tx *pg.Tx) error {
 		round, err := groupOf(ctx, tx, r.Body.Group)
 		if err != nil {
@@ -227,12 +238,23 @@ func (s *Server) MoveClient(ctx context.Context, r MoveClientRequestObject) (Mov
 		if err := deletion.Move(ctx, tx, r.Client, round, or(r.Body.Reason, "")); err != nil {
 			return err
 		}
-		if p, err = deletion.PlacementOf(ctx, tx, r.Client); err != nil {
-			return err
-		}
-		return client.Opened(tx, r.Client, "group")
+		shown, err = placementOf(ctx, tx, r.Client)
+		return err
 	})
-	return MoveClient200JSONResponse(showPlacement(textOf(ctx), p)), err
+	return MoveClient200JSONResponse(shown), err
+}
+
+// placementOf shows where a client lies, and writes that somebody has looked.
+func placementOf(ctx context.Context, tx *pg.Tx, id client.ID) (Placement, error) {
+	p, err := deletion.PlacementOf(ctx, tx, id)
+	if err != nil {
+		return Placement{}, err
+	}
+	c, err := client.FindTab(ctx, tx, id, "group")
+	if err != nil {
+		return Placement{}, err
+	}
+	return showPlacement(ctx, tx, c, p)
 }
 
 // groupOf finds a group that a body names. One that is not there is a group with id 0, which the domain refuses as the
@@ -245,11 +267,15 @@ func groupOf(ctx context.Context, tx *pg.Tx, number string) (int64, error) {
 	return round, err
 }
 
-func showPlacement(text edge.Text, p deletion.Placement) Placement {
-	a := p.Assessment
+func showPlacement(ctx context.Context, tx *pg.Tx, c client.Client, p deletion.Placement) (Placement, error) {
+	zone, err := municipality.Zone(ctx, tx)
+	if err != nil {
+		return Placement{}, err
+	}
+	text, a := textOf(ctx), p.Assessment
 	shown := Placement{
 		StartOn: setDate(a.StartOn), DueOn: setDate(a.DueOn), Unplaced: set(PlacementUnplaced(p.Unplaced)), ItemState: set(ItemState(p.ItemState)),
-		PlacedHow: set(p.PlacedHow), MayGo: a.MayGo(), Blockers: showBlockers(text, a.Blockers), Explanation: explain(text, p),
+		PlacedHow: set(p.PlacedHow), MayGo: a.MayGo(), Blockers: showBlockers(text, a.Blockers), Explanation: explain(text, c.Status, calendar.DateOf(c.StatusSince.In(zone)), p),
 		Classes: list(a.Classes, func(c retention.ClassDate) ClassDate {
 			return ClassDate{
 				Class: string(c.Class), RuleVersion: c.Rule.Version, Months: c.Rule.PeriodMonths, Days: set(c.Rule.PeriodDays), Authority: c.Rule.Authority,
@@ -264,7 +290,7 @@ func showPlacement(text edge.Text, p deletion.Placement) Placement {
 	if !p.PlacedAt.IsZero() {
 		shown.PlacedAt, shown.Carried = &p.PlacedAt, &p.Carried
 	}
-	return shown
+	return shown, nil
 }
 
 // showBlockers says every reason in words too.
@@ -278,17 +304,37 @@ func showBlockers(text edge.Text, blockers []retention.Blocker) []Blocker {
 	return shown
 }
 
-// explain is the sum in words: "14.03.23 + 6 måneder = 14.09.23 → slettes 01.10.23".
-func explain(text edge.Text, p deletion.Placement) *string {
+// explain is the sum in the words of the page: "Frakoblet 14.03.23 + 6 måneder = 14.09.23 → slettes 01.10.23", without
+// the end for who lies in no group.
+func explain(text edge.Text, status client.Status, since calendar.Date, p deletion.Placement) *string {
 	a := p.Assessment
 	if a.DueOn.IsZero() {
 		return nil
 	}
-	run := a.DueOn.QuarterOnOrAfter()
-	if p.Round != nil {
-		run = p.Round.RunOn
+	event := text.Say("client.status."+string(status), nil)
+	if since != a.StartOn {
+		event = text.Say("client.agreement_ended", nil)
 	}
-	return set(text.SayN("api.explanation", a.Decides.Rule.PeriodMonths, problem.Params{"start": a.StartOn, "due": a.DueOn, "run": run}))
+	sum := event + " " + a.StartOn.Short() + " + " + period(text, a.Decides.Rule) + " = " + a.DueOn.Short()
+	if p.Round != nil {
+		sum += " → " + text.Say("client.deleted", nil) + " " + p.Round.RunOn.Short()
+	}
+	return &sum
+}
+
+// period is "6 måneder", and "mer enn 6 måneder" where the rule is exclusive (D2).
+func period(text edge.Text, rule retention.Rule) string {
+	words := text.SayN("client.days", rule.PeriodDays, nil)
+	switch {
+	case rule.PeriodMonths >= 24 && rule.PeriodMonths%12 == 0:
+		words = text.SayN("client.years", rule.PeriodMonths/12, nil)
+	case rule.PeriodMonths > 0:
+		words = text.SayN("client.months", rule.PeriodMonths, nil)
+	}
+	if !rule.Inclusive {
+		words = text.Say("client.more_than", problem.Params{"period": words})
+	}
+	return words
 }
 
 func showGroup(text edge.Text, r deletion.Round) Group {

@@ -387,6 +387,9 @@ func rule(e *openapi3.SchemaError) (string, problem.Params) {
 	case "maxLength":
 		return "too_long", problem.Params{"max": int(*e.Schema.MaxLength)}
 	case "minLength":
+		if e.Schema.MinLength > 1 {
+			return "too_short", problem.Params{"min": int(e.Schema.MinLength)}
+		}
 		return "required", nil
 	case "properties", "additionalProperties":
 		return "unknown_field", nil

@@ -488,7 +488,8 @@ func TestBadInput(t *testing.T) {
 		{400, "bad_request", "query=unreadable_query", caseworker, "GET", "/clients?limit=%zz" + secret, nil, nil},
 		{400, "bad_request", "after=unreadable_query", caseworker, "GET", "/devices?after=" + secret + "%00", nil, nil},
 		{400, "bad_request", "Idempotency-Key=required", operator, "POST", "/rounds/3218-240101/start", `{"number":"3218-240101"}`, nil},
-		{400, "bad_request", "Idempotency-Key=required", operator, "POST", "/rounds/3218-240101/start", `{"number":"3218-240101"}`, []string{"Idempotency-Key", "x"}},
+		{400, "bad_request", "Idempotency-Key=too_short", operator, "POST", "/rounds/3218-240101/start", `{"number":"3218-240101"}`, []string{"Idempotency-Key", "7 chars"}},
+		{400, "bad_request", "reference=too_long", caseworker, "POST", "/orders", `{"scope":"group","group":"3218-240101","reason":"other","reference":"` + strings.Repeat("1", 61) + `","run_on":"2024-01-02"}`, []string{"Idempotency-Key", "a long reference"}},
 		{404, "not_found", "", caseworker, "GET", "/clients/" + secret, nil, nil},
 		{404, "not_found", "", caseworker, "GET", "/clients/" + strings.ReplaceAll(id.String(), "-", ""), nil, nil},
 		{404, "not_found", "", caseworker, "GET", "/rounds/" + secret, nil, nil},
@@ -530,6 +531,9 @@ func TestBadInput(t *testing.T) {
 	}
 	if a := s.do(caseworker, "POST", at+"/status", object{"status": "disconnected", "at": "2023-02-29T10:00:00Z"}); !strings.Contains(string(a.body), "2023-02-29 finnes ikke. Februar 2023 har 28 dager.") {
 		t.Errorf("the day is not said as on the page: %s", a.body)
+	}
+	if a := s.do(operator, "POST", "/rounds/3218-240101/start", object{"number": "3218-240101"}, "Idempotency-Key", "x"); !strings.Contains(string(a.body), "Idempotency-Key må ha minst 8 tegn.") {
+		t.Errorf("a short key: %s", a.body)
 	}
 	if n := s.Count(t, `SELECT count(*) FROM client`); n != 1 {
 		t.Errorf("%d clients", n)

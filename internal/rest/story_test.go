@@ -87,9 +87,14 @@ func TestClients(t *testing.T) {
 	if placed.Group != nil || told.Group == nil {
 		t.Fatalf("told %+v, placed %+v", told, placed)
 	}
+	var later rest.Placement
+	s.ok(200, caseworker, "POST", at+"/status?preview=true", object{"status": "cancelled", "reason": "moved", "at": "2023-03-12T12:00:00Z", "agreement_end": "2023-03-13T12:00:00Z"}).into(t, &later)
+	if *later.Explanation != "Avtalen sluttet 13.03.23 + 6 måneder = 13.09.23 → slettes 01.10.23" {
+		t.Error(*later.Explanation)
+	}
 	s.ok(200, caseworker, "POST", at+"/status", leave).into(t, &placed)
 	if placed.Group == nil || placed.Group.Number != "3218-231001" || placed.Group.Number != told.Group.Number || placed.DueOn.String() != "2023-09-14" ||
-		*placed.Explanation != "14.03.23 + 6 måneder = 14.09.23 → slettes 01.10.23" || !placed.MayGo {
+		*told.Explanation != *placed.Explanation || *placed.Explanation != "Frakoblet 14.03.23 + 6 måneder = 14.09.23 → slettes 01.10.23" || !placed.MayGo {
 		t.Errorf("%+v %s", placed, *placed.Explanation)
 	}
 	s.refused(409, "same_status", caseworker, "POST", at+"/status", leave) // the form was sent twice
@@ -462,7 +467,7 @@ func TestOrders(t *testing.T) {
 	if s.ok(201, caseworker, "POST", "/orders", in, "Idempotency-Key", "order-0001").id(t) != order {
 		t.Error("asked twice")
 	}
-	group := s.ok(201, approver, "POST", "/orders", object{"scope": "group", "group": "3218-240101", "reason": "other", "reference": "2", "run_on": "2023-10-09"}).id(t)
+	group := s.ok(201, approver, "POST", "/orders", object{"scope": "group", "group": "3218-240101", "reason": "other", "reference": strings.Repeat("2", 60), "run_on": "2023-10-09"}).id(t)
 	for fields, in := range map[string]object{
 		"group=unknown":      {"scope": "group", "group": "5501-240101", "reason": "other", "reference": "2", "run_on": "2023-10-09"},
 		"run_on=date_passed": {"scope": "group", "group": "3218-240101", "reason": "other", "reference": "2", "run_on": "2023-10-04"},
