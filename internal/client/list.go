@@ -102,12 +102,13 @@ type Page struct {
 	Rows             []Row
 	Next, Prev       Cursor
 	HasNext, HasPrev bool
+	Anew             bool // the cursor's client is gone, so this is the first page (with Back the last one) and not the asked one
 }
 
 const most = 200 // rows of a page
 
 // List gives one page of at most limit rows (1 to 200) and writes one row of access with the ids it shows. A cursor whose
-// client is gone begins anew. The search of a Filter that is not the caller's own is problem.NotFound.
+// client is gone begins anew (Page.Anew); a program that turns pages must not take that for the next one. The search of a Filter that is not the caller's own is problem.NotFound.
 func List(ctx context.Context, tx *pg.Tx, f Filter, at Cursor, limit int) (Page, error) {
 	if err := tx.Require(access.ClientRead); err != nil {
 		return Page{}, err
@@ -165,7 +166,9 @@ func (w where) page(ctx context.Context, tx *pg.Tx, at Cursor, limit int) (Page,
 			return Page{}, err
 		}
 		if !there {
-			return w.page(ctx, tx, Cursor{Back: at.Back}, limit)
+			page, err := w.page(ctx, tx, Cursor{Back: at.Back}, limit)
+			page.Anew = true
+			return page, err
 		}
 	}
 	more := len(list) > limit

@@ -126,7 +126,7 @@ func TestACursorWhoseClientIsGoneBeginsAnew(t *testing.T) {
 	foreign := create(t, env, 2, client.New{GivenName: "A", FamilyName: "A"})
 	for _, id := range []client.ID{uuid.New(), foreign} {
 		page := list(t, env, 1, client.Filter{}, client.Cursor{ID: id}, 5)
-		if names(page.Rows) != "B" || page.HasPrev || page.HasNext {
+		if names(page.Rows) != "B" || page.HasPrev || page.HasNext || !page.Anew {
 			t.Errorf("%+v", page)
 		}
 	}

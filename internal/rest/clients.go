@@ -30,6 +30,9 @@ func (s *Server) ListClients(ctx context.Context, r ListClientsRequestObject) (L
 			return err
 		}
 		page, err = client.List(ctx, tx, filter, at, or(r.Params.Limit, 50))
+		if err == nil && page.Anew { // a program would take the first page for the next, and begin again without end
+			return problem.NotFound{What: "page"}
+		}
 		return err
 	})
 	if err != nil {

@@ -439,6 +439,14 @@ func TestPaging(t *testing.T) {
 		}
 		cursor = "&cursor=" + *page.Previous
 	}
+	other := s.person(pgtest.Person{Municipality: 2})
+	for _, gone := range []string{"a" + uuid.NewString(), "b" + uuid.NewString(), "a" + other.String()} {
+		looked := s.Count(t, `SELECT count(*) FROM access_log`)
+		s.refused(404, "not_found", caseworker, "GET", "/clients?limit=2&cursor="+gone, nil)
+		if s.Count(t, `SELECT count(*) FROM access_log`) != looked {
+			t.Error("a page that nobody got is written down as seen")
+		}
+	}
 	if !slices.Equal(forth, names(all)) || !slices.Equal(back, names(all)) {
 		t.Errorf("all %v\nforth %v\nback %v", names(all), forth, back)
 	}
