@@ -213,6 +213,14 @@ func (h clientHead) NextRun() calendar.Date {
 	return calendar.Date{}
 }
 
+// Late tells whom the client's round waits for when its date is over; empty when it is not.
+func (h clientHead) Late() string {
+	if h.Placement.Round == nil || !overdue(h.Page, *h.Placement.Round) {
+		return ""
+	}
+	return waitsFor(h.Page, *h.Placement.Round)
+}
+
 // StatusColor is the colour of the status tag: success for an active client, nothing special else.
 func (h clientHead) StatusColor() string {
 	if h.Client.Status == client.Active {

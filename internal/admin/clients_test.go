@@ -426,7 +426,7 @@ func TestTheListTellsItsRows(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.get("/klienter").sees(t, 200, "Frakoblet 14.03.23 01.01.24")
-	b.get("/klienter?postnr=0001").sees(t, 200, "Ingen klienter passer med filteret", "Nullstill filteret")
+	b.get("/klienter?postnr=0001").sees(t, 200, "Ingen klienter passer til filteret", "Ta bort en del av filteret", "Nullstill filteret")
 
 	searched := b.post("/klienter/sok", "q", "solveig", "status", "disconnected", "status", "")
 	if searched.Status != http.StatusSeeOther || strings.Contains(searched.Location, "solveig") || !strings.Contains(searched.Location, "sok=") || !strings.Contains(searched.Location, "status=disconnected") {

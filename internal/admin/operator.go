@@ -52,6 +52,7 @@ type operatorPage struct {
 	edge.Page
 	Ready   []operatorLine
 	Running []operatorLine
+	Late    []operatorLine // their date is over, and others must act first
 	Coming  []operatorLine
 	Done    []operatorLine
 	Checked int // of Running, those in the last check
@@ -76,7 +77,7 @@ func init() {
 	line := operatorLine{Number: "3218-231001", Municipality: "3218 Ås", RunOn: calendar.On(2023, 10, 1), Count: "42", State: "x", Primary: true, Proof: true}
 	running := line
 	running.Headway = &headway{"197", "121", 62}
-	edge.Pages["operator"] = operatorPage{Ready: []operatorLine{line}, Running: []operatorLine{running}, Coming: []operatorLine{line}, Done: []operatorLine{line}, Checked: 1}
+	edge.Pages["operator"] = operatorPage{Ready: []operatorLine{line}, Running: []operatorLine{running}, Late: []operatorLine{line}, Coming: []operatorLine{line}, Done: []operatorLine{line}, Checked: 1}
 }
 
 func (s *Server) operator(w http.ResponseWriter, r *http.Request) error {
@@ -109,7 +110,7 @@ func (p *operatorPage) sort(b deletion.BoardLine) {
 		line.Count = few(p.Page, b.Frozen)
 		cooling := b.CoolingOffUntil != nil && p.Clock.Before(*b.CoolingOffUntil)
 		if cooling || p.Today().Before(b.RunOn) {
-			p.Coming = append(p.Coming, line)
+			p.wait(b, line)
 			return
 		}
 		line.Primary = len(p.Ready) == 0
@@ -130,22 +131,38 @@ func (p *operatorPage) sort(b deletion.BoardLine) {
 	case deletion.Cancelled, deletion.Lapsed:
 		p.Done = append(p.Done, line)
 	default:
-		p.Coming = append(p.Coming, line)
+		p.wait(b, line)
 	}
 }
 
-// operatorWords is where a round stands, for the supplier.
+func (p *operatorPage) wait(b deletion.BoardLine, line operatorLine) {
+	if overdue(p.Page, roundOf(b)) {
+		p.Late = append(p.Late, line)
+		return
+	}
+	p.Coming = append(p.Coming, line)
+}
+
+// operatorWords is where a round stands, for the supplier, and whether it is late.
 func operatorWords(p edge.Page, b deletion.BoardLine) string {
+	words := operatorStanding(p, b)
+	if overdue(p, roundOf(b)) {
+		words = p.Say("rounds.late", "date", b.RunOn, "waits", words)
+	}
+	return words
+}
+
+func operatorStanding(p edge.Page, b deletion.BoardLine) string {
 	switch b.State {
 	case deletion.Proposed, deletion.Controlled, deletion.Cancelled, deletion.Lapsed:
 		return p.Say("operator.state." + string(b.State))
 	case deletion.Approved:
-		if words := boardWords(p, b); !strings.EqualFold(words, p.Say("rounds.state.approved")) {
+		if words := standing(p, roundOf(b)); !strings.EqualFold(words, p.Say("rounds.state.approved")) {
 			return words
 		}
 		return p.Say("operator.state.ready")
 	case deletion.Finished:
 		return p.Say("rounds.state.finished_at", "when", p.Text.DateTime(b.StateSince, p.Zone))
 	}
-	return boardWords(p, b)
+	return standing(p, roundOf(b))
 }

@@ -146,8 +146,29 @@ func (who people) name(p edge.Page, id int64, role string) string {
 	return p.RoleName(access.Role(role))
 }
 
-// stateWords tells where a round stands and what it waits for.
+// overdue reports whether a round should have been run, and nobody has started it.
+func overdue(p edge.Page, r deletion.Round) bool {
+	waits := r.State == deletion.Proposed || r.State == deletion.Controlled || r.State == deletion.Approved
+	return waits && r.RunOn.Before(p.Today())
+}
+
+// waitsFor tells whom an overdue round waits for.
+func waitsFor(p edge.Page, r deletion.Round) string {
+	if r.State == deletion.Approved && !r.CoolingOff(p.Clock) {
+		return p.Say("rounds.late.operator")
+	}
+	return standing(p, r)
+}
+
+// stateWords tells where a round stands, what it waits for, and whether it is late.
 func stateWords(p edge.Page, r deletion.Round) string {
+	if overdue(p, r) {
+		return p.Say("rounds.late", "date", r.RunOn, "waits", waitsFor(p, r))
+	}
+	return standing(p, r)
+}
+
+func standing(p edge.Page, r deletion.Round) string {
 	switch {
 	case r.State == deletion.Open:
 		return p.Say("rounds.state.open", "date", r.RunOn.AddDays(-deletion.LeadDays))

@@ -35,6 +35,7 @@ type roundPage struct {
 	edge.Page
 	Round      deletion.Round
 	State      string // in words
+	Late       string // that it should have been run, and whom it waits for; empty when it is not late
 	Steps      []roundStep
 	Outcomes   []outcomeGroup
 	Total      int
@@ -152,6 +153,11 @@ func (p roundPage) Live() bool {
 	return p.phase() == "cooling" || p.Round.State == deletion.Running || p.Round.State == deletion.Verifying
 }
 
+// Ended reports whether nothing more happens to the round.
+func (p roundPage) Ended() bool {
+	return slices.Contains([]deletion.State{deletion.Finished, deletion.Cancelled, deletion.Lapsed}, p.Round.State)
+}
+
 // AcceptBrake is the box of an approver who wants this many clients deleted.
 func (p roundPage) AcceptBrake() edge.Input {
 	return p.Field("accept_brake", p.Form.AcceptBrake)
@@ -221,7 +227,10 @@ func (s *Server) roundPage(r *http.Request, open decision) (roundPage, error) {
 }
 
 func (p *roundPage) fill(ctx context.Context, tx *pg.Tx, round deletion.Round) error {
-	p.Round, p.State, p.Hash = round, stateWords(p.Page, round), hexSum(round.ApprovedHash)
+	p.Round, p.State, p.Hash = round, standing(p.Page, round), hexSum(round.ApprovedHash)
+	if overdue(p.Page, round) {
+		p.Late = stateWords(p.Page, round)
+	}
 	tally, err := deletion.Tally(ctx, tx, round.ID)
 	if err != nil {
 		return err

@@ -449,6 +449,31 @@ func TestADeviationIsDealtWithBeforeTheControlEnds(t *testing.T) {
 	r.as(t, access.Approver).get("/runder/"+theRound).sees(t, 200, "4 av 5 enheter er på lager", "1 avvik", "Svarer fortsatt")
 }
 
+// A round whose day is over says so to everybody around it, and whom it waits for.
+func TestARoundThatShouldHaveBeenRunSaysSo(t *testing.T) {
+	r := rehearse(t, 5)
+	caseworker, approver, operator, support := r.as(t, access.Caseworker), r.as(t, access.Approver), r.as(t, access.Operator), r.as(t, access.Support)
+	late := func(supportSees, operatorSees string) {
+		t.Helper()
+		const since = "Skulle vært kjørt 01.01.24. "
+		approver.get("/runder/"+theRound).sees(t, 200, since+supportSees)
+		support.get("/support").sees(t, 200, since+supportSees)
+		operator.get("/drift").sees(t, 200, since+operatorSees)
+		caseworker.get("/klienter/"+r.goes[0].String()).sees(t, 200, "Skulle vært slettet 01.01.24 "+supportSees+".")
+	}
+	caseworker.get("/klienter/"+r.goes[0].String()).sees(t, 200, "Slettes 01.01.24")
+	r.runDay()
+	if a := operator.get("/drift"); strings.Contains(a.Body, "Skulle vært kjørt 01.01.24") {
+		t.Error("the day itself is not too late")
+	}
+	r.turn(r.Now().AddDate(0, 0, 1))
+	late("Venter på kontroll hos support", "Venter på kontroll")
+	r.control()
+	late("Venter på godkjenning", "Venter på kommunens godkjenning")
+	r.approve()
+	late("Venter på driften", "Kan startes")
+}
+
 func TestAForeignRoundAnswersLikeAMissingOne(t *testing.T) {
 	r := rehearse(t, 1)
 	for _, role := range []access.Role{access.Caseworker, access.Approver, access.PrivacyOfficer} {
@@ -610,10 +635,9 @@ func TestAskingForAnExtraRun(t *testing.T) {
 	caseworker.post("/bestillinger", "scope", "selected", "clients", "x", "run_on", "01.12.23", "reason", "backlog", "reference", "2023/14").
 		sees(t, http.StatusUnprocessableEntity, "kan ikke ligge før i dag, 20.12.23")
 	foreign, own := "", ""
-	for m, number := range map[int]*string{r.A: &own, r.B: &foreign} {
-		if err := r.Admin.QueryRow(t.Context(), `SELECT number FROM client WHERE municipality_id = $1 AND status = 'disconnected' ORDER BY number LIMIT 1`, m).Scan(number); err != nil {
-			t.Fatal(err)
-		}
+	free := r.Add(t, pgtest.Person{Status: "disconnected", Since: r.Now().AddDate(-1, 0, 0)}) // in no round
+	if err := r.Admin.QueryRow(t.Context(), `SELECT (SELECT number FROM client WHERE id = $2), (SELECT min(number) FROM client WHERE municipality_id = $1 AND status = 'disconnected')`, r.B, free).Scan(&own, &foreign); err != nil {
+		t.Fatal(err)
 	}
 	caseworker.post("/bestillinger", "scope", "selected", "clients", foreign, "run_on", "27.12.23", "reason", "backlog", "reference", "2023/14").
 		sees(t, http.StatusUnprocessableEntity, "Kommunen har ingen klient med nummer "+foreign)

@@ -71,12 +71,14 @@ func (s *Server) support(w http.ResponseWriter, r *http.Request) error {
 }
 
 // boardWords is stateWords for a line of the board.
-func boardWords(p edge.Page, b deletion.BoardLine) string {
+func boardWords(p edge.Page, b deletion.BoardLine) string { return stateWords(p, roundOf(b)) }
+
+func roundOf(b deletion.BoardLine) deletion.Round {
 	round := deletion.Round{State: b.State, RunOn: b.RunOn, CoolingOffUntil: b.CoolingOffUntil, Brake: b.Brake, Incident: b.Incident}
 	if b.BrakeLifted {
 		round.BrakeLiftedBy = new(int64)
 	}
-	return stateWords(p, round)
+	return round
 }
 
 // ordersEverywhere are the requests that wait for support, oldest first, or the one that is sought.
