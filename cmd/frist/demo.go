@@ -199,10 +199,14 @@ func (r *demoRun) setClock(ctx context.Context, latest time.Time) error {
 			return err
 		}
 		offset = time.Until(wanted)
+		r.Now = "" // from here it runs on, also through the loading, after which we are asked once more
 	}
-	if behind := time.Until(latest) - offset; !latest.IsZero() && behind > 0 {
+	asked := time.Now().Add(offset)
+	if behind := latest.Sub(asked); !latest.IsZero() && behind > 0 {
 		offset += behind + time.Second
-		fmt.Fprintf(r.err, "The clock starts at %s, because things have happened in this demo until then.\n", latest.Local().Format(time.DateTime))
+		if starts := inNorway(latest.Add(time.Second)); starts != inNorway(asked) {
+			fmt.Fprintf(r.err, "The clock starts at %s in Norway, because things have happened in this demo until then.\n", starts)
+		}
 	}
 	r.clock.offset.Store(int64(offset))
 	if err := r.home.write("clock", []byte(offset.String()+"\n")); err != nil {
@@ -317,14 +321,18 @@ func (r *demoRun) introduce(ctx context.Context, db *pg.DB, at string) ([]edge.P
 	return people, r.home.write("demo.json", append(raw, '\n'))
 }
 
-func welcome(w io.Writer, at string, h home, now time.Time) {
-	zone, err := time.LoadLocation("Europe/Oslo")
-	if err == nil {
-		now = now.In(zone)
+// inNorway is what a clock on a Norwegian wall shows.
+func inNorway(t time.Time) string {
+	if zone, err := time.LoadLocation("Europe/Oslo"); err == nil {
+		t = t.In(zone)
 	}
+	return t.Format("02.01.2006 15:04")
+}
+
+func welcome(w io.Writer, at string, h home, now time.Time) {
 	fmt.Fprintf(w, `
 Frist runs at %s
 Sign in there with one click as anybody of the demo, or with a login and password from %s.
 The clock shows %s in Norway. Ctrl-C stops everything; the next start goes on where this one ended.
-`, at, h.file("demo.json"), now.Format("02.01.2006 15:04"))
+`, at, h.file("demo.json"), inNorway(now))
 }
