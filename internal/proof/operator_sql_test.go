@@ -135,7 +135,10 @@ func (s *stage) populate(more int) {
 			_, err := deletion.AskOrder(ctx, tx, deletion.NewOrder{Scope: "group", GroupID: &group, Reason: "backlog", Reference: "24/1", RunOn: calendar.On(2024, 4, 2)})
 			return err
 		})
-		s.as(access.Support, m, func(ctx context.Context, tx *pg.Tx) error { _, err := deletion.PlaceOrder(ctx, tx, selectedOrder[m]); return err })
+		s.as(access.Support, m, func(ctx context.Context, tx *pg.Tx) error {
+			_, err := deletion.PlaceOrder(ctx, tx, selectedOrder[m])
+			return err
+		})
 		s.until(m, comingRun, func(r deletion.Round) bool { return r.State == deletion.Proposed })
 		s.control(m, comingRun)
 	}
