@@ -169,23 +169,7 @@ func (s *Server) importAgain(w http.ResponseWriter, r *http.Request, page import
 	if !edge.Fixable(err) {
 		return err
 	}
-	return s.showImport(w, r, page.Fail(ofFile(err)), page)
-}
-
-// ofFile names the codes of what is wrong with a file apart from those of a form's fields: an empty file is no empty search.
-func ofFile(err error) error {
-	var invalid problem.Invalid
-	if !errors.As(err, &invalid) {
-		return err
-	}
-	var wrong problem.Collector
-	for _, f := range invalid.Fields {
-		if f.Name == "file" {
-			f.Code = "file_" + f.Code
-		}
-		wrong.Add(f.Name, f.Code, f.Params)
-	}
-	return wrong.Err()
+	return s.showImport(w, r, page.Fail(exchange.OfFile(err)), page)
 }
 
 // uploaded reads the file of the form. It stays in memory: no copy of it lies on a disk.
