@@ -150,6 +150,7 @@ type Sum struct {
 	Start, Due calendar.Date
 	Period     string
 	Run        calendar.Date // zero: no group
+	Late       bool          // the run's day is over
 }
 
 // Sum is the client's own; nil while no clock runs or nobody knows since when.
@@ -167,7 +168,7 @@ func sumOf(p edge.Page, place deletion.Placement, status client.Status, since ti
 		s.Event = p.Say("client.agreement_ended")
 	}
 	if place.Round != nil {
-		s.Run = place.Round.RunOn
+		s.Run, s.Late = place.Round.RunOn, overdue(p, *place.Round)
 	}
 	return s
 }

@@ -398,7 +398,7 @@ func TestAForeignIDAnswersLikeAMissingOne(t *testing.T) {
 
 func TestWhoMayNotIsToldWhoTheyAreAndWhatToDo(t *testing.T) {
 	p := open(t, nil)
-	p.as(t, access.Caseworker).get("/drift").sees(t, 403, "Du er logget inn som", "Saksbehandler, og denne rollen har ikke lov til det.", "be en kollega som har rollen")
+	p.as(t, access.Caseworker).get("/drift").sees(t, 403, "Du er logget inn som", "(Saksbehandler), og den rollen har ikke lov til det.", "be en kollega med riktig rolle om å gjøre det.")
 }
 
 func TestTheListTellsItsRows(t *testing.T) {

@@ -459,7 +459,7 @@ func TestARoundThatShouldHaveBeenRunSaysSo(t *testing.T) {
 		approver.get("/runder/"+theRound).sees(t, 200, since+supportSees)
 		support.get("/support").sees(t, 200, since+supportSees)
 		operator.get("/drift").sees(t, 200, since+operatorSees)
-		caseworker.get("/klienter/"+r.goes[0].String()).sees(t, 200, "Skulle vært slettet 01.01.24 "+supportSees+".")
+		caseworker.get("/klienter/"+r.goes[0].String()).sees(t, 200, "Skulle vært slettet 01.01.24 "+supportSees+".", "→ skulle vært slettet 01.01.24")
 	}
 	caseworker.get("/klienter/"+r.goes[0].String()).sees(t, 200, "Slettes 01.01.24")
 	r.runDay()
