@@ -280,7 +280,7 @@ func (s *tale) devices() {
 		AND EXISTS (SELECT FROM round_item i WHERE i.municipality_id = c.municipality_id AND i.client_id = c.id AND i.state = 'blocked' AND i.reasons = '{device_on_address}')`)[0]
 	wife := s.w.clients(s.T, "3218", `c.status = 'active' AND c.address_id = (SELECT address_id FROM client WHERE id = $2)`, s.widower.id)[0]
 	s.look(p, s.widower)
-	p.sees("1 hinder å løse før 01.10.23", "Enhet på adressen er ikke på lager", wife.name())
+	p.sees("Skulle vært slettet 01.10.23 Venter på kontroll hos support.", "1 hinder", "Enhet på adressen er ikke på lager", wife.name())
 	if shots != "" {
 		p.picture("README-client.png", 1060)
 	}
@@ -372,7 +372,7 @@ func (s *tale) reactivates() {
 	}
 	p := s.as(astrid)
 	s.look(p, s.returned)
-	p.sees("Slettes 01.10.23")
+	p.sees("Skulle vært slettet 01.10.23")
 	p.press("Reaktiver …")
 	p.sees("Klienten blir aktiv", "Klienten tas straks ut av slettegruppen 01.10.23")
 	p.examine("the preview of a re-activation", false)
