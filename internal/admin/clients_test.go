@@ -401,6 +401,17 @@ func TestWhoMayNotIsToldWhoTheyAreAndWhatToDo(t *testing.T) {
 	p.as(t, access.Caseworker).get("/drift").sees(t, 403, "Du er logget inn som", "(Saksbehandler), og den rollen har ikke lov til det.", "be en kollega med riktig rolle om å gjøre det.")
 }
 
+func TestAClientWithoutADateOfDisconnectionShowsNoOther(t *testing.T) {
+	p := open(t, nil)
+	undated := p.Add(t, pgtest.Person{Status: "disconnected", Since: p.Now().AddDate(0, -1, 0)})
+	p.Exec(t, `DELETE FROM status_entry WHERE client_id = $1 AND status = 'disconnected'`, undated)
+	a := p.as(t, access.Caseworker).get("/klienter")
+	a.sees(t, 200, "Frakoblet", "Dato mangler")
+	if strings.Contains(a.Body, "19.08.23") {
+		t.Error("the day of the import stands there as the day of disconnection")
+	}
+}
+
 func TestTheListTellsItsRows(t *testing.T) {
 	p := open(t, nil)
 	b := p.as(t, access.Caseworker)
@@ -571,6 +582,9 @@ func TestAnEarlierGroupIsRefusedAndALaterNeedsAReason(t *testing.T) {
 	}
 	path := "/klienter/" + id.String()
 	b.get(path).sees(t, 200, "Frakoblet 14.08.23 + 6 måneder = 14.02.24 → slettes 01.04.24", "Utsett til 01.07.24", "Tjenestemottakere til sletting 01.04.24", "Satt av Frist")
+	if body := b.get(path).Body; !strings.Contains(body, ">01.01.24 – for tidlig<") || !strings.Contains(body, " selected>01.07.24<") || !strings.Contains(body, ">01.10.24 – for sent<") {
+		t.Error("the groups are not marked, or the first lawful one is not chosen")
+	}
 	group := func(day string) (g string) {
 		if err := p.Admin.QueryRow(t.Context(), `SELECT id::text FROM deletion_round WHERE municipality_id = $1 AND run_on = $2`, p.A, day).Scan(&g); err != nil {
 			t.Fatal(err)
