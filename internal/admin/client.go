@@ -163,7 +163,7 @@ func sumOf(p edge.Page, place deletion.Placement, status client.Status, since ti
 	if a.DueOn.IsZero() {
 		return nil
 	}
-	s := &Sum{Event: p.Say("client.status." + string(status)), Start: a.StartOn, Due: a.DueOn, Period: period(p, a.Decides.Rule)}
+	s := &Sum{Event: p.Say("client.status." + string(status)), Start: a.StartOn, Due: a.DueOn, Period: periodOf(p, a.Decides.Rule)}
 	if p.Date(since) != a.StartOn {
 		s.Event = p.Say("client.agreement_ended")
 	}
@@ -173,19 +173,8 @@ func sumOf(p edge.Page, place deletion.Placement, status client.Status, since ti
 	return s
 }
 
-// period is "6 måneder", and "mer enn 6 måneder" where the rule is exclusive (D2).
-func period(p edge.Page, rule retention.Rule) string {
-	words := p.SayN("client.days", rule.PeriodDays)
-	switch {
-	case rule.PeriodMonths >= 24 && rule.PeriodMonths%12 == 0:
-		words = p.SayN("client.years", rule.PeriodMonths/12)
-	case rule.PeriodMonths > 0:
-		words = p.SayN("client.months", rule.PeriodMonths)
-	}
-	if !rule.Inclusive {
-		words = p.Say("client.more_than", "period", words)
-	}
-	return words
+func periodOf(p edge.Page, rule retention.Rule) string {
+	return p.Text.Period(rule.PeriodMonths, rule.PeriodDays, rule.Inclusive)
 }
 
 // Unplaced is the code of why an inactive client lies in no group; empty when it does, or is active.

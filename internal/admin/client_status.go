@@ -14,6 +14,7 @@ import (
 	"github.com/frist-app/frist/internal/edge"
 	"github.com/frist-app/frist/internal/pg"
 	"github.com/frist-app/frist/internal/problem"
+	"github.com/frist-app/frist/internal/retention"
 )
 
 func init() {
@@ -52,11 +53,17 @@ type preview struct {
 	Told string        // what was told, so that saving can compare
 }
 
+// Undated reports whether the client was brought in as inactive and nobody knows since when: then the present status can
+// be given once more, with its date.
+func (p statusPage) Undated() bool {
+	return p.Client.Status.Inactive() && p.Placement.Assessment.Has(retention.NoStartDate)
+}
+
 // StatusOptions are the statuses that can follow the present one.
 func (p statusPage) StatusOptions() []edge.Option {
 	var options []edge.Option
 	for _, status := range client.Statuses {
-		if status != p.Client.Status {
+		if status != p.Client.Status || p.Undated() {
 			options = append(options, edge.Option{Value: string(status), Label: p.Say("client.status." + string(status)), Chosen: p.Form.To == status})
 		}
 	}
@@ -118,6 +125,10 @@ func (s *Server) showStatus(w http.ResponseWriter, r *http.Request, status int, 
 // suggest fills the form that nobody has touched yet: the ordinary next status, from today.
 func (p *statusPage) suggest() {
 	p.Form.At, p.Form.Devices = p.Today().Short(), true
+	if p.Undated() && !p.Form.To.Valid() {
+		p.Form.To, p.Form.At = p.Client.Status, "" // the date is what is missing
+		return
+	}
 	if !p.Form.To.Valid() || p.Form.To == p.Client.Status {
 		p.Form.To = map[client.Status]client.Status{
 			client.Ordered: client.Active, client.Active: client.Disconnected, client.Cancelled: client.Active, client.Disconnected: client.Active,
@@ -156,6 +167,9 @@ func (p *statusPage) change(f *form) (deletion.StatusChange, error) {
 // refusal is what saving would say about the date (D3), so that nobody is promised what is then refused.
 func (p *statusPage) refusal(in deletion.StatusChange) error {
 	previous := p.Client.StatusSince
+	if p.Undated() {
+		previous = time.Time{} // the day it was brought in says nothing
+	}
 	for _, entry := range p.History {
 		if entry.At.After(previous) {
 			previous = entry.At

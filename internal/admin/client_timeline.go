@@ -132,4 +132,4 @@ func (p deletionPage) Lines() []timeline {
 }
 
 // Period is the line's period in words.
-func (p deletionPage) Period(rule retention.Rule) string { return period(p.Page, rule) }
+func (p deletionPage) Period(rule retention.Rule) string { return periodOf(p.Page, rule) }

@@ -27,7 +27,8 @@ var EndReasons = []string{"moved", "institution", "deceased", "own_wish", "not_n
 //
 // D3: problem.Invalid of "at" (future, before_previous with the previous date) or "reason" (unknown), problem.Forbidden
 // "backdate" for more than 31 days back without access.StatusBackdate, problem.Conflict "same_status" or "person_exists"
-// (D21: the same person has another registration that is not inactive).
+// (D21: the same person has another registration that is not inactive). A client who was brought in as inactive without a
+// date may be given the same status once more, with the date that was missing.
 func SetStatus(ctx context.Context, tx *pg.Tx, id ID, to Status, at time.Time, reason string, agreementEnd *time.Time) error {
 	if err := tx.Require(access.ClientStatus); err != nil {
 		return err
@@ -48,11 +49,15 @@ func SetStatus(ctx context.Context, tx *pg.Tx, id ID, to Status, at time.Time, r
 		wasEnd    *time.Time
 		wasReason *string
 		taken     bool
+		undated   bool // inactive since nobody knows when: status_since is the day it was brought in
 	)
-	err = tx.QueryRow(ctx, `SELECT c.status, greatest(c.status_since, (SELECT max(e.at) FROM status_entry e WHERE e.municipality_id = $1 AND e.client_id = $2)),
+	err = tx.QueryRow(ctx, `SELECT c.status, CASE WHEN undated THEN coalesce(last.at, timestamptz '1900-01-01') ELSE greatest(c.status_since, last.at) END, undated,
 			c.agreement_end, c.end_reason,
 			EXISTS (SELECT FROM client o WHERE o.municipality_id = $1 AND o.national_id = c.national_id AND o.id <> c.id AND o.status IN ('ordered', 'active'))
-		FROM client c WHERE c.municipality_id = $1 AND c.id = $2`, tx.Municipality(), id).Scan(&from, &previous, &wasEnd, &wasReason, &taken)
+		FROM client c CROSS JOIN LATERAL (SELECT max(e.at) AS at, count(*) FILTER (WHERE e.status IN ('disconnected', 'cancelled')) AS ends
+			FROM status_entry e WHERE e.municipality_id = $1 AND e.client_id = $2) last
+		CROSS JOIN LATERAL (SELECT c.status IN ('disconnected', 'cancelled') AND c.agreement_end IS NULL AND last.ends = 0 AS undated) u
+		WHERE c.municipality_id = $1 AND c.id = $2`, tx.Municipality(), id).Scan(&from, &previous, &undated, &wasEnd, &wasReason, &taken)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return notFound
 	}
@@ -61,7 +66,7 @@ func SetStatus(ctx context.Context, tx *pg.Tx, id ID, to Status, at time.Time, r
 	}
 	today := calendar.DateOf(tx.Now().In(zone))
 	switch {
-	case from == to:
+	case from == to && !undated:
 		return problem.Conflict{Code: "same_status"}
 	case at.After(tx.Now()):
 		return problem.InvalidField("at", "future", nil)
@@ -94,7 +99,9 @@ func SetStatus(ctx context.Context, tx *pg.Tx, id ID, to Status, at time.Time, r
 		return err
 	}
 	fields := []string{"status"}
-	changed(tx, id, "status", value(string(from)), value(string(to)))
+	if from != to {
+		changed(tx, id, "status", value(string(from)), value(string(to)))
+	}
 	if was, is := instant(wasEnd), instant(end); was != is {
 		fields = append(fields, "agreement_end")
 		changed(tx, id, "agreement_end", value(was), value(is))

@@ -17,6 +17,7 @@ import (
 	"github.com/frist-app/frist/internal/client"
 	"github.com/frist-app/frist/internal/deletion"
 	"github.com/frist-app/frist/internal/pg"
+	"github.com/frist-app/frist/internal/problem"
 	"github.com/frist-app/frist/internal/retention"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -330,6 +331,36 @@ func TestABlobThatStays(t *testing.T) {
 	s.mustBe(round, deletion.Finished)
 	if p := s.protocol(s.A, round); p.Blobs.Ordered != 3 || p.Blobs.Verified != 3 || p.Clients.Purged != 5 {
 		t.Errorf("protocol %+v %+v", p.Blobs, p.Clients)
+	}
+}
+
+// Somebody who was brought in as disconnected, nobody knew since when, gets the date that was missing, and a group; with a
+// date the same status once more is nothing new.
+func TestTheMissingDate(t *testing.T) {
+	s := newStage(t)
+	s.at("2023-06-11 12:00")
+	id := s.crowd(s.A, 1, "2023-06-11 12:00")[0]
+	s.Exec(t, `UPDATE round_item SET state = 'withdrawn' WHERE client_id = $1`, id)
+	s.Exec(t, `SET session_replication_role = replica; DELETE FROM status_entry WHERE client_id = '`+id.String()+`';
+		UPDATE client SET agreement_end = NULL, unplaced_reason = 'no_start_date' WHERE id = '`+id.String()+`'; SET session_replication_role = DEFAULT`)
+	s.at("2023-06-20 09:00")
+	disconnected := func(role access.Role, at string) error {
+		return s.by(s.A, role, func(ctx context.Context, tx *pg.Tx) error {
+			_, err := deletion.Disconnect(ctx, tx, id, deletion.StatusChange{To: client.Disconnected, At: oslo(t, at), Reason: "moved"})
+			return err
+		})
+	}
+	if err := disconnected(access.Caseworker, "2023-03-14 00:00"); !refusedAs[problem.Forbidden](err) {
+		t.Errorf("a caseworker goes back three months: %v", err)
+	}
+	s.must(disconnected(access.Approver, "2023-03-14 00:00"))
+	if n := s.Count(t, `SELECT count(*) FROM client c JOIN status_entry e ON e.client_id = c.id AND e.status = 'disconnected' AND e.at = c.status_since
+			JOIN round_item i ON i.client_id = c.id AND i.state = 'placed' JOIN deletion_round r ON r.id = i.round_id AND r.run_on = '2023-10-01'
+		WHERE c.id = $1 AND c.unplaced_reason IS NULL AND c.agreement_end = '2023-03-14T00:00:00+01:00'`, id); n != 1 {
+		t.Error("the client has no group of its date")
+	}
+	if err := disconnected(access.Approver, "2023-03-15 00:00"); !conflict(err, "same_status") {
+		t.Errorf("disconnected twice: %v", err)
 	}
 }
 

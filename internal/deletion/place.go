@@ -46,7 +46,8 @@ type StatusChange struct {
 
 // Disconnect (or cancels) a client: the history gets its entry, the agreement's end is set (P18), the earliest lawful day
 // is computed and the client is placed in the first open group on or after it, all in this transaction (D10). Needs
-// ClientStatus; problem.Invalid for dates that D3 refuses, problem.Conflict "same_status" when nothing would change.
+// ClientStatus; problem.Invalid for dates that D3 refuses, problem.Conflict "same_status" when nothing would change. Whoever
+// was brought in as inactive without a date is disconnected so, too: the date that was missing is entered.
 func Disconnect(ctx context.Context, tx *pg.Tx, id uuid.UUID, in StatusChange) (Placement, error) {
 	if err := tx.Require(access.ClientStatus); err != nil {
 		return Placement{}, err
@@ -67,9 +68,6 @@ func disconnect(ctx context.Context, tx *pg.Tx, id uuid.UUID, in StatusChange) e
 	}
 	if !in.To.Inactive() {
 		return problem.InvalidField("status", "not_an_end", nil)
-	}
-	if locked.Status == in.To {
-		return problem.Conflict{Code: "same_status"}
 	}
 	if in.At.IsZero() {
 		in.At = tx.Now()

@@ -182,6 +182,21 @@ func (t Text) Number(n int) string {
 	return sign + digits
 }
 
+// Period is "6 måneder", and "mer enn 6 måneder" where a rule is exclusive (D2).
+func (t Text) Period(months, days int, inclusive bool) string {
+	words := t.SayN("client.days", days, nil)
+	switch {
+	case months >= 24 && months%12 == 0:
+		words = t.SayN("client.years", months/12, nil)
+	case months > 0:
+		words = t.SayN("client.months", months, nil)
+	}
+	if !inclusive {
+		words = t.Say("client.more_than", map[string]any{"period": words})
+	}
+	return words
+}
+
 // Weekday is the day's name.
 func (t Text) Weekday(d calendar.Date) string {
 	return t.Say("weekday."+strconv.Itoa(int(d.UTC().Weekday())), nil)

@@ -318,26 +318,11 @@ func explain(text edge.Text, status client.Status, since calendar.Date, p deleti
 	if since != a.StartOn {
 		event = text.Say("client.agreement_ended", nil)
 	}
-	sum := event + " " + a.StartOn.Short() + " + " + period(text, a.Decides.Rule) + " = " + a.DueOn.Short()
+	sum := event + " " + a.StartOn.Short() + " + " + text.Period(a.Decides.Rule.PeriodMonths, a.Decides.Rule.PeriodDays, a.Decides.Rule.Inclusive) + " = " + a.DueOn.Short()
 	if p.Round != nil {
 		sum += " → " + text.Say("client.deleted", nil) + " " + p.Round.RunOn.Short()
 	}
 	return &sum
-}
-
-// period is "6 måneder", and "mer enn 6 måneder" where the rule is exclusive (D2).
-func period(text edge.Text, rule retention.Rule) string {
-	words := text.SayN("client.days", rule.PeriodDays, nil)
-	switch {
-	case rule.PeriodMonths >= 24 && rule.PeriodMonths%12 == 0:
-		words = text.SayN("client.years", rule.PeriodMonths/12, nil)
-	case rule.PeriodMonths > 0:
-		words = text.SayN("client.months", rule.PeriodMonths, nil)
-	}
-	if !rule.Inclusive {
-		words = text.Say("client.more_than", problem.Params{"period": words})
-	}
-	return words
 }
 
 func showGroup(text edge.Text, r deletion.Round) Group {
