@@ -496,6 +496,9 @@ DECLARE
   asked text;
   found bigint;
 BEGIN
+  IF nullif(current_setting('frist.municipality', true), '') IS NULL THEN
+    RAISE EXCEPTION 'nobody sees anything here, so nothing is proved' USING ERRCODE = 'FR015';
+  END IF;
   SELECT string_agg(format('SELECT i.client_id FROM items i WHERE EXISTS (SELECT FROM %I x WHERE x.municipality_id = $2 AND x.%I = i.client_id)',
     c.relname, a.attname), ' UNION ') INTO asked
   FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = CASE c.relname WHEN 'client' THEN 'id' ELSE 'client_id' END

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -32,7 +33,7 @@ func (s *Server) askOrder(w http.ResponseWriter, r *http.Request) error {
 				return "", err
 			}
 			id, err := deletion.AskOrder(r.Context(), tx, order)
-			return id.String(), err
+			return id.String(), byNumber(err, order.Clients, numbersIn(f.Get("clients")))
 		})
 		return err
 	})
@@ -75,6 +76,23 @@ func (f *form) order(ctx context.Context, tx *pg.Tx) (deletion.NewOrder, error) 
 	}
 	in.Clients = ids
 	return in, err
+}
+
+// byNumber names refused clients as the person did who typed their numbers; both lists are in the order of the form.
+func byNumber(err error, ids []uuid.UUID, numbers []string) error {
+	var invalid problem.Invalid
+	if !errors.As(err, &invalid) || len(ids) != len(numbers) {
+		return err
+	}
+	for _, field := range invalid.Fields {
+		refused, _ := field.Params["clients"].([]string)
+		for i, id := range refused {
+			if at := slices.IndexFunc(ids, func(o uuid.UUID) bool { return o.String() == id }); at >= 0 {
+				refused[i] = numbers[at]
+			}
+		}
+	}
+	return err
 }
 
 // mostNumbers is how many clients may be named by hand; whoever means more means a group.

@@ -201,17 +201,18 @@ var allowedRounds = map[string][]access.Role{
 	"GET /support/runder/{number}/protokoll":      readers,
 	"GET /support/runder/{number}/protokoll.pdf":  readers,
 	"GET /support/runder/{number}/protokoll.json": readers,
-	"GET /drift":                                  {access.Operator},
-	"GET /drift/{number}":                         {access.Operator},
-	"GET /drift/{number}/start":                   {access.Operator},
-	"POST /drift/{number}/start":                  {access.Operator},
-	"POST /drift/{number}/pause":                  {access.Operator},
-	"POST /drift/{number}/fortsett":               {access.Operator},
-	"GET /drift/{number}/protokoll":               readers,
-	"GET /drift/{number}/protokoll.pdf":           readers,
-	"GET /drift/{number}/protokoll.json":          readers,
-	"GET /protokoller":                            readers,
-	"GET /plattform":                              {access.PlatformAdministrator},
+
+	"GET /drift":                         {access.Operator},
+	"GET /drift/{number}":                {access.Operator},
+	"GET /drift/{number}/start":          {access.Operator},
+	"POST /drift/{number}/start":         {access.Operator},
+	"POST /drift/{number}/pause":         {access.Operator},
+	"POST /drift/{number}/fortsett":      {access.Operator},
+	"GET /drift/{number}/protokoll":      readers,
+	"GET /drift/{number}/protokoll.pdf":  readers,
+	"GET /drift/{number}/protokoll.json": readers,
+	"GET /protokoller":                   readers,
+	"GET /plattform":                     {access.PlatformAdministrator},
 }
 
 func TestEachRouteOfARoundAsksForItsPermission(t *testing.T) {
@@ -641,6 +642,12 @@ func TestAskingForAnExtraRun(t *testing.T) {
 	}
 	caseworker.post("/bestillinger", "scope", "selected", "clients", foreign, "run_on", "27.12.23", "reason", "backlog", "reference", "2023/14").
 		sees(t, http.StatusUnprocessableEntity, "Kommunen har ingen klient med nummer "+foreign)
+	var active string
+	if err := r.Admin.QueryRow(t.Context(), `SELECT number FROM client WHERE id = $1`, r.Add(t, pgtest.Person{Status: "active", Since: r.Now().AddDate(-1, 0, 0)})).Scan(&active); err != nil {
+		t.Fatal(err)
+	}
+	caseworker.post("/bestillinger", "scope", "selected", "clients", own+"\n"+active, "run_on", "27.12.23", "reason", "backlog", "reference", "2023/14").
+		sees(t, http.StatusUnprocessableEntity, "Disse er ikke frakoblet eller avbestilt: "+active+".")
 	once := hidden(t, caseworker.get("/bestillinger").Body, "once")
 	for range 2 {
 		caseworker.post("/bestillinger", "once", once, "scope", "selected", "clients", own, "run_on", "27.12.23", "reason", "backlog", "reference", "2023/14").sees(t, http.StatusSeeOther)

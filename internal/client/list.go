@@ -108,7 +108,8 @@ type Page struct {
 const most = 200 // rows of a page
 
 // List gives one page of at most limit rows (1 to 200) and writes one row of access with the ids it shows. A cursor whose
-// client is gone begins anew (Page.Anew); a program that turns pages must not take that for the next one. The search of a Filter that is not the caller's own is problem.NotFound.
+// client is gone begins anew (Page.Anew); a program that turns pages must not take that for the next one. The search of a
+// Filter that is not the caller's own is problem.NotFound.
 func List(ctx context.Context, tx *pg.Tx, f Filter, at Cursor, limit int) (Page, error) {
 	if err := tx.Require(access.ClientRead); err != nil {
 		return Page{}, err

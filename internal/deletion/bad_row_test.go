@@ -282,14 +282,21 @@ func TestAListChangedAfterTheApproval(t *testing.T) {
 	}
 }
 
+// folder gives the stage a store in a folder, where a test can lay something in the way.
+func (s *stage) folder() (string, *blob.Store) {
+	s.t.Helper()
+	dir := s.t.TempDir()
+	blobs, err := blob.OpenFolder(dir)
+	s.must(err)
+	s.t.Cleanup(func() { _ = blobs.Close() })
+	s.blobs, s.deps.Blobs = blobs, blobs
+	return dir, blobs
+}
+
 // The store does not let an object go: the round stays in verification and is seen, and ends when the store is well.
 func TestABlobThatStays(t *testing.T) {
 	s := newStage(t)
-	dir := t.TempDir()
-	blobs, err := blob.OpenFolder(dir)
-	s.must(err)
-	defer blobs.Close() //nolint:errcheck // nothing is pending on it
-	s.blobs, s.deps.Blobs = blobs, blobs
+	dir, blobs := s.folder()
 	s.at("2023-03-14 15:07")
 	var keys []string
 	for range 3 {
@@ -391,11 +398,7 @@ func TestAnExtraRunOfNobody(t *testing.T) {
 // Something of a purged client turned up again behind every guard: "finished" is not said while it is there.
 func TestALeftover(t *testing.T) {
 	s := newStage(t)
-	dir := t.TempDir()
-	blobs, err := blob.OpenFolder(dir)
-	s.must(err)
-	defer blobs.Close() //nolint:errcheck // nothing is pending on it
-	s.blobs, s.deps.Blobs = blobs, blobs
+	dir, _ := s.folder()
 	s.at("2023-03-14 15:07")
 	key := blob.NewKey(s.A)
 	s.must(os.MkdirAll(filepath.Join(dir, key, "in the way"), 0o700)) // holds the round in verification
@@ -405,6 +408,9 @@ func TestALeftover(t *testing.T) {
 	s.drain()
 	s.mustBe(round, deletion.Verifying)
 	s.must(os.RemoveAll(filepath.Join(dir, key)))
+	if _, err := s.Admin.Exec(t.Context(), `SELECT round_leftovers($1)`, round); err == nil {
+		t.Error("a look from nowhere, which sees nobody, says that nothing is left")
+	}
 
 	for _, sql := range []string{
 		`INSERT INTO note (municipality_id, client_id, at, text, entered_by) SELECT $m, id, now(), 'x', 0 FROM gone`,

@@ -132,7 +132,8 @@ func AskOrder(ctx context.Context, tx *pg.Tx, in NewOrder) (uuid.UUID, error) {
 }
 
 // takable refuses selected clients that the run could not take, by the reason: a run that quietly leaves somebody out is
-// believed to have deleted them. What changes until the run is met by the control.
+// believed to have deleted them. The errors name the ids that were given, and no number: telling one would be a look that
+// nobody wrote down. What changes until the run is met by the control.
 func takable(ctx context.Context, tx *pg.Tx, in NewOrder) error {
 	facts, rules, day, zone, err := circumstances(ctx, tx, in.Clients)
 	if err != nil {
@@ -154,17 +155,17 @@ func takable(ctx context.Context, tx *pg.Tx, in NewOrder) error {
 	for _, id := range in.Clients {
 		asked[id] = true
 	}
-	numbers := map[string][]string{}
+	refused := map[string][]string{}
 	for _, f := range facts {
 		delete(asked, f.Client)
 		a := retention.Assess(f, rules, day, zone)
 		switch {
 		case !f.Status.Inactive():
-			numbers["clients_not_inactive"] = append(numbers["clients_not_inactive"], f.Number)
+			refused["clients_not_inactive"] = append(refused["clients_not_inactive"], f.Client.String())
 		case slices.Contains(proposed, f.Client):
-			numbers["clients_in_round"] = append(numbers["clients_in_round"], f.Number)
+			refused["clients_in_round"] = append(refused["clients_in_round"], f.Client.String())
 		case unplacedReason(a) != "" || in.RunOn.Before(a.DueOn):
-			numbers["clients_not_deletable"] = append(numbers["clients_not_deletable"], f.Number)
+			refused["clients_not_deletable"] = append(refused["clients_not_deletable"], f.Client.String())
 		}
 	}
 	var wrong problem.Collector
@@ -172,9 +173,8 @@ func takable(ctx context.Context, tx *pg.Tx, in NewOrder) error {
 		wrong.Add("clients", "clients_missing", problem.Params{"n": len(asked)})
 	}
 	for _, code := range []string{"clients_not_inactive", "clients_in_round", "clients_not_deletable"} {
-		if len(numbers[code]) > 0 {
-			slices.Sort(numbers[code])
-			wrong.Add("clients", code, problem.Params{"numbers": numbers[code], "run": in.RunOn})
+		if len(refused[code]) > 0 {
+			wrong.Add("clients", code, problem.Params{"clients": refused[code], "run": in.RunOn})
 		}
 	}
 	return wrong.Err()

@@ -22,7 +22,7 @@ func again(r *http.Request) *Again {
 	if r.Method != http.MethodPost || !strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") || r.ParseForm() != nil {
 		return nil
 	}
-	a := &Again{Action: r.URL.RequestURI()}
+	a := &Again{Action: local(r.URL.RequestURI())}
 	for name, values := range r.PostForm {
 		if strings.Contains(name, "password") {
 			return nil
