@@ -2,7 +2,10 @@
 // permissions and to the database role that serves them (DOMAIN.md section 1, D13). It knows neither SQL nor HTTP.
 package access
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // Role is what a person is there to do, in the words of the field.
 type Role string
@@ -47,6 +50,22 @@ const (
 	PlatformManage Permission = "platform.manage"
 	RoundSweep     Permission = "round.sweep" // the product's own scheduled steps
 	RoundPurge     Permission = "round.purge" // the erasing transaction
+
+	ProposalMake     Permission = "proposal.make"   // roles, address ranges, rules, policies: one proposes,
+	ProposalDecide   Permission = "proposal.decide" // another decides
+	VisitAsk         Permission = "visit.ask"       // support's timed access on a written request (T21)
+	VisitGrant       Permission = "visit.grant"     // also cutting it
+	VisitRead        Permission = "visit.read"
+	InstructionRead  Permission = "instruction.read" // what the processor may do without asking (I13)
+	InstructionWrite Permission = "instruction.write"
+	RightsRead       Permission = "rights.read"    // requests of the person (T8, T9)
+	RightsPrepare    Permission = "rights.prepare" // a caseworker prepares,
+	RightsRelease    Permission = "rights.release" // an approver releases
+	PrivacyRead      Permission = "privacy.read"   // subprocessors, records of processing, privacy statement
+	PrivacyWrite     Permission = "privacy.write"
+	DeviationReport  Permission = "deviation.report" // anybody who notices (T25)
+	DeviationRead    Permission = "deviation.read"
+	DeviationHandle  Permission = "deviation.handle"
 )
 
 // Grant is one line of the role table.
@@ -61,21 +80,28 @@ type Grant struct {
 var Table = []Grant{
 	{Caseworker, "frist_municipality", []Permission{
 		ClientRead, ClientWrite, ClientStatus, DeviceWrite, HoldPlace, GroupPlace, ImportRun, RoundRead, ProtocolRead, OrderAsk,
+		VisitAsk, VisitRead, RightsRead, RightsPrepare, PrivacyRead, DeviationReport, DeviationRead,
 	}},
 	{Approver, "frist_municipality", []Permission{
 		ClientRead, StatusBackdate, ClientStatus, HoldPlace, HoldRelease, RoundRead, RoundApprove, ProtocolRead, OrderAsk,
+		ProposalDecide, VisitAsk, VisitGrant, VisitRead, InstructionRead, RightsRead, RightsRelease, PrivacyRead, DeviationReport, DeviationRead, DeviationHandle,
 	}},
-	{PrivacyOfficer, "frist_municipality", []Permission{AccessLogRead, RoundRead, ProtocolRead}},
-	{Administrator, "frist_municipality", []Permission{RoundRead, ProtocolRead, AccountManage}},
-	{Support, "frist_support", []Permission{RoundRead, RoundControl, ProtocolRead, OrderPlace}},
-	{Operator, "frist_supplier", []Permission{RoundRead, RoundOperate, ProtocolRead}},
-	{PlatformAdministrator, "frist_platform", []Permission{JobRead, PlatformManage}},
+	{PrivacyOfficer, "frist_municipality", []Permission{
+		AccessLogRead, RoundRead, ProtocolRead, VisitRead, InstructionRead, RightsRead, PrivacyRead, DeviationRead,
+	}},
+	{Administrator, "frist_municipality", []Permission{
+		RoundRead, ProtocolRead, AccountManage, ProposalMake, ProposalDecide, VisitAsk, VisitRead, InstructionRead, InstructionWrite,
+		PrivacyRead, PrivacyWrite, DeviationReport, DeviationRead, DeviationHandle,
+	}},
+	{Support, "frist_support", []Permission{RoundRead, RoundControl, ProtocolRead, OrderPlace, VisitAsk, VisitRead, InstructionRead, DeviationReport}},
+	{Operator, "frist_supplier", []Permission{RoundRead, RoundOperate, ProtocolRead, DeviationReport}},
+	{PlatformAdministrator, "frist_platform", []Permission{JobRead, PlatformManage, ProposalMake, ProposalDecide}},
 	{System, "frist_purger", []Permission{RoundSweep, RoundPurge, RoundRead, ClientRead, ProtocolRead}},
 }
 
 // decisions are what a machine key never does unless it is personal, has the scope `decide` and is at most
 // 12 hours old (the role table's last line).
-var decisions = []Permission{RoundApprove, RoundControl, RoundOperate, OrderPlace, HoldRelease}
+var decisions = []Permission{RoundApprove, RoundControl, RoundOperate, OrderPlace, HoldRelease, ProposalDecide, VisitGrant, RightsRelease}
 
 // Caller is whoever asks: a person, a person's key, or the system. The zero Caller may do nothing.
 type Caller struct {
@@ -87,7 +113,15 @@ type Caller struct {
 	Key          bool
 	KeyDecides   bool // the key has the scope `decide` and is young enough
 	Session      []byte
+	FreshUntil   time.Time // until when a proof of identity counts for acts that ask for a fresh one; zero: none
 	Language     string
+}
+
+// Fresh reports whether the caller has proved who they are a moment ago, at now: what approving, starting, ordering,
+// exporting and changes of rights ask for (ASVS 7.5.3). A key that may decide is young enough by itself; the system has no
+// hands to prove with.
+func (c Caller) Fresh(now time.Time) bool {
+	return c.Has(System) || c.Key && c.KeyDecides || now.Before(c.FreshUntil)
 }
 
 // SystemFor is the product itself, working in one municipality under an approval that somebody gave.

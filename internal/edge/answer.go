@@ -83,6 +83,8 @@ func (t Text) Answer(err error) Answer {
 		a.Status, a.Code, a.RetryAfter = http.StatusServiceUnavailable, "unavailable", 5
 	case errors.As(err, &unknown):
 		a.Status, a.Code = http.StatusUnauthorized, "unauthenticated"
+	case errors.As(err, new(problem.StepUp)):
+		a.Status, a.Code = http.StatusForbidden, "step_up"
 	case errors.As(err, &tooMany):
 		a.Status, a.Code, a.RetryAfter = http.StatusTooManyRequests, "wait", tooMany.RetryAfterSeconds
 	case errors.As(err, &tooLarge):

@@ -194,6 +194,17 @@ func (tx *Tx) Require(p access.Permission) error {
 	return problem.Forbidden{Code: "permission", Params: problem.Params{"permission": string(p)}}
 }
 
+// RequireFresh is Require for acts that ask for a fresh proof of who the caller is (problem.StepUp when there is none).
+func (tx *Tx) RequireFresh(p access.Permission) error {
+	if err := tx.Require(p); err != nil {
+		return err
+	}
+	if !tx.Caller.Fresh(tx.now) {
+		return problem.StepUp{}
+	}
+	return nil
+}
+
 // Later keeps a statement for the end: it is sent together with the commit, in the same round trip. For records that
 // must stand or fall with the transaction and whose answer nobody needs.
 func (tx *Tx) Later(sql string, args ...any) { tx.later.Queue(sql, args...) }

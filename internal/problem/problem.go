@@ -80,6 +80,11 @@ type Unauthenticated struct{}
 
 func (Unauthenticated) Error() string { return "not signed in" }
 
+// StepUp says that the caller must first prove anew who they are (ASVS 7.5.3).
+type StepUp struct{}
+
+func (StepUp) Error() string { return "a fresh proof of identity is needed" }
+
 // TooMany says that the caller must wait before trying again.
 type TooMany struct{ RetryAfterSeconds int }
 
@@ -122,7 +127,7 @@ func Public(err error) bool {
 	switch {
 	case errors.As(err, new(NotFound)), errors.As(err, new(Forbidden)), errors.As(err, new(Invalid)),
 		errors.As(err, new(Conflict)), errors.As(err, new(Blocked)), errors.As(err, new(Unavailable)),
-		errors.As(err, new(Unauthenticated)), errors.As(err, new(TooMany)):
+		errors.As(err, new(Unauthenticated)), errors.As(err, new(TooMany)), errors.As(err, new(StepUp)):
 		return true
 	}
 	return false

@@ -33,6 +33,7 @@ var (
 		"municipality":     "the tenants",
 		"session":          "of an account",
 		"api_key":          "of an account",
+		"account_link":     "of an account",
 		"sign_in_failure":  "a hash and a count, before anybody is known",
 		"idempotency":      "of an account, behind a policy of its own",
 		"round_transition": "the product's own table of steps",
@@ -48,6 +49,9 @@ var (
 		"round_directory.look_up":   "PERMISSIVE r public USING (true)",
 		"round_directory.own_round": "PERMISSIVE a public CHECK (municipality_id = ( SELECT (NULLIF(current_setting('frist.municipality'::text, true), ''::text))::integer AS \"nullif\"))",
 		"idempotency.expiry":        "PERMISSIVE * frist_purger USING (true)",
+		// Where one may sign in from, and what is demanded there, is asked before it is known who asks.
+		"address_range.at_the_door":       "PERMISSIVE r frist_signin USING (true)",
+		"municipality_policy.at_the_door": "PERMISSIVE r frist_signin USING (true)",
 	}
 	// acrossMunicipalities are unique indexes over a tenant table that hold in the whole installation.
 	acrossMunicipalities = map[string]string{
@@ -375,7 +379,7 @@ func (i *inspect) grants() {
 			if slices.Contains([]string{"TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN"}, right) {
 				i.say("grant", "%s has %s on %s", who, right, what)
 			}
-			if right == "DELETE" && personal[what] && who != "frist_purger" && what != "session" && what != "api_key" {
+			if right == "DELETE" && personal[what] && who != "frist_purger" && !slices.Contains([]string{"session", "api_key", "account_link"}, what) {
 				i.say("grant", "%s may delete %s", who, what)
 			}
 		case "schema":
