@@ -17,7 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-var update = flag.Bool("update", false, "write testdata/grants.txt anew; read the difference like code")
+var update = flag.Bool("update", false, "write testdata/grants.txt and testdata/matrix.txt anew; read the difference like code")
 
 // The declared exceptions, each with its reason. A list that grows is a question for the review.
 var (
