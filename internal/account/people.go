@@ -306,14 +306,17 @@ func notTheLast(ctx context.Context, tx *pg.Tx, account int64) error {
 }
 
 // Disable ends an account at once (ASVS 7.4.2): its sessions, keys and links, and the proposals that it made or that are
-// about it. By whoever looks after it, by the person, or by the system; anybody else's account answers problem.NotFound.
-// One who can look after accounts always stays (problem.Conflict, last_administrator). The row stays, because protocols
-// name its staff number.
+// about it. By whoever looks after it, or by the system; anybody else's account answers problem.NotFound, and one's own is
+// somebody else's to disable (problem.Forbidden, about_yourself). One who can look after accounts always stays
+// (problem.Conflict, last_administrator). The row stays, because protocols name its staff number.
 func Disable(ctx context.Context, db *pg.DB, by access.Caller, account int64) error {
 	return db.SignInAs(ctx, by, func(tx *pg.Tx) error {
 		municipality, err := may(ctx, tx, by, account)
 		if err != nil {
 			return err
+		}
+		if by.Account == account && !by.Has(access.System) {
+			return problem.Forbidden{Code: "about_yourself"}
 		}
 		if by.Has(access.System) && municipality != tx.Municipality() { // the command line stands nowhere
 			if _, err := tx.Exec(ctx, `SELECT set_config('frist.municipality', $1, true)`, strconv.Itoa(municipality)); err != nil {
@@ -342,7 +345,7 @@ func Disable(ctx context.Context, db *pg.DB, by access.Caller, account int64) er
 			return err
 		}
 		audit.Write(tx, access.AccountManage, audit.Record{Act: "account_disabled", Subject: "account", SubjectID: strconv.FormatInt(account, 10)})
-		if by.Account != account && !by.Has(access.System) {
+		if !by.Has(access.System) {
 			reviewed(tx, p, Ended)
 		}
 		return nil

@@ -300,11 +300,14 @@ func TestDisabledAtOnce(t *testing.T) {
 	_, err = account.ResolveKey(t.Context(), h.DB, key, here)
 	h.want("the key rose from the dead", "unauthenticated", err)
 	h.want("opened when open", "account_open", account.ProposeEnable(t.Context(), h.DB, admin, worker.Account))
-	h.want("the last administrator", "last_administrator", account.Disable(t.Context(), h.DB, admin, admin.Account))
-	h.second(access.Administrator)
-	if err := account.Disable(t.Context(), h.DB, admin, admin.Account); err != nil {
+	h.want("oneself", "about_yourself", account.Disable(t.Context(), h.DB, admin, admin.Account))
+	h.want("oneself, a caseworker", "about_yourself", account.Disable(t.Context(), h.DB, worker, worker.Account))
+	other := admin
+	other.Account, _ = h.second(access.Administrator)
+	if err := account.Disable(t.Context(), h.DB, other, admin.Account); err != nil {
 		t.Errorf("one of two: %v", err)
 	}
+	h.want("the last one, by one who was just disabled", "last_administrator", account.Disable(t.Context(), h.DB, admin, other.Account))
 }
 
 func TestTheLastAdministratorKeepsTheRole(t *testing.T) {
