@@ -171,8 +171,10 @@ func Invite(ctx context.Context, db *pg.DB, by access.Caller, n New) (id int64, 
 		if id, _, err = insert(ctx, tx, n, nil); err != nil {
 			return err
 		}
-		audit.Write(tx, access.AccountManage, audit.Record{Act: "account_created", Subject: "account", SubjectID: strconv.FormatInt(id, 10),
-			Detail: map[string]any{"roles": n.Roles, "machine": n.Machine}})
+		audit.Write(tx, access.AccountManage, audit.Record{
+			Act: "account_created", Subject: "account", SubjectID: strconv.FormatInt(id, 10),
+			Detail: map[string]any{"roles": n.Roles, "machine": n.Machine},
+		})
 		if _, err := proposal.Make(ctx, tx, proposal.Roles, strconv.FormatInt(id, 10), id, rolesPayload{n.Roles, true}); err != nil || n.Machine {
 			return err
 		}
@@ -284,8 +286,10 @@ func acceptRoles(ctx context.Context, tx *pg.Tx, p proposal.Proposal) error {
 		old.ID, tx.Municipality(), wanted.Roles, wanted.First); err != nil {
 		return err
 	}
-	audit.Write(tx, access.ProposalDecide, audit.Record{Act: "roles_changed", Subject: "account", SubjectID: p.Subject, Fields: []string{"roles"},
-		Detail: map[string]any{"from": old.Roles, "to": wanted.Roles}})
+	audit.Write(tx, access.ProposalDecide, audit.Record{
+		Act: "roles_changed", Subject: "account", SubjectID: p.Subject, Fields: []string{"roles"},
+		Detail: map[string]any{"from": old.Roles, "to": wanted.Roles},
+	})
 	return nil
 }
 

@@ -783,9 +783,7 @@ func TestEveryPairOfRoleSets(t *testing.T) {
 	for _, holder := range of {
 		for _, made := range of {
 			c := access.Caller{Account: 1, Roles: holder, Key: true}
-			for _, p := range access.Permissions(made...) {
-				c.Scopes = append(c.Scopes, p)
-			}
+			c.Scopes = append(c.Scopes, access.Permissions(made...)...)
 			for _, p := range access.Permissions(append(slices.Clone(holder), made...)...) {
 				want := slices.Contains(access.Permissions(holder...), p) && slices.Contains(c.Scopes, p) && !access.Decision(p)
 				if c.Can(p) != want {

@@ -31,7 +31,7 @@ type proposalLine struct {
 	What    string
 	Changes []change
 	Own     bool // the caller made it and may take it back
-	About   bool // it is about the caller
+	Me      bool // it is about the caller
 	Decides bool
 }
 
@@ -41,7 +41,7 @@ type change struct{ What, From, To string }
 func init() {
 	outcome, at := proposal.Accepted, time.Date(2023, 9, 1, 0, 0, 0, 0, time.UTC)
 	edge.Pages["proposals"] = proposalsPage{
-		Waiting: []proposalLine{{What: "Roller", Changes: []change{{"Roller", "a", "b"}}, Decides: true}, {What: "x", Own: true}, {What: "x", About: true}},
+		Waiting: []proposalLine{{What: "Roller", Changes: []change{{"Roller", "a", "b"}}, Decides: true}, {What: "x", Own: true}, {What: "x", Me: true}},
 		Decided: []proposalLine{{What: "Roller", ProposalLine: account.ProposalLine{Proposer: "Per", Decider: "Kari", Proposal: proposal.Proposal{Outcome: &outcome, DecidedAt: &at}}}},
 	}
 }
@@ -71,8 +71,8 @@ func (s *Server) proposalsPage(r *http.Request) (proposalsPage, error) {
 		}
 	}
 	for _, l := range waiting {
-		line := proposalLine{ProposalLine: l, Own: l.ProposedBy == page.Caller.Account, About: l.Proposal.About != nil && *l.Proposal.About == page.Caller.Account}
-		line.Decides = page.Caller.Can(access.ProposalDecide) && !line.Own && !line.About
+		line := proposalLine{ProposalLine: l, Own: l.ProposedBy == page.Caller.Account, Me: l.About != nil && *l.About == page.Caller.Account}
+		line.Decides = page.Caller.Can(access.ProposalDecide) && !line.Own && !line.Me
 		if line.What, line.Changes, err = page.words(l, now); err != nil {
 			return page, err
 		}

@@ -20,8 +20,10 @@ type rangesPage struct {
 }
 
 func init() {
-	edge.Pages["ranges"] = rangesPage{Tab: "ranges", Ranges: []account.Range{{ID: 1, Network: netip.MustParsePrefix("10.0.0.0/8"), Place: "Rådhuset"}},
-		Waiting: []account.ProposalLine{{Proposal: proposal.Proposal{Subject: "10.0.0.0/8"}, Proposer: "Per", Range: account.RangePayload{Act: "add", Place: "Rådhuset"}}}}
+	edge.Pages["ranges"] = rangesPage{
+		Tab: "ranges", Ranges: []account.Range{{ID: 1, Network: netip.MustParsePrefix("10.0.0.0/8"), Place: "Rådhuset"}},
+		Waiting: []account.ProposalLine{{Proposal: proposal.Proposal{Subject: "10.0.0.0/8"}, Proposer: "Per", Range: account.RangePayload{Act: "add", Place: "Rådhuset"}}},
+	}
 }
 
 func (s *Server) ranges(w http.ResponseWriter, r *http.Request) error {
