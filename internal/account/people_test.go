@@ -142,8 +142,10 @@ func TestAnInvitedPersonComesInWhenASecondPersonHasConfirmed(t *testing.T) {
 	if err != nil || !alive(t, h.Env, token) {
 		t.Errorf("confirmed and shut: %v", err)
 	}
+	h.want("the platform in a municipality", "permission", account.ProposeRange(t.Context(), h.DB, h.As(access.PlatformAdministrator, 0).In(h.A), "10.0.0.0/8", "x"))
+	h.want("the platform decides in a municipality", "permission", h.DB.InTx(t.Context(), h.As(access.PlatformAdministrator, 0).In(h.A), func(tx *pg.Tx) error { return proposal.Reject(t.Context(), tx, l.ID) }))
 	h.want("decided twice", "proposal_settled", account.Accept(t.Context(), h.DB, approver, l.ID, proposal.Roles))
-	if n := h.Count(t, `SELECT count(*) FROM audit WHERE municipality_id = $1 AND refused AND detail->>'code' IN ('own_proposal', 'permission')`, h.A); n != 2 {
+	if n := h.Count(t, `SELECT count(*) FROM audit WHERE municipality_id = $1 AND refused AND detail->>'code' IN ('own_proposal', 'permission')`, h.A); n != 4 {
 		t.Errorf("%d refusals recorded", n)
 	}
 	if n := h.Count(t, `SELECT count(*) FROM audit WHERE municipality_id = $1 AND subject_id = $2 AND act IN ('account_created', 'proposed', 'link_made', 'proposal_accepted', 'roles_changed')`, h.A, strconv.FormatInt(id, 10)); n != 5 {
@@ -372,6 +374,8 @@ func TestForeignIsMissing(t *testing.T) {
 	if all, err := account.People(t.Context(), h.DB, h.As(access.PlatformAdministrator, 0), 0); err != nil || len(all) != 3 {
 		t.Errorf("processor and supplier: %d %v", len(all), err)
 	}
+	_, err = account.People(t.Context(), h.DB, h.As(access.PlatformAdministrator, 0).In(h.A), 0)
+	h.want("the platform reads a municipality's list", "permission", err)
 	_, err = account.People(t.Context(), h.DB, h.As(access.Caseworker, h.A), 0)
 	h.want("a caseworker reads the list", "permission", err)
 }

@@ -77,10 +77,8 @@ const rangeColumns = `id, network, place, added_by, added_at`
 // Ranges are the networks of the caller's organisation, by network. For those who propose and decide.
 func Ranges(ctx context.Context, db *pg.DB, by access.Caller) (ranges []Range, err error) {
 	err = db.SignInAs(ctx, by, func(tx *pg.Tx) error {
-		if tx.Require(access.ProposalMake) != nil {
-			if err := tx.Require(access.ProposalDecide); err != nil {
-				return err
-			}
+		if err := decides(tx); err != nil {
+			return err
 		}
 		rows, err := tx.Query(ctx, `SELECT `+rangeColumns+` FROM address_range WHERE municipality_id = $1 ORDER BY network, id`, tx.Municipality())
 		if err != nil {

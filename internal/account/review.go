@@ -45,10 +45,8 @@ func (p Person) MayReview(by access.Caller) bool {
 // Review confirms that the account still needs what it has. Nobody confirms their own (problem.Forbidden, about_yourself).
 func Review(ctx context.Context, db *pg.DB, by access.Caller, account int64) error {
 	return db.SignInAs(ctx, by, func(tx *pg.Tx) error {
-		if manage(tx) != nil {
-			if err := tx.Require(access.ProposalDecide); err != nil {
-				return err
-			}
+		if err := decides(tx); err != nil {
+			return err
 		}
 		p, err := find(ctx, tx, account)
 		switch {

@@ -326,7 +326,7 @@ func (v *visitor) values(name string) []string {
 	case "key":
 		return some(`SELECT id::text FROM api_key ORDER BY id`)
 	case "proposal":
-		return []string{"1"}
+		return some(`SELECT id::text FROM proposal ORDER BY municipality_id, id`)
 	case "class":
 		return []string{"client_record"}
 	case "hash":

@@ -62,6 +62,14 @@ func (p Proposal) Mine(account int64) bool {
 	return p.ProposedBy == account || p.About != nil && *p.About == account
 }
 
+// athome refuses whoever works for processor or supplier and stands in a municipality: its changes are its own people's.
+func athome(tx *pg.Tx, p access.Permission) error {
+	if tx.Caller.Blind() && tx.Municipality() != 0 {
+		return problem.Forbidden{Code: "permission", Params: problem.Params{"permission": string(p)}}
+	}
+	return tx.Require(p)
+}
+
 const columns = `id, kind, subject, about, payload, proposed_by, proposed_at, expires_at, decided_by, decided_at, outcome`
 
 // Make proposes. payload is kept as JSON: codes and numbers. about is the account that it concerns, 0 for none. Nobody
@@ -69,6 +77,9 @@ const columns = `id, kind, subject, about, payload, proposed_by, proposed_at, ex
 // proposal_waits).
 func Make(ctx context.Context, tx *pg.Tx, kind Kind, subject string, about int64, payload any) (int64, error) {
 	if err := tx.RequireFresh(access.ProposalMake); err != nil {
+		return 0, err
+	}
+	if err := athome(tx, access.ProposalMake); err != nil {
 		return 0, err
 	}
 	if about == tx.Caller.Account {
@@ -128,6 +139,9 @@ func decide(ctx context.Context, tx *pg.Tx, id int64, outcome Outcome) (Proposal
 	if err := tx.RequireFresh(access.ProposalDecide); err != nil {
 		return Proposal{}, err
 	}
+	if err := athome(tx, access.ProposalDecide); err != nil {
+		return Proposal{}, err
+	}
 	p, err := pending(ctx, tx, id)
 	switch {
 	case err != nil:
@@ -146,7 +160,7 @@ func decide(ctx context.Context, tx *pg.Tx, id int64, outcome Outcome) (Proposal
 
 // Withdraw takes the caller's own proposal back; anybody else's is not found.
 func Withdraw(ctx context.Context, tx *pg.Tx, id int64) error {
-	if err := tx.Require(access.ProposalMake); err != nil {
+	if err := athome(tx, access.ProposalMake); err != nil {
 		return err
 	}
 	p, err := pending(ctx, tx, id)
@@ -216,8 +230,8 @@ const most = 50
 
 // List gives what waits, oldest first, and what was decided lately, newest first. Whoever may propose or decide may read.
 func List(ctx context.Context, tx *pg.Tx) (waiting, decided []Proposal, err error) {
-	if !tx.Caller.Can(access.ProposalMake) {
-		if err := tx.Require(access.ProposalDecide); err != nil {
+	if athome(tx, access.ProposalMake) != nil {
+		if err := athome(tx, access.ProposalDecide); err != nil {
 			return nil, nil, err
 		}
 	}
