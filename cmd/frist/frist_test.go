@@ -145,6 +145,24 @@ func TestSettingUp(t *testing.T) {
 	if code, out, text := ask(t, "a long enough password\n", append(user, "--new-municipality")...); code != 0 || !strings.Contains(out, "kari can sign in") {
 		t.Errorf("%d, %s%s", code, out, text)
 	}
+	for _, c := range []struct {
+		args []string
+		ok   bool
+		want string
+	}{
+		{[]string{"10.0.0.0/8", "--municipality", "3218"}, true, "10.0.0.0/8 is approved for passwords."},
+		{[]string{"192.0.2.7"}, true, "192.0.2.7 is approved for passwords."},
+		{[]string{"0.0.0.0/0"}, false, "The network is too large."},
+		{[]string{"10.0.0.0/8", "--municipality", "5501"}, false, "The municipality 5501 is not in this installation."},
+	} {
+		code, out, text := ask(t, "", append([]string{"range", "add", "--place", "Rådhuset"}, c.args...)...)
+		if (code == 0) != c.ok || !strings.Contains(out+text, c.want) {
+			t.Errorf("range add %v: %d, %s%s", c.args, code, out, text)
+		}
+	}
+	if n := env.Count(t, `SELECT count(*) FROM address_range WHERE added_by = 0 AND place = 'Rådhuset'`); n != 2 {
+		t.Errorf("%d networks", n)
+	}
 	// What is wrong is said before a password is asked for, in a sentence that says what to do.
 	for _, c := range []struct{ args, nb, en string }{
 		{"kari --role caseworker --municipality 3218", "Brukernavnet kari er i bruk. Velg et annet.", "The login kari is in use. Choose another one."},
@@ -418,7 +436,7 @@ func TestTheDemoFromNothing(t *testing.T) {
 			t.Errorf("persona %v", p)
 		}
 	}
-	if fmt.Sprint(roles) != "map[administrator:3 approver:6 caseworker:6 operator:1 platform_administrator:1 privacy_officer:3 support:1]" {
+	if fmt.Sprint(roles) != "map[administrator:3 approver:6 caseworker:6 operator:1 platform_administrator:2 privacy_officer:3 support:1]" {
 		t.Errorf("roles %v", roles)
 	}
 	for _, path := range []string{"/healthz", "/readyz", "/login"} {

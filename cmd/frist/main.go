@@ -28,6 +28,9 @@ type commands struct {
 	User struct {
 		Add userCommand `cmd:"" help:"Make an account: the first one, or any other."`
 	} `cmd:"" help:"Accounts."`
+	Range struct {
+		Add rangeCommand `cmd:"" help:"Approve a network from which a password may be tried: for the first administrator."`
+	} `cmd:"" help:"Networks for passwords."`
 	Explain explainCommand `cmd:"" help:"Print every table and column with its path to the client, class and deletion action."`
 }
 

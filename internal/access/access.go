@@ -103,6 +103,25 @@ var Table = []Grant{
 // 12 hours old (the role table's last line).
 var decisions = []Permission{RoundApprove, RoundControl, RoundOperate, OrderPlace, HoldRelease, ProposalDecide, VisitGrant, RightsRelease}
 
+// Decision reports whether p is one of those acts.
+func Decision(p Permission) bool { return slices.Contains(decisions, p) }
+
+// Permissions are all that somebody with these roles may, in the table's order.
+func Permissions(roles ...Role) []Permission {
+	var all []Permission
+	for _, g := range Table {
+		if !slices.Contains(roles, g.Role) {
+			continue
+		}
+		for _, p := range g.Permissions {
+			if !slices.Contains(all, p) {
+				all = append(all, p)
+			}
+		}
+	}
+	return all
+}
+
 // Caller is whoever asks: a person, a person's key, or the system. The zero Caller may do nothing.
 type Caller struct {
 	Account      int64  // 0 for the system
@@ -111,7 +130,8 @@ type Caller struct {
 	Roles        []Role
 	Municipality int // internal id (D23); 0 for people who work for all municipalities
 	Key          bool
-	KeyDecides   bool // the key has the scope `decide` and is young enough
+	KeyDecides   bool         // the key has the scope `decide` and is young enough
+	Scopes       []Permission // what the key is narrowed to; none: whatever its holder may
 	Session      []byte
 	FreshUntil   time.Time // until when a proof of identity counts for acts that ask for a fresh one; zero: none
 	Language     string
@@ -143,7 +163,7 @@ func (c Caller) Has(r Role) bool { return slices.Contains(c.Roles, r) }
 
 // Can reports whether one of the caller's roles carries the permission, and the caller's key, if any, is allowed it.
 func (c Caller) Can(p Permission) bool {
-	if c.Key && !c.KeyDecides && slices.Contains(decisions, p) {
+	if c.Key && !c.KeyDecides && slices.Contains(decisions, p) || len(c.Scopes) > 0 && !slices.Contains(c.Scopes, p) {
 		return false
 	}
 	return c.RoleFor(p) != ""

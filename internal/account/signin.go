@@ -8,9 +8,7 @@ import (
 	"errors"
 	"math"
 	"runtime"
-	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -27,8 +25,6 @@ const (
 	idle        = 30 * time.Minute // a session that nobody uses
 	absolute    = 10 * time.Hour   // any session: one working day
 	forget      = 24 * time.Hour   // a failed sign-in
-	decideFor   = 12 * time.Hour   // the scope decide of a key (DOMAIN.md, machine client)
-	longestKey  = 365 * 24 * time.Hour
 	freeTries   = 3
 	longestWait = 15 * time.Minute
 )
@@ -271,69 +267,4 @@ func EndSessions(ctx context.Context, db *pg.DB, by access.Caller, account int64
 			audit.Record{Act: "sessions_ended", Subject: "account", SubjectID: strconv.FormatInt(account, 10), Detail: map[string]any{"count": ended}})
 		return nil
 	})
-}
-
-// ScopeDecide lets a personal key approve, control, order and start, for its first 12 hours.
-const ScopeDecide = "decide"
-
-const keyPrefix = "frist_" // so that scanners for leaked secrets know one
-
-// NewKey makes a personal key for the API and gives it, once. It does what its account does; decisions only with
-// ScopeDecide. ttl is at most a year.
-func NewKey(ctx context.Context, db *pg.DB, account int64, scopes []string, ttl time.Duration) (key string, err error) {
-	var wrong problem.Collector
-	if ttl <= 0 || ttl > longestKey {
-		wrong.Add("ttl", "between", problem.Params{"low": 1, "high": int(longestKey / time.Hour / 24)})
-	}
-	if slices.ContainsFunc(scopes, func(s string) bool { return s != ScopeDecide }) {
-		wrong.Add("scopes", "choice", nil)
-	}
-	if err := wrong.Err(); err != nil {
-		return "", err
-	}
-	if scopes == nil {
-		scopes = []string{}
-	}
-	key, hash := newToken(keyPrefix)
-	err = db.SignIn(ctx, func(tx *pg.Tx) error {
-		var municipality int
-		var roles []access.Role
-		err := tx.QueryRow(ctx, `SELECT coalesce(municipality_id, 0), roles FROM account WHERE id = $1 AND disabled_at IS NULL FOR SHARE`, account).Scan(&municipality, &roles)
-		if err != nil {
-			return err
-		}
-		tx.Later(`INSERT INTO api_key (key_hash, account_id, scopes, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)`, hash, account, scopes, tx.Now(), tx.Now().Add(ttl))
-		audit.WriteDoor(tx, audit.Door{Municipality: municipality, Account: account, Role: access.Caller{Roles: roles}.Main()},
-			audit.Record{Act: "key_created", Subject: "account", SubjectID: strconv.FormatInt(account, 10), Detail: map[string]any{"scopes": scopes}})
-		return nil
-	})
-	if err != nil {
-		return "", err
-	}
-	return key, nil
-}
-
-// ResolveKey finds who holds the key; problem.Unauthenticated when it has run out or its account was disabled.
-func ResolveKey(ctx context.Context, db *pg.DB, key string) (access.Caller, error) {
-	caller := access.Caller{Key: true}
-	if !strings.HasPrefix(key, keyPrefix) {
-		return access.Caller{}, problem.Unauthenticated{}
-	}
-	err := db.SignIn(ctx, func(tx *pg.Tx) error {
-		var scopes []string
-		var created time.Time
-		err := tx.OnlyRow(ctx, `SELECT a.id, a.staff_number, a.name, a.roles, coalesce(a.municipality_id, 0), a.language, k.scopes, k.created_at
-			FROM api_key k JOIN account a ON a.id = k.account_id
-			WHERE k.key_hash = $1 AND k.expires_at > $2 AND a.disabled_at IS NULL`, hashToken(key), tx.Now()).
-			Scan(&caller.Account, &caller.StaffNumber, &caller.Name, &caller.Roles, &caller.Municipality, &caller.Language, &scopes, &created)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return problem.Unauthenticated{}
-		}
-		caller.KeyDecides = slices.Contains(scopes, ScopeDecide) && tx.Now().Before(created.Add(decideFor))
-		return err
-	})
-	if err != nil {
-		return access.Caller{}, err
-	}
-	return caller, nil
 }

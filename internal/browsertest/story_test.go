@@ -93,6 +93,7 @@ func story(t *testing.T, w *world, browser context.Context) {
 		{"the next group exists", (*tale).goesOn},
 		{"what is gone is gone", (*tale).isGone},
 		{"an open archive question blocks, and the round is called off", (*tale).callsOff},
+		{"two people decide who has access", (*tale).accesses},
 		{"somebody signs in by password, and settles", (*tale).settles},
 	} {
 		if !t.Run(chapter.name, func(t *testing.T) { s.T = t; chapter.tell(s) }) {

@@ -78,12 +78,12 @@ func (w *world) examined(path string) {
 	w.seen.pages[w.route(http.MethodGet, path)] = true
 }
 
-// watch notes every action that leads on; one that is refused shows its form again instead.
+// watch notes every action that leads on, or shows what is shown once; one that is refused shows its form again instead.
 func (w *world) watch(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		answer := middleware.NewWrapResponseWriter(rw, r.ProtoMajor)
 		next.ServeHTTP(answer, r)
-		if r.Method == http.MethodPost && (answer.Status() == http.StatusSeeOther || answer.Header().Get("HX-Redirect") != "") {
+		if r.Method == http.MethodPost && (answer.Status() == http.StatusSeeOther || answer.Status() == http.StatusCreated || answer.Header().Get("HX-Redirect") != "") {
 			w.seen.mu.Lock()
 			defer w.seen.mu.Unlock()
 			w.seen.deeds[w.route(http.MethodPost, r.URL.Path)] = true

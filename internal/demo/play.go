@@ -127,6 +127,9 @@ func Load(ctx context.Context, config Config) error {
 	if err := p.perform(ctx); err != nil {
 		return err
 	}
+	if err := p.access(ctx); err != nil {
+		return fmt.Errorf("demo: access: %w", err)
+	}
 	p.set(p.days.start)
 	return p.db.InTx(ctx, p.platform, func(tx *pg.Tx) error {
 		audit.Write(tx, access.PlatformManage, audit.Record{Act: loadedAct, Subject: "installation", SubjectID: "0"})
@@ -150,6 +153,7 @@ type stage struct {
 	*place
 	id                     int
 	caseworkers, approvers []access.Caller
+	administrator          access.Caller
 }
 
 func (p *play) set(at time.Time) { p.clock.Store(&at) }
@@ -208,6 +212,7 @@ func (p *play) found(ctx context.Context) error {
 			town.Clients = p.config.Clients
 		}
 		s := &stage{id: municipalities[town.Number], caseworkers: of(town.Number, access.Caseworker), approvers: of(town.Number, access.Approver)}
+		s.administrator = of(town.Number, access.Administrator)[0]
 		var ids staff
 		for _, c := range s.caseworkers {
 			ids.caseworkers = append(ids.caseworkers, c.Account)

@@ -48,7 +48,7 @@ func (s *Site) resolve(r *http.Request) error {
 	var err error
 	if isAPI(r) {
 		if key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
-			st.caller, err = account.ResolveKey(r.Context(), s.DB, key)
+			st.caller, err = account.ResolveKey(r.Context(), s.DB, key, middleware.GetClientIPAddr(r.Context()))
 		}
 	} else if token := s.token(r); token != "" {
 		st.caller, st.profile, err = account.Resolve(r.Context(), s.DB, token)

@@ -48,6 +48,9 @@ func NewWorld(t testing.TB) *World {
 		other.StaffNumber = fmt.Sprintf("S-%05d", other.Account)
 		w.account(t, other, m.id)
 	}
+	// Passwords may be tried from this machine.
+	w.Exec(t, `INSERT INTO address_range (municipality_id, network, place, added_by, added_at)
+		SELECT m, n, 'here', 0, $3 FROM unnest(ARRAY[0, $1, $2]::int[]) m, unnest(ARRAY['127.0.0.0/8', '::1/128']::cidr[]) n`, w.A, w.B, Start)
 	for _, role := range []access.Role{access.Support, access.Operator, access.PlatformAdministrator} {
 		w.account(t, w.As(role, 0), 0)
 	}

@@ -319,6 +319,16 @@ func (v *visitor) values(name string) []string {
 		return some(`SELECT id::text FROM recording`)
 	case "position":
 		return []string{"1", "2"}
+	case "account":
+		return some(`SELECT id::text FROM account ORDER BY coalesce(municipality_id, 0), id`)
+	case "range":
+		return some(`SELECT id::text FROM address_range ORDER BY municipality_id, id`)
+	case "key":
+		return some(`SELECT id::text FROM api_key ORDER BY id`)
+	case "proposal":
+		return some(`SELECT id::text FROM proposal ORDER BY municipality_id, id`)
+	case "class":
+		return []string{"client_record"}
 	case "hash":
 		return []string{"x"}
 	}

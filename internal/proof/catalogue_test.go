@@ -87,6 +87,8 @@ var (
 		"client_professional.client_alive", "client_search.client_alive", "communication.client_alive", "medical_entry.client_alive", "medication.client_alive",
 		"next_of_kin.client_alive", "note.client_alive", "order_client.client_alive", "placement.client_alive", "property.client_alive", "recording.client_alive",
 		"status_entry.client_alive", "deletion_round.deletion_round_guard", "installation.stamped_once", "protocol.append_only",
+		"access_review.append_only", "account.account_guard", "address_range.address_range_guard", "api_key.api_key_guard", "municipality_policy.municipality_policy_guard",
+		"proposal.proposal_guard", "retention_rule.retention_rule_guard",
 		"retention_rule.append_only", "round_event.append_only", "round_item.placement_guard", "round_item.round_item_guard", "round_item.round_list_guard_insert", "round_item.round_list_guard_update",
 		"status_entry.status_entry_guard",
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/frist-app/frist/internal/access"
+	"github.com/frist-app/frist/internal/account"
 	"github.com/frist-app/frist/internal/calendar"
 	"github.com/frist-app/frist/internal/client"
 	"github.com/frist-app/frist/internal/deletion"
@@ -69,6 +70,13 @@ func (s *stage) populate(more int) {
 			_, err := deletion.PlaceHold(ctx, tx, retention.NewHold{ClientID: &stays.id, Reason: "police", Authority: stays.get("hold.authority"), ReviewOn: calendar.On(2024, 6, 1)})
 			return err
 		})
+		admin := s.World.As(access.Administrator, m) // something that waits for a second person, and somebody gone through
+		if err := account.ProposeRange(t.Context(), s.DB, admin, "10.0.0.0/8", "x"); err != nil {
+			t.Fatal(err)
+		}
+		if err := account.Review(t.Context(), s.DB, admin, s.World.As(access.Caseworker, m).Account); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s.work(false)
 	s.at("2023-09-10 12:00")
@@ -329,11 +337,11 @@ func (s *stage) callEverything(conn *pgx.Conn, b blind, look *scanner) {
 	t.Helper()
 	arguments := map[string]string{
 		"int4": "1", "int8": "(SELECT max(round_id) FROM round_directory)", "text": "'%'", "_uuid": "ARRAY['" + s.people[0].id.String() + "'::uuid]", "uuid": "'" + s.people[0].id.String() + "'", "_text": "'{open,proposed,controlled,approved,running,finished}'",
-		"date": "current_date", "bool": "true",
+		"date": "current_date", "bool": "true", "jsonb": "'{}'",
 	}
 	rows, err := s.Admin.Query(ctx, `SELECT p.oid::regprocedure::text, p.proname, (SELECT coalesce(string_agg(a.typname, ' ' ORDER BY n.i), '') FROM unnest(p.proargtypes) WITH ORDINALITY AS n (t, i) JOIN pg_type a ON a.oid = n.t),
 			p.prorettype::regtype::text, has_function_privilege($1, p.oid, 'EXECUTE')
-		FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')`, b.user())
+		FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace AND p.prokind = 'f' AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')`, b.user())
 	if err != nil {
 		t.Fatal(err)
 	}

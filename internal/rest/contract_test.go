@@ -223,6 +223,11 @@ func requests(w world) []request {
 		{"listImports", "GET", "/imports", "", "c", nil},
 		{"importClients", "POST", "/imports", "--x--", "c", []string{"Content-Type", "multipart/form-data; boundary=x"}},
 		{"readImport", "GET", "/imports/" + w.imported.String(), "", "c", nil},
+		{"listAccounts", "GET", "/accounts", "", "d", nil},
+		{"disableAccount", "POST", "/accounts/999999/disabling", "", "d", nil},
+		{"listProposals", "GET", "/proposals", "", "adl!", nil},
+		{"acceptProposal", "POST", "/proposals/999999/acceptance", "", "adl!", nil},
+		{"rejectProposal", "POST", "/proposals/999999/rejection", "", "adl!", nil},
 	}
 }
 

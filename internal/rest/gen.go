@@ -24,6 +24,33 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for AccountState.
+const (
+	AccountStateActive   AccountState = "active"
+	AccountStateDisabled AccountState = "disabled"
+	AccountStateInvited  AccountState = "invited"
+	AccountStateMachine  AccountState = "machine"
+	AccountStateWaiting  AccountState = "waiting"
+)
+
+// Valid indicates whether the value is a known member of the AccountState enum.
+func (e AccountState) Valid() bool {
+	switch e {
+	case AccountStateActive:
+		return true
+	case AccountStateDisabled:
+		return true
+	case AccountStateInvited:
+		return true
+	case AccountStateMachine:
+		return true
+	case AccountStateWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for BlockerCode.
 const (
 	BlockerCodeArchiveUnanswered BlockerCode = "archive_unanswered"
@@ -429,6 +456,72 @@ func (e PlacementUnplaced) Valid() bool {
 	}
 }
 
+// Defines values for ProposalAct.
+const (
+	Add    ProposalAct = "add"
+	Remove ProposalAct = "remove"
+)
+
+// Valid indicates whether the value is a known member of the ProposalAct enum.
+func (e ProposalAct) Valid() bool {
+	switch e {
+	case Add:
+		return true
+	case Remove:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProposalKind.
+const (
+	Enable ProposalKind = "enable"
+	Policy ProposalKind = "policy"
+	Ranges ProposalKind = "ranges"
+	Roles  ProposalKind = "roles"
+	Rule   ProposalKind = "rule"
+)
+
+// Valid indicates whether the value is a known member of the ProposalKind enum.
+func (e ProposalKind) Valid() bool {
+	switch e {
+	case Enable:
+		return true
+	case Policy:
+		return true
+	case Ranges:
+		return true
+	case Roles:
+		return true
+	case Rule:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProposedRuleOutcome.
+const (
+	Destroy  ProposedRuleOutcome = "destroy"
+	Preserve ProposedRuleOutcome = "preserve"
+	Review   ProposedRuleOutcome = "review"
+)
+
+// Valid indicates whether the value is a known member of the ProposedRuleOutcome enum.
+func (e ProposedRuleOutcome) Valid() bool {
+	switch e {
+	case Destroy:
+		return true
+	case Preserve:
+		return true
+	case Review:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ProtocolCopy.
 const (
 	Whole ProtocolCopy = "whole"
@@ -628,6 +721,34 @@ func (e ListClientsParamsPeriodOf) Valid() bool {
 	default:
 		return false
 	}
+}
+
+// Account defines model for Account.
+type Account struct {
+	CreatedAt time.Time `json:"created_at"`
+	Id        int64     `json:"id"`
+
+	// LastUsedAt Last sign-in, or a program's last use of a key
+	LastUsedAt  *time.Time `json:"last_used_at,omitempty"`
+	Login       string     `json:"login"`
+	Name        string     `json:"name"`
+	ReviewedAt  *time.Time `json:"reviewed_at,omitempty"`
+	Roles       []Role     `json:"roles"`
+	StaffNumber string     `json:"staff_number"`
+
+	// State waiting: for a second person; machine: a program with keys
+	State AccountState `json:"state"`
+}
+
+// AccountState waiting: for a second person; machine: a program with keys
+type AccountState string
+
+// Accounts defines model for Accounts.
+type Accounts struct {
+	Accounts []Account `json:"accounts"`
+
+	// Next `after` of the next page; left out on the last
+	Next *int64 `json:"next,omitempty"`
 }
 
 // Address defines model for Address.
@@ -1342,6 +1463,51 @@ type Problem struct {
 	Type   string        `json:"type"`
 }
 
+// Proposal defines model for Proposal.
+type Proposal struct {
+	// Act Of a proposal about a network
+	Act       *ProposalAct `json:"act,omitempty"`
+	ExpiresAt time.Time    `json:"expires_at"`
+	Id        int64        `json:"id"`
+	Kind      ProposalKind `json:"kind"`
+
+	// Place Of a proposal about a network
+	Place      *string   `json:"place,omitempty"`
+	ProposedAt time.Time `json:"proposed_at"`
+	ProposedBy string    `json:"proposed_by"`
+
+	// Roles Of a proposal about an account
+	Roles *[]Role       `json:"roles,omitempty"`
+	Rule  *ProposedRule `json:"rule,omitempty"`
+
+	// Subject An account's id, a network, a class, or `policy`
+	Subject string `json:"subject"`
+}
+
+// ProposalAct Of a proposal about a network
+type ProposalAct string
+
+// ProposalKind defines model for Proposal.Kind.
+type ProposalKind string
+
+// Proposals defines model for Proposals.
+type Proposals struct {
+	Proposals []Proposal `json:"proposals"`
+}
+
+// ProposedRule defines model for ProposedRule.
+type ProposedRule struct {
+	Authority    string              `json:"authority"`
+	Outcome      ProposedRuleOutcome `json:"outcome"`
+	PeriodDays   int                 `json:"period_days"`
+	PeriodMonths int                 `json:"period_months"`
+	ValidFrom    openapi_types.Date  `json:"valid_from"`
+	Version      int                 `json:"version"`
+}
+
+// ProposedRuleOutcome defines model for ProposedRule.Outcome.
+type ProposedRuleOutcome string
+
 // Protocol defines model for Protocol.
 type Protocol struct {
 	Acts     []ProtocolAct   `json:"acts"`
@@ -1722,6 +1888,9 @@ type SupportRounds struct {
 // SupportView defines model for SupportView.
 type SupportView string
 
+// AccountID defines model for AccountID.
+type AccountID = int64
+
 // AddressID defines model for AddressID.
 type AddressID = openapi_types.UUID
 
@@ -1754,6 +1923,9 @@ type OrderID = openapi_types.UUID
 
 // Position defines model for Position.
 type Position = int
+
+// ProposalID defines model for ProposalID.
+type ProposalID = int64
 
 // Round Municipality, run date (yymmdd) and, for an extra run, E and its count
 //
@@ -1792,6 +1964,12 @@ type Unauthenticated = Problem
 
 // UnsupportedType RFC 9457, in the caller's language
 type UnsupportedType = Problem
+
+// ListAccountsParams defines parameters for ListAccounts.
+type ListAccountsParams struct {
+	// After `next` of the page before
+	After *int64 `form:"after,omitempty" json:"after,omitempty"`
+}
 
 // ListClientsParams defines parameters for ListClients.
 type ListClientsParams struct {
@@ -2712,6 +2890,12 @@ func (t *AnyRounds) UnmarshalJSON(b []byte) error {
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// ListAccounts The municipality's people and programs, by name
+	// (GET /accounts)
+	ListAccounts(w http.ResponseWriter, r *http.Request, params ListAccountsParams)
+	// DisableAccount End an account at once, with its sessions, keys, links and waiting proposals
+	// (POST /accounts/{account}/disabling)
+	DisableAccount(w http.ResponseWriter, r *http.Request, account AccountID)
 	// ReadAddress A dwelling, with its residents (protected ones left out) and its devices
 	// (GET /addresses/{address})
 	ReadAddress(w http.ResponseWriter, r *http.Request, address AddressID)
@@ -2808,6 +2992,15 @@ type ServerInterface interface {
 	// DeclineOrder Decline a request
 	// (POST /orders/{order}/refusal)
 	DeclineOrder(w http.ResponseWriter, r *http.Request, order OrderID, params DeclineOrderParams)
+	// ListProposals What waits for a second person, oldest first
+	// (GET /proposals)
+	ListProposals(w http.ResponseWriter, r *http.Request)
+	// AcceptProposal Accept what somebody else has proposed; it holds at once
+	// (POST /proposals/{proposal}/acceptance)
+	AcceptProposal(w http.ResponseWriter, r *http.Request, proposal ProposalID)
+	// RejectProposal Reject what somebody else has proposed; nothing changes
+	// (POST /proposals/{proposal}/rejection)
+	RejectProposal(w http.ResponseWriter, r *http.Request, proposal ProposalID)
 	// ListRounds Rounds by date
 	// (GET /rounds)
 	ListRounds(w http.ResponseWriter, r *http.Request)
@@ -2861,6 +3054,18 @@ type ServerInterface interface {
 // Unimplemented server implementation that returns http.StatusNotImplemented for each endpoint.
 
 type Unimplemented struct{}
+
+// ListAccounts The municipality's people and programs, by name
+// (GET /accounts)
+func (_ Unimplemented) ListAccounts(w http.ResponseWriter, r *http.Request, params ListAccountsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// DisableAccount End an account at once, with its sessions, keys, links and waiting proposals
+// (POST /accounts/{account}/disabling)
+func (_ Unimplemented) DisableAccount(w http.ResponseWriter, r *http.Request, account AccountID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
 
 // ReadAddress A dwelling, with its residents (protected ones left out) and its devices
 // (GET /addresses/{address})
@@ -3054,6 +3259,24 @@ func (_ Unimplemented) DeclineOrder(w http.ResponseWriter, r *http.Request, orde
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// ListProposals What waits for a second person, oldest first
+// (GET /proposals)
+func (_ Unimplemented) ListProposals(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// AcceptProposal Accept what somebody else has proposed; it holds at once
+// (POST /proposals/{proposal}/acceptance)
+func (_ Unimplemented) AcceptProposal(w http.ResponseWriter, r *http.Request, proposal ProposalID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RejectProposal Reject what somebody else has proposed; nothing changes
+// (POST /proposals/{proposal}/rejection)
+func (_ Unimplemented) RejectProposal(w http.ResponseWriter, r *http.Request, proposal ProposalID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ListRounds Rounds by date
 // (GET /rounds)
 func (_ Unimplemented) ListRounds(w http.ResponseWriter, r *http.Request) {
@@ -3158,6 +3381,65 @@ type ServerInterfaceWrapper struct {
 }
 
 type MiddlewareFunc func(http.Handler) http.Handler
+
+// ListAccounts operation middleware
+func (siw *ServerInterfaceWrapper) ListAccounts(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAccountsParams
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", r.URL.Query(), &params.After, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "after"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "after", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListAccounts(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DisableAccount operation middleware
+func (siw *ServerInterfaceWrapper) DisableAccount(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "account" -------------
+	var account AccountID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "account", chi.URLParam(r, "account"), &account, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "account", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DisableAccount(w, r, account)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
 
 // ReadAddress operation middleware
 func (siw *ServerInterfaceWrapper) ReadAddress(w http.ResponseWriter, r *http.Request) {
@@ -4345,6 +4627,72 @@ func (siw *ServerInterfaceWrapper) DeclineOrder(w http.ResponseWriter, r *http.R
 	handler.ServeHTTP(w, r)
 }
 
+// ListProposals operation middleware
+func (siw *ServerInterfaceWrapper) ListProposals(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListProposals(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// AcceptProposal operation middleware
+func (siw *ServerInterfaceWrapper) AcceptProposal(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "proposal" -------------
+	var proposal ProposalID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "proposal", chi.URLParam(r, "proposal"), &proposal, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "proposal", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AcceptProposal(w, r, proposal)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RejectProposal operation middleware
+func (siw *ServerInterfaceWrapper) RejectProposal(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "proposal" -------------
+	var proposal ProposalID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "proposal", chi.URLParam(r, "proposal"), &proposal, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "proposal", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RejectProposal(w, r, proposal)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListRounds operation middleware
 func (siw *ServerInterfaceWrapper) ListRounds(w http.ResponseWriter, r *http.Request) {
 
@@ -5085,6 +5433,21 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/imports/{import}", wrapper.ReadImport)
 	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/accounts", wrapper.ListAccounts)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/accounts/{account}/disabling", wrapper.DisableAccount)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/proposals", wrapper.ListProposals)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/proposals/{proposal}/acceptance", wrapper.AcceptProposal)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/proposals/{proposal}/rejection", wrapper.RejectProposal)
+	})
 
 	return r
 }
@@ -5110,6 +5473,206 @@ type TooLargeApplicationProblemPlusJSONResponse Problem
 type UnauthenticatedApplicationProblemPlusJSONResponse Problem
 
 type UnsupportedTypeApplicationProblemPlusJSONResponse Problem
+
+type ListAccountsRequestObject struct {
+	Params ListAccountsParams
+}
+
+type ListAccountsResponseObject interface {
+	VisitListAccountsResponse(w http.ResponseWriter) error
+}
+
+type ListAccounts200JSONResponse Accounts
+
+func (response ListAccounts200JSONResponse) VisitListAccountsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAccounts400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListAccounts400ApplicationProblemPlusJSONResponse) VisitListAccountsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAccounts401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListAccounts401ApplicationProblemPlusJSONResponse) VisitListAccountsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAccounts403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListAccounts403ApplicationProblemPlusJSONResponse) VisitListAccountsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAccounts5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListAccounts5XXApplicationProblemPlusJSONResponse) VisitListAccountsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DisableAccountRequestObject struct {
+	Account AccountID `json:"account"`
+}
+
+type DisableAccountResponseObject interface {
+	VisitDisableAccountResponse(w http.ResponseWriter) error
+}
+
+type DisableAccount204Response struct {
+}
+
+func (response DisableAccount204Response) VisitDisableAccountResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DisableAccount400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response DisableAccount400ApplicationProblemPlusJSONResponse) VisitDisableAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DisableAccount401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DisableAccount401ApplicationProblemPlusJSONResponse) VisitDisableAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DisableAccount403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DisableAccount403ApplicationProblemPlusJSONResponse) VisitDisableAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DisableAccount404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response DisableAccount404ApplicationProblemPlusJSONResponse) VisitDisableAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DisableAccount409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response DisableAccount409ApplicationProblemPlusJSONResponse) VisitDisableAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DisableAccount5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DisableAccount5XXApplicationProblemPlusJSONResponse) VisitDisableAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
 
 type ReadAddressRequestObject struct {
 	Address AddressID `json:"address"`
@@ -9242,6 +9805,334 @@ func (response DeclineOrder5XXApplicationProblemPlusJSONResponse) VisitDeclineOr
 	return err
 }
 
+type ListProposalsRequestObject struct {
+}
+
+type ListProposalsResponseObject interface {
+	VisitListProposalsResponse(w http.ResponseWriter) error
+}
+
+type ListProposals200JSONResponse Proposals
+
+func (response ListProposals200JSONResponse) VisitListProposalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProposals400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListProposals400ApplicationProblemPlusJSONResponse) VisitListProposalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProposals401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListProposals401ApplicationProblemPlusJSONResponse) VisitListProposalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProposals403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListProposals403ApplicationProblemPlusJSONResponse) VisitListProposalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProposals5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListProposals5XXApplicationProblemPlusJSONResponse) VisitListProposalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AcceptProposalRequestObject struct {
+	Proposal ProposalID `json:"proposal"`
+}
+
+type AcceptProposalResponseObject interface {
+	VisitAcceptProposalResponse(w http.ResponseWriter) error
+}
+
+type AcceptProposal204Response struct {
+}
+
+func (response AcceptProposal204Response) VisitAcceptProposalResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type AcceptProposal400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response AcceptProposal400ApplicationProblemPlusJSONResponse) VisitAcceptProposalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AcceptProposal401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AcceptProposal401ApplicationProblemPlusJSONResponse) VisitAcceptProposalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AcceptProposal403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AcceptProposal403ApplicationProblemPlusJSONResponse) VisitAcceptProposalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AcceptProposal404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response AcceptProposal404ApplicationProblemPlusJSONResponse) VisitAcceptProposalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AcceptProposal409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response AcceptProposal409ApplicationProblemPlusJSONResponse) VisitAcceptProposalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AcceptProposal422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response AcceptProposal422ApplicationProblemPlusJSONResponse) VisitAcceptProposalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AcceptProposal5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AcceptProposal5XXApplicationProblemPlusJSONResponse) VisitAcceptProposalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectProposalRequestObject struct {
+	Proposal ProposalID `json:"proposal"`
+}
+
+type RejectProposalResponseObject interface {
+	VisitRejectProposalResponse(w http.ResponseWriter) error
+}
+
+type RejectProposal204Response struct {
+}
+
+func (response RejectProposal204Response) VisitRejectProposalResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RejectProposal400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response RejectProposal400ApplicationProblemPlusJSONResponse) VisitRejectProposalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectProposal401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RejectProposal401ApplicationProblemPlusJSONResponse) VisitRejectProposalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectProposal403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RejectProposal403ApplicationProblemPlusJSONResponse) VisitRejectProposalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectProposal404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RejectProposal404ApplicationProblemPlusJSONResponse) VisitRejectProposalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectProposal409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response RejectProposal409ApplicationProblemPlusJSONResponse) VisitRejectProposalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectProposal5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RejectProposal5XXApplicationProblemPlusJSONResponse) VisitRejectProposalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListRoundsRequestObject struct {
 }
 
@@ -11293,6 +12184,12 @@ func (response StartRound5XXApplicationProblemPlusJSONResponse) VisitStartRoundR
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// ListAccounts The municipality's people and programs, by name
+	// (GET /accounts)
+	ListAccounts(ctx context.Context, request ListAccountsRequestObject) (ListAccountsResponseObject, error)
+	// DisableAccount End an account at once, with its sessions, keys, links and waiting proposals
+	// (POST /accounts/{account}/disabling)
+	DisableAccount(ctx context.Context, request DisableAccountRequestObject) (DisableAccountResponseObject, error)
 	// ReadAddress A dwelling, with its residents (protected ones left out) and its devices
 	// (GET /addresses/{address})
 	ReadAddress(ctx context.Context, request ReadAddressRequestObject) (ReadAddressResponseObject, error)
@@ -11389,6 +12286,15 @@ type StrictServerInterface interface {
 	// DeclineOrder Decline a request
 	// (POST /orders/{order}/refusal)
 	DeclineOrder(ctx context.Context, request DeclineOrderRequestObject) (DeclineOrderResponseObject, error)
+	// ListProposals What waits for a second person, oldest first
+	// (GET /proposals)
+	ListProposals(ctx context.Context, request ListProposalsRequestObject) (ListProposalsResponseObject, error)
+	// AcceptProposal Accept what somebody else has proposed; it holds at once
+	// (POST /proposals/{proposal}/acceptance)
+	AcceptProposal(ctx context.Context, request AcceptProposalRequestObject) (AcceptProposalResponseObject, error)
+	// RejectProposal Reject what somebody else has proposed; nothing changes
+	// (POST /proposals/{proposal}/rejection)
+	RejectProposal(ctx context.Context, request RejectProposalRequestObject) (RejectProposalResponseObject, error)
 	// ListRounds Rounds by date
 	// (GET /rounds)
 	ListRounds(ctx context.Context, request ListRoundsRequestObject) (ListRoundsResponseObject, error)
@@ -11476,6 +12382,58 @@ type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
 	options     StrictHTTPServerOptions
+}
+
+// ListAccounts operation middleware
+func (sh *strictHandler) ListAccounts(w http.ResponseWriter, r *http.Request, params ListAccountsParams) {
+	var request ListAccountsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAccounts(ctx, request.(ListAccountsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAccounts")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListAccountsResponseObject); ok {
+		if err := validResponse.VisitListAccountsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DisableAccount operation middleware
+func (sh *strictHandler) DisableAccount(w http.ResponseWriter, r *http.Request, account AccountID) {
+	var request DisableAccountRequestObject
+
+	request.Account = account
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DisableAccount(ctx, request.(DisableAccountRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DisableAccount")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DisableAccountResponseObject); ok {
+		if err := validResponse.VisitDisableAccountResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
 }
 
 // ReadAddress operation middleware
@@ -12409,6 +13367,82 @@ func (sh *strictHandler) DeclineOrder(w http.ResponseWriter, r *http.Request, or
 	}
 }
 
+// ListProposals operation middleware
+func (sh *strictHandler) ListProposals(w http.ResponseWriter, r *http.Request) {
+	var request ListProposalsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListProposals(ctx, request.(ListProposalsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListProposals")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListProposalsResponseObject); ok {
+		if err := validResponse.VisitListProposalsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AcceptProposal operation middleware
+func (sh *strictHandler) AcceptProposal(w http.ResponseWriter, r *http.Request, proposal ProposalID) {
+	var request AcceptProposalRequestObject
+
+	request.Proposal = proposal
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.AcceptProposal(ctx, request.(AcceptProposalRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AcceptProposal")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(AcceptProposalResponseObject); ok {
+		if err := validResponse.VisitAcceptProposalResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RejectProposal operation middleware
+func (sh *strictHandler) RejectProposal(w http.ResponseWriter, r *http.Request, proposal ProposalID) {
+	var request RejectProposalRequestObject
+
+	request.Proposal = proposal
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RejectProposal(ctx, request.(RejectProposalRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RejectProposal")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RejectProposalResponseObject); ok {
+		if err := validResponse.VisitRejectProposalResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListRounds operation middleware
 func (sh *strictHandler) ListRounds(w http.ResponseWriter, r *http.Request) {
 	var request ListRoundsRequestObject
@@ -12866,200 +13900,213 @@ func (sh *strictHandler) StartRound(w http.ResponseWriter, r *http.Request, numb
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H3pctvGuuCrdHFuVexcaPF27olUU1OOlxNPvJXsc3NvHXuoFvCR7AjsRrobohmPquZlZl5k3mSeZKq/",
-	"rxsASQAEuOgojvInFgH0+u3r10GsppmSIK0ZnHwdZFzzKVjQ+NfTJNFgzKvn7g8hByeDjNvJIBpIPoXB",
-	"yYDT80E00PBbLjQkgxOrc4gGJp7AlLvPRkpPuR2cDPJcJINoYOeZ+9RYLeR4cH0dDZ6lAqRtnCTGx1vO",
-	"8RyuRAyNcyT4eMs5flJp0jjDRKXJluO/SmCaKQsynv8Mc/dNAibWIrNCuQmfTZQByS7mzE6AxTxNQUdM",
-	"SWAjpRnweMJ4bE8ZZxoysMJ9xsZgDb4/EtpYxqWZgR5EtIUJ8AT/8puorODALaFtP1P+5TXIsZ0MTh4+",
-	"eRINpkKGv/+6fnfvcFM8vR273GJX00zpZtgW+HhbuJBvcilikfFU2Bq4+DgBNq288Z1hMp9egD7BIzN5",
-	"5hYRsdlEsWluLDN87v4wwNyywNDZGWBcQzi033LQ83Ij1fEXDizj1oJ2X/yPfxwf/PD56+Prf6ndxWsx",
-	"FXZ18WdqZpgaMc4yPm6aPcVvq9MmMOJ5agcnT44jd2limk8HJw+Pj/HK6K8HxTKEtDAGjet4pxPQjRem",
-	"NIHKNvf1XhlBu6udIguP12CX38Sx+2/trs5ULpN60NDuUQET4YQX11Q8a17Rv2gYDU4G/+WoZChH9NQc",
-	"4exvaYxrtxwNJlPSAHKZH3lyRnDm/oqVtI7en3wd8CxLRczdWo8yrS5SmP7rr4YOrtvE7+krmrRm6zQt",
-	"E4ZJZR2Y2YkwDiumA8eYlBylIr7xZRnLLfjVyLFhiQJaIE9TNWPCMqlmboEvCcZvcHVa5Rcprk3l2kRM",
-	"aSSrCbf8ghtwJ8lnfM7uPTl+FLGZsBN2BlbPD56OLOj7uGilL0SSgLzpYy14ha6wju8Mu4R5xKZ87o54",
-	"gPT0iqciucnlfVBTx5sgTQyLuXR3fQHMqFO3JgcEbMYNiydcjiFxa3yr7MuA0jd4hhoIV5jJ4wmBJ/IQ",
-	"RBs6ULe69xpiJRMkYy+5SOHGD/NCJXMGqQE8OOT6yws7K0jZzS3t1ejgDbfxxJ3iVBiDLCEafFTqNddj",
-	"uGmMwFMShlmlWIoLuI4Gf5c8txOQ1k19s8fzVjFEPYeStBQvnEDyEXnazR/Pd4Y5dhpYhOWXIJGj+jEq",
-	"ahKuKSHg4ul7rTLQVjgeN+KpgWiQVX766vi8jVWCu1oSEiL3LwBb+8iqmax5cF1lzv8IA0TlNP7Lz4V8",
-	"oC5+hRjR4qmco9iDAoJwxzAVklulSdTIMjeD++eCnFl/plVZ9J2XlvwtNn3ygR7T29fFOc3fkvBxJQC5",
-	"nZLwbjQ4+Uf7na7Ofx21f7E4/efKeZi9HIjpdyJm90diep2JKQ7lvVbjAOm7PJZi3Gjgtkkj1n/2zj+v",
-	"fNLtLIsPdnmalUE7nWfn91e2WbkCq2KVrrsCdyipAN22IPe8GC8azCYqhRZSSe+tHl+ssnn346sMtP7I",
-	"FlYYjqDUZXYIgjRod/gL73cDPnp7l5AXRuwEdt1eXtzawmmbvRy36Xvept+Bm92fuOl15KbfmQcszzKt",
-	"rsj21UOe4HEMmR1eaH4JCyYQ//aifPOfYCIS26dczks7xYVSKXA5QHFiyvXlqtHgg+Vzw4RELap68RGT",
-	"cAU6PMpK0lI1m6G5YlV4WRFKfkxVfEkySY9TiFNO/GlFbgqyFsh86iQkDTy24gpl3Ggg1dBYru0w4dbJ",
-	"Sl46H+o8dX9yHU/EFQxzSbZD/MaqYabBgL4i6UoNgevUHeYE0NpLZuWhksPCiF3+VBrPk5wEWRjiiqAi",
-	"o1WXn8uqQFhYd6KBm1V488mqFEsmz4TPmZJsNhGkuBnGUyWBzVSeJk6jS5Ucg2bGcqRrhRnLn8fKeqZg",
-	"DB/DeknUC5/h/Tr585m7tOduop4gn9uJ0t7ouXpijaCQ8LmpP8oEYpFA9WEFIZLcXdyCka/xdJS0k4Y5",
-	"HEgNr0AbbwNcfYMgsdNUy4eNe16ao1hOVDmxyizFzsr919+SCJpXjysqdaM2OhhUqOsofDEkC8wac2o0",
-	"4GMNMAVphyCTlQM7sGIK7Z/hMXS61Auh7YQIRJfXg7lmzdY/WD7N8H0NQeHu9D5MuUhr4RtkMtTAvS7c",
-	"NtgLmZzRi9fRYMSnIp0PyeZbM+wYpFcS24b8G73l3hdXIJuHmwhjlW5wWBjLbW5YqsaOq8zAWG/FiQbC",
-	"wtR0OCWbmxfSapRN/eRca45/dwQuyQnMPTCuPocvdqjBCRVdKYM3pdeNplJ3bWNhrMZ5h7GSI6GnkAy5",
-	"7Q7a2UTJ+hN3HBliD2OLZ+4RkHGZMAsp4CCMa2ATNNaykVZT5tj7/EIlTQKDOwhIuh4F3fG6mySyQ/dZ",
-	"fjU0QsbQ/VBymaU8hipeLB7AL5M545IJSTyYEcdmjrE6gUYqNtYqz+rGbqHlS+QZoaxwplTwYxH5ClSr",
-	"XllxXktHUM5fkpCS+JRo1kzSn+G7awn7VMjqrw82JPVvYVal9vunwwWdrEihj2uE0BUCuPx+xdn7INo1",
-	"eew52RJlWhCwo50QqoKMrD22BbKyLVm4bgTT93wMvbUBESJbOnENmuiMvGvLPMOd4SrdOI9zbZQ+J38d",
-	"MPcW+qpPWQojy1RuneDtHqUc+VfN+cGVUEQJ2wd347ILGCldM3zgj+skRDqSZnLgtr/umBeX+Q798wEK",
-	"AunkjSwlrHywvbTYkxbcsIjTVcxolgk6MvNVrLs55ro1j2via+UOm4H1Q7HNoNdjiAZyPq9NR4OYyxjS",
-	"FH9MhImVlMvjluf6LDylmLG+FCd83UtkK7+yqrqXwmwQEKNuwUmxzrab9rshcjMCresBZ+kyi8C4hRVW",
-	"x4gWt1x7U4sn2tdRlpRfdSPiSxe4Qspr99hAEVUu7Tv9EmY1IrMPmXHEOQOVpcC4o3Ys2DSZASc82hN2",
-	"HLGREyqVZlOlAWMQPg0+5cfHj+Innwbs3vOHf7l/yIoRUdh21NIqNlK5LkNARsKS+YZ2eziomjI92Bx/",
-	"Xo0Bir6WIUJPah8HmPOrqgG1z9Hgy8FYHfifX5Il9Vmptva41E6UcZWy1N3RhniabEWyL4WsVwkNaMHT",
-	"Bqeuii+HGN2zXn1V8eUHfLOWvnqjGq5iceDmEzpz022AeXWQT0+cYoRzVw2Gna7Sj1y72BmkqXcr7NXQ",
-	"tHO64nStENi0JCDJdL4iIBmWOpowAQ216nRX4UHZekjWYETSS/w981+sJZmCFEvcbHWiqJWYlsamCoub",
-	"qivkIkIaK2zuIx8TiIEbfKBmcjgTBqMRlR1KgIR+txPQtQzxpYA0eaG10hsShZpIQXIDrFHKMIJrdYBX",
-	"1rCM20lwjGDYjY9CKwLuvzPMy0VtpvbWBSxdEq0m6mKAfylk4lEu3IuQw4Da7thHwd9pRZoOyQliGk4f",
-	"xyLTW7/zH5XLaAPTsNrVDdPvdTv8WyHYL97NGy4jNlNTLtm9yyshJdyPWC4vpZo5OAyn8WYQDX4eRIO/",
-	"1275b2gZ6rfXoDMswdqvIMFYmCpr+SVoYFakzKRgrZBj9vz54Zs3h//5n+1KROdQ3Gigc9nHWgedhq/n",
-	"W4VK4MHcTx0Grr00d659xcVx8VEnmkd3t47g+UHrFvmTSpPd+q2UHCE9XZQj+nOGVIAZLlLbTgqFt5T2",
-	"UWC6eRvcUZXuBg2po/FDbi57z0ZflrM2vdJ33O4GsjqOGA68OtLSfVZPtwmaVpmkAY1uY8eGDAb1pUEt",
-	"m2YpF+Ra5lM+xseOZfrY9lZG6Sbri16T8E0n7ELkWIdcNGTdaVD6TF8uXvrdVl2rIyGFmfSEi/BWBY/M",
-	"1SAafEnNl9qD7YigGka5aVqpBrf3YS4tWa/XEmitZqbFn9xzzxTpWjtcLluOuA4vKvMXh+nXGyaqeizK",
-	"8csjWjqPZmA5g12DTKLnQ53LelI8Svm4xnB7hrEzhinJ3DaZnXDLZo6fOyW+3FQNgG4Ga4vTvy5MwyPG",
-	"WaLnzG0g6giRPDVtoSRki5529cSeqdkZjVqnMbWjgIfo5ZVwi2ZkTJNIubysPcgdAXC4/c0Bl0CkcrbN",
-	"wPuLsJOzyhX0MagUpLLtMjxBbfZm8JGFDZwZC3SrXP/WALJMTcp8ybVnudkBdl92eZQdltywUAvTvpSK",
-	"ay2a8CUuInTWInqPWKaRVr9DA/mr12IK8jObAEGLdwkJwxJIwUJvN0h/kdR/MiFvVoPEunjdq0xwiVoZ",
-	"sDbtuY5OepODhHq1qZDYaZyFfVXPpRLEFWCkuLpyt01QuIFvtTi1btjiQL27U7UvGeppSMYVN53Fh3Bh",
-	"gQHTIdMpYujLBYamul9mwk4SzWcUZEeWrPL4s1yPG7xMb/oe9yXMh5XoxGWWKDCPEdMYOcYPQ8RiJa1W",
-	"acTQJYZ+WJTEHFpqYMIa5kRv0O6zWhPkdCmxvGusdJU0rCImaIyu7Y19WqXQh62ktTZaY/loNCxpzaqY",
-	"o2Q6R2MciW28iGRml9Kz/lbw8gaOhYnC6he3Hy1cax1AvlFXsIkBpK8dqFA5K9EeDxpCtVcMI/UrX4Kd",
-	"DWxjLRyic12BZhPUukUXKXF9LDu9bRmVEJWlMHtIyVugJJhaSQvPftjDhNdZLe1izMHjqVpzRqDBhw3U",
-	"6KY+Z2dPtslYZdBpwR/wzX2ycpqGeHlE+SY9KOe/Y37KEtziIFGhS+MZ0JaLy6peQMW2GqArKiGzE9j3",
-	"FZ5V8VEn2lyXpLlCqHd5dH596/ZeTXDsg/XEcZuk8kkuL03bs2GyGOSzYK9KwQwzKBwji0TipXvs3bCa",
-	"j8HXbeEXxkFCyFq+Ai1GAhI2h3qdzQsq9cYjQpTVud/jRxHz8g5TV6CZ0qyQiVgI5Km1SPVzJuwWHAIS",
-	"FRdXbrM4jOLiFm9p+UrWgVSRrbgzeApPe5GuSlrYYtQztyzLLfkl3TsM6Ub99w2hZl7OTPsHPYXPLuZD",
-	"MzdeG15c4Ysr0POK/hhPwMneFFU4AWYyZelHg0ahII3XLVOlQo6HajRqsKo2LhWu6nl0tX4ORllvlqyA",
-	"MPLiqtbzvqHJWsiYXPl13DgEr6xd08+C0lanfD70YFd/CFT7A9UPkmZJPxOGjueEcRn0Eo2FpiYcs84m",
-	"7hqFRF0kFVWLUo2RYTcuT5XbWE3rtKhfJoqNFVDEqluksXxuul7iOxq37gYzleUpDzWf1lbnCuEhnNDS",
-	"40k94dYqU/3dXE6NbchN6+MP7u1U2IDs4yd9sz12ySuW/dY+5mrJfb240AbiVpDRRYyqwGRBajqxlddC",
-	"whasZamwnoc6b3Mh09ESUlYgpTcN2S0WFzBcvwlU3DNuDCRrcWifMRAbwe+awIkuANgJfPqKubr4qLeQ",
-	"X4LrngV9v8Z1+/93P2URhVY1VtTZ6ypZS/1yI56mKYNpZue+cpYPvDhkT1mqjGW/g1ZFeocylqcsVgmK",
-	"7k4uu+DxZeS4J41h1UwydPqDheRw0FZUaMGSE7XVGFqb4RNqDi3m8XfK3XkLs30mDt9lk/0xssma7K3P",
-	"xVhYU9r1T1aqSnxnyP5PylcVqB/uM2vNrE8s+dyY09pDKFq2pzbny/gVfa5Hsq2i4Jfxeg24BN7f87My",
-	"NH49HampIIGzNux+2yC8VUWAm0usBMqEDbqm0CzmBspKqT2xbDmwr71CC5lWce5iqajhmoljAlah0qRm",
-	"0rt2gnpl0H/RkKC9SZReBc2Xjwmc5uZYVaoUKuWW8TEX8hSLlGIxGB+IZ9jF3C0Y0tH66iJL91+YOKvV",
-	"K8p1NYDEJub7unzRtebyKf/yil5ecJiQeBMNcil+y8G/YXUOwXK/sYtmU6v8esWzhO7TUBeaOUnbMKyv",
-	"XIH3v6wH933a75erHXYwhteBSSi/RLaXvvWW6o0rvTRxrLi2roKODzqiQkSxbd1JZwt2TYKKkrCS0nbK",
-	"JmrGRhzp4IQbJ3wC1QxN0XJDttGIXUDMcwOMs0SM/OGjXDtTvsiQhTRlnNmJ0MlgNQJvCyN5BW3bE3iK",
-	"ZL79maDDRXQxP9camNtudxNjcqvldpOD24kdtZtJbQE968q4rFo5K7vrb+bcJtzhtqVf7NF01gXGSyFp",
-	"sTVAN/NZYScrbrjVMraAHxtYxW4TjtzB9A2Z03YEmGvhcc9mtlXY39DE1gWrW8xrC59X1eZQ4bNOXa6K",
-	"q8tJoRWrOY8vUzUeRIOZVnI8DJWYmjNbKrJiZdjwnfGhNS2fLscAYvhECCSgQhIQp0I2DeKdQRurHzWR",
-	"AEUY7lJ2KQVCBsN+sxutqfJVGdl/4Utu7j6KNSBTEZDaVobmPcZbbqK/9Q8zWlY1cYDGRU37qwn+TGvc",
-	"jU/TNORSRNR/xAnh1Uo+nfA/1EmtwfpKsPji1D+pGdZ9Je+sqYZoY6OJSkTHoNJb5jiqFb65MX3S6Iti",
-	"nzUrLsPSV2E0lDllKZ+N8pQlqF6vN9h+yVIuW7yvJp86RWamdGKikKNddAdJuRzn1Hpo1UbbRY0vEkzd",
-	"6Qz74hF5CsdqdelvfWcQrNha1OOdUZ1XiznrkrlDYfdmwk5UbhmnGnYRsyrh8/u1VGL3kfbVaqarp79U",
-	"mNbBoYovmfcud7ngUNpvm5p+gcyvKQOMdX0/r5Mw/I1FJe6XWFJLWnwbin4q+9nLZ+yHx0/+rRVkl+t5",
-	"2OC8aDfdgNaqRzhfpeDCNZKLYA+rjb72ZvWihdWTH36o0Jiqsb6azSVsCh1Wbn2fkEp8cK7lyUgLY098",
-	"l5CTf/CD348Pfhh+/tf1McP4NMxfqVXlz7LhPosa/f0MSt2PPMzxNK5VjDsqLWEU7zYnzSWbVwUf6grw",
-	"ubbahQ/H7zIDBipWo5m6k5cJN5Oa8Oifnh48fPKX4Do1VmlIWKLifErq4vZRT06SGnaavRC+DNROvZUS",
-	"piz0h4u3qp7BbhoyZQR5inot4p3/ri6XI0832NVZnjaM1l3nzJQdUrxg11k/ZMo+oy/KuKc+mdQXm+z1",
-	"o/usVpfrXG4WcblaH7bQfb2yu6QCV3XfwH0DulZjyf2OAgkIt7l4uBERtADAJRRVEctjdxsVfRrfIsu8",
-	"z+ppyBvK+G85lq4ejUon4Rrbflwx7tPYuNC2E3lWEvfdBam35pXSw+HFvEcpKadsolGsNiKyJeC8zKlr",
-	"f7yz5SxfSRkUXoaCFzl91Yy/yrksravt+l4Gvtk3v6LpwEJ4/xDD/m0HwlBaMZa/bVv4W9W/Q8MOULGh",
-	"VF8tIq3BnHclI+uTUKckeGBby15mE27XLxbfioqB25aMLO9m2mK0Na3owXR8C4rW7hNtO66w243Kh5ld",
-	"ESkDS2xeSPuXx/X5LOJ36HA2OKJ/OyrX23YaJAb0NYPNTMeF2zD8Gi0IX/OlL+qWWz3KvjFIjY1tGus7",
-	"NQWI0Fj166MKE5vFRwVlyKrhJUC2Iuk0G6LLJkodeiCtBD3V7wQDaiotk/tARnOeb5/Sgn6Y+uWZwn3V",
-	"B3fXFebed6HtTeplb1r5uiWS78zLnUXxH25gpjRZ5UOIFxp2xBWP50M1GomYHiZTJ6tbcraUjdIqPdbQ",
-	"VGfdKQ0X366D3EpS0s3z/IuaqLyir69XutVMsiUFpqvsUMXLPQbllNaEai23eAJJTqmG8MVq3nz6bxuC",
-	"Zt8sNF0r7bzz+XSaJPcZl0mEsYtcMpzCvROxFxgnKKxhRCfd/HyaYdPHRw8f/PXg4aMHx8cPlvu1RXXJ",
-	"9gf0j79c3zt4Qf98ED2+vv/f/mXQtJkVl5rK0BMUUpgWkmYWczN1LqUbyq3EF1VCuXVOP1Z11Eql95Rn",
-	"psE9Vyk5tKOy0UXp19UnKR/XlVAmCESnzynZ69UMvS+hrlRNOY7GnmvImWtmIdeOBp6gZTjTaqz5lO6/",
-	"rqjAijtsNoiaCsn6rdUB/gfgOp70PFtbWwrmF6UTQ3XMHPWM3P8RLdy/yrYSDth9VervDAsr7ROfuyzx",
-	"uNXU7i2Ip7sDnX5Vb6MBFuPt5aJpLFeeKSNsSyO6XVQsL+boW7d8Y01gycjXrWNYca/rDATV0WuXjR3a",
-	"ejLNLZljUXLLkf2XWhhbRluvZWQNm+hdRrGtqE5Ikw7IqyELvaoW0LRj+E7Dkm1uOnazWjr+5S6C9ZHu",
-	"FNpqqD/DObfnp74IlaWYWfeHnSnyXprSnbnsxmxuS2ibJ7dKXTIYjSC21XwZSTR6h2V6F5oC7kAubhF3",
-	"q2369ocwIG2wnnXqrPjPOSZuq/7FsOb6U4OsN/fZOCBxI5fRzqqFt3AHxz02KFzXt+9Dc7uH3dbQbG2V",
-	"YZqPYEWwrpTuL1sdRYNUGVsrDa90Wu8XiID1H1Q2ZyHMxEx5mnpCbwZ7dXMvOauLrveN/uphxZLePZyX",
-	"Pq2xs/cZor/fWyZp35UGd/UOvN8w6rnFBX/5nQ/8FvvA+7qw/1ku54ACHhqXcbgJMUuH9HYuaN/L/59l",
-	"BGs2Xu3MQuV3eDOlDu/qFX4b9Qo90Oy4VGFrgcIqnO65NuECSmyYStHhhFoqEoYV7D6HoKVhyo4C/Nvi",
-	"+v2+bl+RxY7lD2+sjGEH8NmigmHL1WycX1oLUh1rBt5I8b+emacLnL9b4uk25fVuOkevWgOvF1FsrnHX",
-	"h/uh02nYJ7zCf9EQZXG7smM7YO92OYjrast1qyZXRflNU2YbAowaKlr7TDWfgwJX1fDIyl3+wXGrjZns",
-	"rPLiHy1ttowdDj0UVnoj1EPmnpNnV5BgfwJfS+ps9esla5bStj7hyECca2HnH9wKPEoC13Xul6csA23c",
-	"8bFLmKNA7r5xDJK+KMafWJsNrq8RCUc1OWfkWLoEyKo5g+ieLcCC8ZTr6UGMpYqobx0VUuKGpUqO3f/J",
-	"+DmjIkuOmUtlGcdcMPcKOndlwlC0MUzYw0/yk/z++1CX6fD77xmJBr7Lnc9YNIwvbPWEnT+lkMPfMf/v",
-	"hP2IG2aYDjT8f//r/5wfsqfYOAMbbM8m3C61xWCJOv0kz78c8NxOfj9HHzStv+zj4NtEhMbf7pdQPSpi",
-	"518ORkqfk7giEvC1KSf8ChhnGjINBqSlz9TIbdYvieoneQHPFO08jO/nYZjS3tEUMak0w/JSemo+SfL5",
-	"Y5gYec7dfiKWyxSMCYVccEFOM2PnVLL3nMJDsO7sVBnLHjxkE5W7idKkuAGOgpgBkO4W3lPfc5ykShjc",
-	"C7TR6q+H7L1WMRijNLvnofs+9SXxhlt2LwQr3cchpLpQyfwEtyT00nGRzOdR0JvbhWZqJiMWp8pAEhU2",
-	"aS5LOTI5RXjEGKLQqp0iIlgu3b1jr3Y39nmlSfv54SeJ278AB6OGWcW4xMi/xa375rgMvvDYpnOWiksg",
-	"0Cq6uMMXYQJQY96c+f57nNBnqDHKLjPsXsjyu3/Izh2SnrvTP19NaaNlxioB/Becn7JzyuILMAuIMBjL",
-	"QTcjDMN0+uiTpNpc1KQ4yNY6TyHyQOifX/E0h0P2+Pj4xMeVEPb5MvN4AwLhfnrIHj98eLLwU8Qucode",
-	"LOYSW7cBM+rwk3x8/MOJz+HiFvwn7oCL4+JpqmZYUkzN/Kl9nIkYHAR+AJmw81cJTDNlQcbzg59hfo73",
-	"Toc+zY0D+CwDyZSM4YTQDiyyFHxRSPbwsYf1MXjHLaXE02U6lNQQK+3w41Po8ka1zgxVafYWT9/pjxsM",
-	"ujlh5y8+8nHhC3K/CTmO2Pmr0cEbbuNJ8YjGDLsTU9zcK2ksx1LQGpgDhUePHv3AhGR///gscuTSqz3u",
-	"H36cpZJeWC80VfGlOfwkizxGT8krhtqTwQNUDDKQPBODk8Gjw+PDRxhx5WPCj3xFTjBHX/0/rzE6nmqI",
-	"FrTvVULF65JQlxMbhGdK+iTxh8fH5JCUNphVHe7H+PHRr94+QVi91jUXesUjz6pJLi6eR4PHNG/dcMX6",
-	"jn7kSQisxU8erP/k79KxBpDWbQES+u7R+u9eKn1BHdTxi8frv3ir7EtU0K+jwZP/+I8OU2B5QZQW8umU",
-	"6zn17veHQsQREbvo4M7ulV3qlQRTuCzvF7GDwR8ZDSy2vlzwUHo+OTjxEt+hg3iUikOfc/dF/brLV0KX",
-	"/lfPB9efr6Na0DuquHE3HxwDoGrg1/f69696DzCJdWDsj4qk+N3AMA5+BiMC4lJy9LUCl5DncU3R68LJ",
-	"+82B+ePjH9Z/8EzJUSpIlH78oMOaPir1musx0AdPumzeSyuQfJyTPX5jBPS3VYQrUjAROuydSIHpxAXl",
-	"bEUx+vFwpoU3yNbiSdGwefdYgjVR/ItYgXU/GBLqu3bCjwc7m/aZpgC1Gt5CFWru0O3m0O3xw4frv3sl",
-	"r3gqtuOPeLVeZWJKktiMaQeziWKpcAqpb8yxiqZFJ/MSSd1Ph1ighFC0Yh3zktMKMSdjB0p0oZamZZdC",
-	"JsZJwriyU/dQScCfI9RufCmhQ+YEn1SpS6rLO3aCKjJ6t2SRGKoffFjkhQRkfi2MfVaYaZaIxZJBoZjO",
-	"AJZCG5wMfstBz0OTgpMyjq3EtY7VgaoRctXiuo9Xo3JXgmB9YRdeWR+ZG03DMouKYP1WuWTyKxf51/WL",
-	"fBWq0fjWN5UqNHUrLKrbVBe57N9YneUjXjYp5r42hsGgfHbP8CugAP37TZdH4fvVGdc2WP1aO1LRj6A6",
-	"VtfejSt7Uk5npMLPKJ+SbokVhDS7gJHSTeDoq0VfzOs31VSGejUUV8QTSrbxJiChEpaKqbBNEEbvDNVo",
-	"YebCxBfQZLlzQbQUkvy5w+peosZKZbFaluLkje2O4TXvMo9V281yLuGLPXdXe565+1O5QW05GF0opvLx",
-	"8eOVNtNk3rDe8CEMGysJUWHZSIXxZoELYBcwzh3FoLCFmt3EuTaUUFcHwPdSbuz//Ae/+OxAmR+MPn/9",
-	"6/W9g+KPx9f3vz66Lv9+8PD6fgOwrxHIXjsoQ2Fsb+o0EV8MqW1QqDPu2fi3JfbclHDxTtIRBmONg0Ss",
-	"3/VW6RmMBZe+V7MaMUoZpT7EDnIxn5T5DNIgcFTCLZpV73oNF6XbZ6G7eD/loGJu+xnm7zJyznjg3IsC",
-	"4Bd6e1SAMxgLY30Y4gQT7HD61ypuqDX4i++67QgS3s3yTmo4fEEfrm8/0v3pVYcAEox7RuQ9NU5W0cw3",
-	"jemGuxWd3r92REJZ2eapPs1KkAeHjUTqc5LSUq6PCr+HQaoSo9cDU1BX9YEPhZi4J7XeD357UPpnyOzt",
-	"Z27fHNr8DJCRq8YqUlzRcWoUyXFSEQ8s65xyWaN6r+eEVWT6Sv9od2AUzHHPAleTsEUep0X28uJjXTb5",
-	"x4oDqnA1+Y+/KR5zU14SJ6jRCVa8JKSssVSNfdrngpGlr1TWS+AiQAnGWG7jSV0vcEgTH17ANZTZZsby",
-	"+WHV5Yhmqmav5SkpVCbU24DUAD5El2jEHj94uMouKO22SZ5cBVcHyIvTBv2LoL1UwMK6W2G5opJ9GoSC",
-	"FD9cfxrUKVt7ElNp8z7/eGNnDvmW+2I95hxWHMl/csTfQBrtwO3eO5LgzbMvuUj9dm4rR3788K/99nQW",
-	"IGYr/xbCHwWamBVutKHwG/h11etby7dLK/bzwk+9P/YdHK9hrqYwhPD4jr96IPEHxor85OD69BY8NNUt",
-	"OEMdT9JQfQd9MXsNQ1jkum2BAncRAncuy5uMEIiDnNUzQKCJnh59pX9cE+ykQAHmi7D+XJh4BdzXgd4r",
-	"SSu/g7wtqGVx8CVMhLDBwtBU1KJvpZc+sJoCMUW4m15wtDkVXe/kIMAq4r7WgusRfImLej83sqwmRvDC",
-	"L+SWc4KwzIRUWApywIae4g5R/zgs4n1ezx58KxgMGSiCr6lz+q45xdGEy+QAy5HePO4tVwb1Vo+COMoF",
-	"UlgEkl8CZBV9xJ1QYeWYTRTmRaQwsqvmjZ+4TN5dge7B+dwnoYnWHU5tDOo/YXPzJbYXbtYdLslEwrCF",
-	"Lk9RJV7LOla4AxQo+n2tMRn/zcfz7E3xLJvRNfnpyxfudE4PSL+sCkROHppN5iQU8TQlMrLSUe0GTbu5",
-	"rcvfowKDCH5MAiQGc1i4URJXPuVzdgHIyH/LuXbv4henWAAY2+ZpfGonXIb2eeiFHuWmGh6YcAurtO+N",
-	"uoKKL2T3Yo2boJtEc4MoJGH2LaPRnb8e4bqaxacykEUsZivC40s1Ub0lqyii7hutlD/hG3uEcJqgAbpp",
-	"fXfMoZAy0CWm5LIRclGSjIg3CDmm7KjQqLUl/nvfBkikY3fJF3cU+VtMvqhauLjF9N2Nsi1KulzW6d0B",
-	"Ji6LaUlhp6OQr6IbQaAomFwsrKnrZVxJsEwBU5NJ3vNiKEZsWc2lcWqOkqcoAh6gzuOA9JN0Al4KnCom",
-	"GP+1P7VDH0MNs//qMPecWUhTX/CAV9aNGdEqTxMWq6lnjol3KaMKPRFyTJnES9FiYBdSN1YoXW2gOC1p",
-	"IbY6gRECRijvsZLqsCfn/ULx8Nski9aqLUyqGbunNF3W/Tti+A0Sw9LqH3lK4mhKBec7qqWmLDfeyX3+",
-	"wbsEWkN4QnIGmWMwpr01AQfjUxYQfbEB1drmHLchP6KsOP5HTo/Y2mkfPAURu5iHViu9nPC1gmyIni4s",
-	"rLc9JSHUhb81gvEfyNX6pyfuH/mlE3QlzIJlW0irNnHHOrLuc1zbqPrfQhrs3qijn6GBNPolfrPEkRpA",
-	"BwOSD8MN9dFi7lBTpCm78Lb5hAmJ9DNZZORllbjyvvG3Qx8ii+XE3JsLdfg+IxigQnT01f3v+sgXAOuv",
-	"6jh1v9Xk4DtQFkaHdY4w//6dyr5dTNBI6CkqfVTYjVwVCzHaWEKbjZQ+XajOh4XFCOh8nus6DTrATiNU",
-	"Heiy/eiOoeupuXTveKDZk1VrqYnqptEUT8OB34H2N8ijn5rLImFupZxiPzuUmLo9tHPoV/6dPbLoMEUD",
-	"jw6r/GaZtN8/m02UcXdKf2EVSeTOl5DZyAllYOyKcT+czsJF04+HOpdVzWaJ/4nxxDKtZjQV9vd0ShR6",
-	"ZEuLXkTlGMmzgAk8Th9KnJCg1SzypRvRHqcSOGS/CDth54meD3UuvVnPW+iYMLiXUPLgk6S9Vs1+ZOaj",
-	"wohUNAZNjCORAhU27GL2owNtLBtTZwnwC96h0W+ap1ZkXNujkdLTg4RbvogSvXrIU2uVJTrvK6I+OWZv",
-	"xI/VdnsXQnJd23p4yrPMt/VcHOy/f3j3lgpeYl4jUpRYpflUsgMq3on2W7zuqBLGSdUsHGBIZalSqbFK",
-	"JeTln2Z2ziomYBQAaFSVr+8yhvterU18s3ZQgqYzBNV6UyiWX43dsRXGT/eDmsL9ItVEzcydBnz7ueuP",
-	"GgmVLMRUDGPk7NmHfycihC19Z0pfXih12YcOVxju0Vf6R3uiL8HdxibPyEnlasaKEumdDaBimk+p/35o",
-	"wU+/HNd1Zr4NFlA6Kcd5fP/sNbLEXYTBQkoxHUpUqU5Mya8UhuWY9SjlS8nEXcSOfpZS/LaIsacOQ424",
-	"8Qb2KZC+aTSlxzxNbzxwdivrD63YX65WKVBp+7JOfDVZbQqLF8olFhkk4lV2rGpUFnwnrD1ezVM595M0",
-	"lifA876LIqpWgKEjQbURvljNmc6laVQpyiZgvax9Udkaoj/2y8UuJ212GOqBdvs9Mb5X261xxNyZhf4M",
-	"ZiGndQUUP2V+PaE3h1iH5vjbITeXVZJ/9BX/3y6tBqzcO+VfQ/jv6P5SuRhqhuF4/qyiqGJPl38uzcfb",
-	"7JZttcIeVoHzqIyK723932YlrRGwu2BVdarTg90GeSWNiPXO9zS+4xg3V40TS206Zb6g4+RVW+6jUjrW",
-	"OhH1it1/CXM0Kc23A2+eQ5wKCQ3spMbb5T+4g9GtYqjwDNGPSyfTE6LKBne15eMbG3KNAfsoLbTJKqUW",
-	"THXwvbCwBxKz6CJRI983amGsgCRzamNm1BTI7WDVJ5ko1IAjBjyeMCHRmK1mcrnX2b3zKwGz8/t1bgWn",
-	"4fr2f/uVc/wkTYKOf/qtusNo9/2jUCqAePSVrJ7tIiv1Fb6Bq2y9yTuBdVFgdaNEIb+ArFffmSU07QEU",
-	"fYUvf2Gfa4DpiLoebsIpw6iNZg3qp1hC5O4tEk/D4m/YffbBQlZrjgg9wu/49jdojaDLPS07Gwh0pf0O",
-	"smh4ECuVCjk+UKNR6FlBjUM7YbfvQFpL9Y+wDfTBxrGG67D1tRjZH7HT9D8Bb9zkd1izDXC+dkIno8bk",
-	"xG/YWDElTxebr2owOXbqsNsDpM+5K2rw7xYen+Ho+2Qe3q96W3jHM475i2o0usODb5B7uOvF6AWHmo49",
-	"UEQDExYdV6eV9meoybEpduRWMhQilPBlF0hLra13ga9L5c5QeQ2Nnw2LJxBfUkwdJtXOjYUplX8xmbL0",
-	"3DfV1XwmD9kr/C5REqgq9rlfawrJ8GI+pBHKBr94kMIwh6+rlVQ8Xjzz213B54d7x+c7M+PWTK00G2Ya",
-	"DnQuQ2f2TngQ3m3Dg6ORkMJMds++XuK4jeB3A+ykQJ47CNwcAl8Ucj2eJhEmstOVVAyL2VEgKVYs2R46",
-	"i9aIzSHs+EaP7pGnaJPE9Yd2BS0NJaF/p0a3og/46UKfxn9b36dx+wznDj0Tb0FEn4Xpn6/j2xZF5JQv",
-	"llqw+zXNQOqQbauiQG12s4zn+1DD37th927EbWIaOPsdw9gCaj9YlTF0cEohx15KvQA7A5DMzhSLJ7m8",
-	"NKcUuCB8DRpAM9G8+KsTByHAaZDzM63G2LepzVnwPry0X39BMU0T4Sue3xG/okjajI24LhRGJ2HEagq3",
-	"1ImQaWVVTGplG7TRS3uHNpqmGdr88ztoq8RUZ1qpEXmzSSeCBMM07pkUrAU8tUuVpvcp7FrllmWgjZI8",
-	"ZZgH1g554dT3AHwafqV6Wrvnxmc49J/ICPleq0xhhsSYC3knCHyDhsgPgFW+S+NaEFJ4fOlTKkLJ41Pf",
-	"Q7fy7lJZgw2tkOSG2Ae+unEbxOf9m/zOSOq7Q5tt/VioXC34sbaXiE2m7AFZnduLsmXKPqPX9kmAy1ka",
-	"5BTDp1l6ZxBYlFLQVRC6vBXCMHVyF5LNJiKeULzcDIJnYfuaP9tEhLdJLhWQPPqaKYOp89cbk8X1Vq73",
-	"fo5qBfxlChornbwsDJn7kHn86C+k1fONC8LQQu+MFX+IJjp0WWUe7oiseVzOKZr1IrdMyCF11gGZuoWa",
-	"UIzXUcGtLeoYhbN7r6ejSeiz1ZABt7RmmjPy1IiKSawGunvPAjaCYGc+Mdk7hdHimUt8SNWKZUN4UU03",
-	"ebfTIALtIEljLwWAdceKF3cy252qs40xlmPEPfPKiJcoe8qSbkiIc+0kAYdEF8A1OCHhs0MQA/oqoFeu",
-	"08HJ4Ihn4ujqAaKPn+frSnkVxbhBCdP7tKYwWHWM+Wo/7N6lr8xufwUJxsJUWcsvQd+PMD8yK1IRKOFg",
-	"SXjxU4TKxavzhHKz2JuH+i9AZW1lU91VJuzURMOsooZf9y7gimshxyb7v/87hfH4fjlK6IOxOnm1CDst",
-	"gq4l2J50LhO4fxLU0IiFmOWIgiuj0qZXzFYkFKy25Qu54uXLPh1k9eWXIgVfLoUal1AQSuXTopDX5+v/",
-	"HwAA//8=",
+	"7H3tktu2suCroLS3Kva5nA879rkn49rachz7HG/ij5rxubm3Yq8GIlsSzlAAA4AjK96p2pfZfZF9k32S",
+	"LXQDJCWRFKmPORNn8icekcRHo7vR3/1lEKtZpiRIawZnXwYZ13wGFjT+9TyOVS7t6x/cH0IOzgYZt9NB",
+	"NJB8BoOzAafng2ig4ddcaEgGZ1bnEA1MPIUZd5+NlZ5xOzgbCGn//GQQDWZCilk+G5w9igZ2kQE9ggno",
+	"wc1NNHieJBqMaZ6TnnebM89FMiimMVYLOcFZXqQCWjYW4+Md5/gBrkUMjXMk+HjHOf6m0qRxhqlKkx3H",
+	"f53ALFMWZLz4ERbumwRMrEVmhXITvpgqA5KNFsxOgcU8TUFHTElgY6UZ8HjKeGyfMc40ZGCF+4xNwBp8",
+	"fyy0sYxLMwc9iGgLU+AJ/uU3UVnBkVtC235m/PNPICd2Ojh7/PQpolr4+y+bd/cON8XTu7HLHXY1y5Ru",
+	"xm2Bj3fFC/kmlyIWGU+FrcGLD1Ngs8ob3xgm89kI9BmCzOSZW0TE5lPFZrmxzPCF+8MAc8sCQ7AzwLiG",
+	"ALRfc9CLciPV8ZcAlnFrQbsv/scvp0ffffry5OZfanfxk5gJu774czU3TI0ZZxmfNM2e4rfVaRMY8zy1",
+	"g7Onp5E7NOJyj09PN/K8dzoB3XhgShOq7HJe75URtLvaKbLweAN1+U2cuv827uq9VpkyPG3cWOZf2Ov9",
+	"ca5ymdQjpHaPCkwM57q8puJZ84r+RcN4cDb4Lyfl1XlCT80Jzv6Wxrhxy9FgMiUN4H36PU/OCbvdX7GS",
+	"1t0yZ18GPMtSEXO31pNMq1EKs3/9h6Hj6jbxe/qKJq3ZOk3LhGFSWYfcdiqMo8XZwF2HSo5TEd/6sozl",
+	"Fvxq5MSwRAEtkKepmjNhmVRzt8BXRFm3uDqt8lGKa1O5NhFTGpl5wi0fcQMOknzOF+zB09NvIzYXdsrO",
+	"werF0fOxBf0QF630SCQJyNsGa3FD6cqF9Y1hV7CI2IwvHIgHyMWveSqS21zehZq5GxHSxLCYS3fWI2BG",
+	"PXNrckjA5tyweMrlBBK3xrfKvgokfYsw1EC0wkweTwk98eZCsiGADpDHQaxkgszzFRcp3DowRypZMEgN",
+	"IOBQ1lhd2HnBym5vaa/HR2+4jacOijNhDF5E0eCDUj9xPYHbpgiEkjDMKsVSXMBNNPi75LmdgrRu6tsF",
+	"z1vFkPQcSdJSvEgEyQe8024fPN8Y5q7TcEVYfgUSb1Q/RkUhxDUlhFw8dfc8aCvcHTfmqYEIb/bw05dB",
+	"rMHBd8jt0oWecAtHVsxgXWKJBsSV1i7/1Qs/GqTc2GFuiuGXN/cTd7KlmMgjIZEfcpZpNdF89o1h7lOW",
+	"GyBZ7wrF7m6rS9VEIPTXnpAYUfNAw7WAeU8oaJUSCIWFmdksfKSI134YrjVH5DKWj8dDL9nUrQ2v4XXg",
+	"zbmwQk5IZOfMIEdhGWij5DM24/FUSDgrQUq34BUsnHYO0slov4RBUNq6Fo7MogGPrbh2G/ZjDKJBIgwf",
+	"Ofb5qU58LYWxXwYo4SKYwzms7DCALewrqiJgObwa/QNi5JUeq01PtOaVzzqdT6CemiOS8LkGey+5kyUu",
+	"SUAC5l5CleQZS2FsmcotUxIfOVSuYm8TvazAsthCLVi8paUfVDJlbKwSaEA0DWBrH1k1r6OolQX7AaJy",
+	"Gv9l7QbkAjUrBKxwgJ0Jya3SpM1kmZvB/XNJla0/u6q6+84rZJ5lN31yQY/p7ZsCTou3pGk4duB+VhLe",
+	"jQdnv7Tjzvr8N1H7F8vTf6rAwxwEIKYfRMz+QWJ6wcQUQHnv2JfH9H2CpRg3Grht0oj1n73zzyufdINl",
+	"8cE+oVkZtBM8O7+/ts3KEVgVq3TTETigpAJ024Lc82K8aDCfumuxWS6i99bBF6ts0R18lYE2g2xphQEE",
+	"peFijyhIg3bHv/B+N+Sjt/eJeWHETmjX7eXlrS1B2xwE3KYvvE0/gJv9Q9z0ArnpB/NA5Vmm1TWZ1/tJ",
+	"WZDZ4UjzK1iysvq3lyWm/wQTkY4+43JRCkAjpVLgkgTxGddX68LWheULwwTJU9WDj5iEa9DhUVaylqpl",
+	"Hi2i68LLmlDyfariK5JJ+qhQKaf7aU1uCrJWkLc1oHTNSdKWamgs13aYkCTsVfGhzlP3J9fxVFzDMJfk",
+	"nsBvrBpmGgzoa5Ku1BC4Th0wp4AOJfJcDZUcFn6y8qfSP5fkpLXC0Mv7n6K65Xt9cl2zc7MKbytdV1nJ",
+	"q5LwhROB51NBVhrDeKoksLnK04RJxVIlJ6CZsRz52pLaVadxzcAYPoHNkqgXPsP7dfLnC3doP3jVqg/K",
+	"53aqtPerrEOsERUSvjD1oEwgFglUH1YIIsndwa0ppbXQUdJOG+ZwKDW8Bm28m2H9DcLETlOtAhv3vDJH",
+	"sZyoArHKLMXOyv3Xn5KA3iYNXupGrRqff+0mCl8MVwwb9R6baMAnGmAG0g5BJt0NBuVnCIZOhzoS2k6J",
+	"QXR5PdhmN2z9wvJZhu+T8t35fZhxkdbiN8hkqIF7w1fbYC9lck4v3kSDMZ+JdDFstMxMQHolsW3Iv9Jb",
+	"7n1xDbJ5uKkwVukGn6ix3OaGpWribpU5GOtNtlE3E8IFfv9SWr2oMyN0RC7JCc09Mq4/h892SAarrpyh",
+	"xbqkUndsE2GsxnmHsZJjoWc9bWHZVMl6iLsbGWKPY8sw9wTIuEyYhRRwEMY1sCl6ZthYqxlz1/tipJIm",
+	"gcFb7jqCgs5400kS26HzLL8aGiFj6A6UXGYpj6FKF8sA+Hm6YFwyIekOZnRjM3exOoFGKjbRKs/qxm7h",
+	"5bUmuWB9q9DHMvEVpFY9sgJeKyAo5y9ZSMl8SjJrZukv8N2NjH0mZPXXR1uy+rcwr3L7w/Phgk9WpNAn",
+	"NULoGgNcfb8ST/Io2jd77DnZCmdaErCjvTCqgo1sBNsSW9mVLdw0oul7PoHe2oCAPoZnmuicXOkdTc9x",
+	"ro3qY3uugR9cC0WcsH1wNy4bwVjpmuHD/bhJQiSQNLMDt/1NYF5e5rsx+TYICwLr5I1XSlj5YHdpsScv",
+	"uGURp6uY0SwTdLzM16nu9i7Xne+4pnut3GEzsl4U2wx6PUaBLXvPYi5jSFP8MREmVlKujlvC9UV4SmGp",
+	"fTlO+LqXyFZ+ZVV1L4XZIBBG3YKTYp1tJ+13Q+xmDFrXI87KYRaxt0srrI4RLW+59qSWIdrXUZaUX3Vj",
+	"4isHuMbKa/fYwBFVLu07/QrmNSKzj49zzDkDlaXAuON2LNg0mQEnPNozdhqxsRMqlWYzpQEd7B8HH/PT",
+	"02/jpx8H7MEPj//88JgVI6Kw7bilVWyscl3Ge42FJfMN7fZ4UDVlerQ5/VTj//9SxgM+rX0ccM6vqgbV",
+	"PkWDz0cTdeR/fkWW1Bel2trjUDtxxnXOUndGW9JpshPLvhKyXiU0oAVPG5y6Kr4aFjEE7eqriq8u8M1a",
+	"/uqNariK5YGbIXTuptuC8uown544xQjnrhoMOx2lH7l2sXNIU+9WOKihae98xelaIYpxRUCS6WJNQDIs",
+	"dTxhChpq1emuwoOyTYE0RiS9xN9z/8VGlilIscTNVieKWplpaWyqXHEzdY23iJDGCpv74OoEYuAGH6i5",
+	"HM6FwdBjZYcSIKHf7RR07YX4SkCavNRa6S2ZQk1YMLkBNihlGK65PsBra1jG7TQ4RjDGzoecFnlE3xjm",
+	"5aI2U3vrAlYOiVYTdTHAvxIy8SQXzkXIYSBtB/Zx8HdakaZDcoKYBujjWGR66wf/cbmMNjQNq13fMP1e",
+	"t8O/FoL98tm84TJiczXjkj24uhZSwsOI5fJKqrmsBGe9GUSDHwfR4O+1W/4rWob67TXoDCu49g+QYCzM",
+	"lLX8CjQwK1JmUrBWyAn74YfjN2+O//M/25WIznH30UDnso+1DjoNX39vFSqBR3M/dRi49tAcXPuKi5Pi",
+	"o048j85uE8Pzg9Yt8m8qTfbrt1JyjPx0WY7ofzOkAsxwmdt2Uii8pbRX/GUnb4MDVelu0JA6Hj/k5qr3",
+	"bPRlOWvTK33H7W4gq7sRA8CrI62cZxW6Tdi0fkka0Og2dteQwaC+NKhlsyzlglzLfMYn+NhdmT6RpfWi",
+	"dJP1Ja9p+KYTdSFxbCIuGrIOGpSh1/cWL/1u667VsZDCTHviRXirQkfmehANPqfmcy1gOxKohnFumlaq",
+	"we19mEtL1uuNDFqruWnxJ/fcM4W11w6XyxYQ19FFZf4CmH69YaKqx6IcvwTRCjyakeUc9o0yiV4MdS7r",
+	"WfE45ZMaw+05xs4YpiRz22R2yi2bu/vcKfHlpmoQdDtcW4nmL0zDY8ZZohfMbSDqiJE8NW2hJGSLnnX1",
+	"xJ6r+TmNWqcxtZOAx+jVlXCLZmTMiUq5vKoF5J4QOJz+9ohLKFKBbTPy/izs9LxyBH0MKgWrbDsMz1D3",
+	"F0hfx7fK9e+MIKvcpEzJ3gjL7QDYfdklKDssuWGhFmZ9ORXXWjTRS1xE6Gwk9B6xTGOtfoMG9levxRTs",
+	"Zz4FwhbvEhKGJZCChd5ukP4iqf9kSt6sBol1+bjXL8HVBCGwNu25jk56k8OEerWpkNhDjk5lX1W4VIK4",
+	"Ao4UR1futgkLt/CtFlDrRi0O1W8hn6ebIRlX3ASLi3Bg4QImIBMUMfRlhKGp7pe5sNNE8zkF2ZElqwR/",
+	"lutJg5fpTV9wX8FiWIlOXL0SBSYtY84yx/hhiFispNUqjRi6xNAPi5KYI0sNTFjDnOgN2n1Wa4KcrdSu",
+	"6Bor3Zrgl4HG6Nre1HeYJL91MUfJdIHGOBLbeBHJzK6kv/pb0csbOBpy7arbj5aOtQ4h36hr2MYA0tcO",
+	"VKiclWiPRw2h2muGkfqVr+DOFraxlhuic+mSZhPUpkUXKXF9LDu9bRmVEJWVMHtIyVugJJhaSQthP+xh",
+	"wuuslnYx5iB4qtacMWjwYQM1uqnP2TmQbTJWGXRa8AW+ecirnKahuzyifJMenPPfMT9lBW9xkKjQpREG",
+	"tOXisKoHULGtBuyKSszshPZ9hWdVfNSJN9claa4x6n2Czq9v096rCY59qJ5u3CapfJrLK9P2bJgsB/ks",
+	"2atSMMMMCsfIMpN45R57N6zmE/ClofjIOEwIJQquQYuxgIQtoF5n84JKvfGICGV97vf4UcS8vMPUNWim",
+	"NCtkIhYCeWotUv2cCftFh0BExcGV2yyAURzc8imtHskmlCqyFfeGT+FpL9ZVSQtbjnrmlmW5Jb+ke4ch",
+	"36j/viHUzMuZaf+gp/DZaDE0C+O14eUVvrwGvajoj/EUnOxNUYVTYCZTln40aBQK0njdMlUq5GSoxuMG",
+	"q2rjUuG6/o6uFsvCKOvtkhUQR15eQ33Jg61M1kLG5Mqvu41D8MrGNf0oKG11xhdDj3b1QKBCP6h+kDRL",
+	"+pkwBJ4zxmXQSzTWsptyzDqbumMUEnWRVFQtSjVGhv24PFVuYzWr06J+nio2UUARq26RxnIs0dHpEN/R",
+	"uHUnmKksT3koK7exAGAID+FElp5O6hk3Vobr76xLFk25aX38wb2dCluwffykb7bHPu+KVb+1j7lacV8v",
+	"L7SBuRVsdJmiKjhZsJpO18pPQsIOV8tK7U6Pdd7mQqajFaKsYEpvHrJfKi5wuH4TqLhn3BhINtLQIWMg",
+	"tsLfDYETXRCwE/r0FXN18VFvIb9E1wML+n6Nm/b/737KIgqtaqyos9dVspb65UY8T1MGs8wufJk8H3hx",
+	"zJ6zVBnLfgOtivQOZSxPWawSFN2dXDbi8VXkbk8aw6q5ZOj0BwvJ8aCtqNCSJSdqqzG0McMn1BxazuPv",
+	"lLvzFuaHTBy+zyb7fWSTNdlbfxATYU1p1z9bqyrxjSH7PylfVaR+fMisNbM5seRTY05rD6Fo1Z7anC/j",
+	"V/Spnsh2ioJfpesN6BLu/p6flaHxm/lITQUJnLVh97sG4a0rAtxcYdlfJmzQNYVmMTdQlkXuSWWrgX3t",
+	"FVrItIpzF0tFDddM3SVgFSpNai69ayeoVwb9Fw0J2ttE6VXIfBVM4DQ3d1WlSqFSbhmfcCGfYUViLAbj",
+	"A/EMGy3cgiEdb64usnL+hYmzWr2iXFcDSmxjvq/LF91oLp/xz6/p5SWHCYk30SCX4tcc/BtW5xAs91u7",
+	"aLa1ym9WPEvsfhZKzzMnaRuGJdwr+P7nzeh+SPv9arXDDsbwOjQJ5ZfI9tK33lK9caVv2dLNFXR80BEV",
+	"Iopt6046W7BrElSUhLWUtmdsquZszJEPTrlxwidQgeAULTdkG43YCGKeG2CcJWLsgY9y7Vz5IkMW0pRx",
+	"ZqdCJ4P1CLwdjOQVsm1P4CmS+Q5ngg4H0cX8XGtgbjvdbYzJrZbbbQC3FztqN5PaEnnWlXFZt3JWdtff",
+	"zLlLuMNdS784oOmsC46XQtJy95Fu5rPCTlaccKtlbIk+trCK3SUaucfpWzKn7QkxN+Ljgc1s67i/pYmt",
+	"C1W3mNeWPq+qzaHCZ526XBVXV5NCK1ZzHl+lajKIBnOt5GQYKjE1Z7ZUZMXKsOE740NrWj5djQHE8IkQ",
+	"SECFJCBOhWwaxDuDtlY/aiIBijDclexSCoQMhv1mN1pT5asysn/kS27uP4o1EFMRkNpWhuY9xltuo7/1",
+	"DzNaVTVxgMZFzfqrCR6mNe7G52kacikiajbkhPBqJZ9O9B/qpNZQfSVYfHnqv6k51n0l76yphmhjV5lK",
+	"REe1kdRpVCt8c2P6pNEXxT5rVlyGpa/jaChzylI+H+cpS/iiS6FS+JylXLZ4X00+c4rMXOnERCFHu2gF",
+	"lHI5yam72bqNtosaXySYOugM+9IReQonan3pb30bIKzYWtTjnVOdV4s565I5oLAHc2GnKreMUw27iFmV",
+	"8MXDWi6x/0j7ajXTdeivFKZ1eKjiK+a9y10OOJT226WmX2DzG8oAY13fjY03/IlFJe2XVFLLWnzPmX4q",
+	"+/mrF+y7J0//rRVlV+t52OC8aDfdgNaqRzhfpeDCDbKLYA+rjb72ZvWiS97T776r8Jiqsb6azSVsCh1W",
+	"bn1ToEp8cK7l2VgLY898S6CzX/jRb6dH3w0//evmmGF8Guav1KrysGw4T2rXt5VBqb60Gg7I+IjIWIKd",
+	"K31VQVyeUIKCk5xqJRL4nAkN5jC9hYJWUtTW9rHuIPkIwaa5pNRkT0iYwLxozj7vD4g6/07/0Jjio9Gi",
+	"IY45rYscql2cZGXb350yFhBmm/tW4cLPcxrD5ISO61JHsaxvDBNJVALR/RPZFJanuqQjuuyW+R4KEflZ",
+	"lwG5fBZLqNhGPr0b6lS/6wTwglA3JfGVQzcv2MN+n5UgVKlFBMpKwFitCKZF6XnyhdRTE2ihkmFzxXP/",
+	"QlvBcmzANhxrNeuk1Xcvh1sWrl1exfKySzgse4Aqy2o4laJTSj8u3AuBcI7nca15sqPpKIzig5fIfpQt",
+	"qsdOvVk+1dYc8hypywwYLl6NKe3OGafcTGuSVP72/Ojx0z+HABZjlYaEJSrOZ2S02z321Omzw06zFyqw",
+	"gdqpdzKFKQv98eKtqldztg1cNYL89b0W8c5/13Cz9N9VuGPWR+tu+cuUHVLUdtdZLzJlX9AXZfRpn3oW",
+	"o232+gEFmDqLWmcuh7RcrdJdWCD9rbliiKxaIIMOFMi1mtHjdxRYQDjNZeBGxNACApdYVCUsT91tXPR5",
+	"fIf8oz63siF7M+O/5thAYDwuQzU2eFjjiouVxsaFtkHkRcnc95cq1JrdTw+9aNqxoB83Sr5oaqbYlvZT",
+	"Zja3P97bclaPpEzNKRNyiszqat51BS4r62o7vlfh3uyb5dYEsJBkNcTkK9uBMZS25NVv2xb+VvXvk7MH",
+	"UmwomFpLSBso5115kfVJa1YSPLJtvF7mU243LxbfioqB25a8d9G+uTlRqyTe/dLxjYBaewC17bhy3W5V",
+	"xNHsi0kZgK5mCCN+gw6wwRH921G53jZokBjQ1xkxNx0XbsPwG2xRwZriRq5bbhWUfSNBG9uLNVbZawrT",
+	"o7Hq10d1fraLUg3KkFXDK4BsTdJpdgeWrew6dKJbCz2t3wmGNZ77Kns9MaO52kKfAq9+mPrlmSKIoA/t",
+	"bmqPcOh2B9t0Ldi2/0BLPPW5lzuLEmzcwFxp8o2GQFu0wYhrHi+GajwWMT1MZk5Wt+TyLttVVjpdoonT",
+	"OigNl9+uw9xKaujt3/mjmtjoCzUDKmBMSreaS7aiwHSVHap0ecDQyNKaUK2oGU8hySnhGz5bzZuh/7Yh",
+	"deHNUuvL0tu2WMxmSfKQcZlE1BFeMpzCvROxlxitLaxhwTgMn/ksw9a73z5+9Jejx98+Oj19tNo1M6or",
+	"eXJE//jzzYOjl/TPR9GTm4f/7V8GTZtZC2xQGfrjg4V2KXVxOUNe51JSg/qM+9J2KLcu6Meqjlrpt5Hy",
+	"zDQESVQKv+2peH9RgHv9ScondYXsCQPR9f6MvKZqjj7wUN2vpihSY+dLvJlrZiEHuwaeoH8u02qi+Yz5",
+	"lvIbm89rLPXVUM7bb60O8S+A63jaE7a2tiDXz0onhqpJOu6JXgMkC/evsrmPQ3bfG+Abw8JK+2RJrEo8",
+	"bjW1ewvi6f5Qp1/t8WiAJdF7eZcam0Zkygjb0g50H30jijn6do/YWhNYMfJ169tYnOsmA0F19NplY5/M",
+	"npfmjpdjUfjQsf1XWhhb5rxsvMgaNtG7mG1babNQrCIQr4YsdAxcItOOQZQNS7a56dhTcAX8q71c6/ON",
+	"KMHAUJecS24vn/lSgJYyF9wfdq4ohsSUQSWrwSTNzWFt8+RWqSsG4zHEtpq1KIlH77FY+lJr1j3IxS3i",
+	"brVZ6uEIBqQN1rNO/W3/OWDithrlEdZcDzXIet8+W4eFb+Uy2lvPhpbbwd0eW5QP7dt9p7npzn4rGbc2",
+	"LDLNIFgTrCsNVMqGc9EgVcbWSsMXeZalAnRnv3VNFR6VLVgI9jMznqae0ZvBQd3cK85q43fS7K8eVizp",
+	"3ZMq6NMaO3ufIfr7vWWS9l1pcFfvwfsN455bXPKX3/vA77APvK8L+5/lcg4k4LFxlYabCLN0SO/mgr4g",
+	"E9o/ywjWbLzam4XK7/B2Cs7eV439OqrGeqTZc8HY1jKxVTw9cIXYJZLYMqGtA4Ra6sKGFew/k6ulbdWe",
+	"0qzasqv8vu5eqduORWhvrZhsB/TZoY5sy9FsneVfi1IdK7feSgnWnvn/Szd/t/T/XYqc3namdLUSaS+m",
+	"2FxptM/th06nYZ/wCv9FQ5TF3apR0IF6d8sE31Ths1tNzyrJb1u4oCHAqKGvgM8X9pmAcF0Nj6yc5e+c",
+	"ttouk73Vv/29FS8oY4dDJ5u1DjX1mHngEgZrRHA4ga+lgEH16xVrltK2Pu3TQJxrYRcXbgWeJIHrOvfL",
+	"c5aBNg587AoWKJC7b9wFSV8U40+tzQY3N0iE45rMX3IsXQFk1cxtdM8WaMF4yvXsKMaCcdQ9lMrZccNS",
+	"JSfu/2T8nFOpO3eZS2UZx4xc9wo6d2XCULQxTNjjj/Kj/NOfQnW84z/9iZFo4HuN+rxxw/jSVs/Y5XMK",
+	"OfwNs7DP2Pe4YYZJmcP/97/+z+Uxe47tixIFhs2n3K40J2KJevZRXn4+4rmd/naJPmhaf9lNxzfrkYwC",
+	"bdwvoYZfxC4/H42VviRxRSTgKwRP+TUwzjRgMpW09Jkau836JVEVOy/gmaKpkvFdlQxT2juaIiaVZljk",
+	"T8/MR0k+fwwTI8+520/EcpmCMaGcFi7IaWbskgqnX1J4CFb/nilj2aPHbKpyN1GaFCfAURAzANKdwnss",
+	"1UWTVBmDe4E2Wv31mL3XKgZjlGYPPHY/pO5Q3nDLHoRgpYc4hFQjlSzOcEtCr4CLZD5Pgt7cLjRTcxmx",
+	"OFUGkqiwSXNZypHJM8RHjCHys/mICJZLd+5j4Q5HA7v8OPiYn55+Gz/9OLg8/ihx+yNwOGqYVYxLjPxb",
+	"3rpvUc7gM49tumCpuAJCLUQyh+rwWZiA1Ji9bP70J5zQ5wkzyvE17EHItX54zC4dkV466F+uJxbTMmOV",
+	"AP4LLp+xS8qlDjgLSDAYy0EnIwzDoibRR0kVEqlVfJCtdZ5C5JHQP7/maQ7H7Mnp6ZmPKyHq880+8AQE",
+	"4v3smD15/Phs6aeIjXJHXizmEhtoAjPq+KN8cvrdmc/h4hb8Jw7ABbh4mqo5FnZUcw+1D3MRg8PAC5AJ",
+	"u3ydwCxTFmS8OPoRFpd47gT0WW4cwmcZSKZkDGdEdmDxSsEXhWSPn3hcn4B33FJhEjpMR5IaYqUdfXwM",
+	"vTap4qShWvne4un7rXKDQTdn7PLlBz4pfEHuNyEnEbt8PT56w208LR7RmGF3Yoabey2N5ViQXwNzqPDt",
+	"t99+x4Rkf//wInLs0qs97h9+nJXCili1OVXxlTn+KItscs/JK4bas8EjVAwykDwTg7PBt8enx99ixJWP",
+	"CT/xybsUEk/lmwuG9zoZnA1+EsY+j4vYooxrPgOLtpdf1pxkEj7bYvMZnwAbwVhpwAJHg7PBrznoRSg9",
+	"fjZAn1q4unit2lAk8j+qiWv65O5kkynpC4Y8Pj0lt6i0wbjrOFCMuzn5h7eSlLO1Xf7FnvHmXHeOud05",
+	"4D6hOeuGKtZ28j1PQmgvfvJo8yd/l+5yAmnd8iGh777d/N0rpUciSQAV5Kf/8R8dvsCqsSh+5LMZ14v6",
+	"ap5UwDFc4RPNZyZyPMSHv1psXPzLgMexbwTvr1d3zgTL4xmXFGOG1+d6oXS3hgIjT774f92cJMLwUerD",
+	"qVYwsG5v5SvhGF//MHDYkilTg+I/4PDwvEivX0GqJ3V1pvGT5M5jwBNaffsXb5V9hUYi/OC7zR+8UHKc",
+	"CpJzt8axlzKpVDVwAorj5HS7481kgPoaRk5yMhFLhfSS5ZwLK+SElYn0+0RAKgAPDgPpnzeN3PEceBIK",
+	"xh+QGf0whzQlJaGWGSXF868NHbfGrucFUCoYpX0eg2EPinrt2BCxiOJ4WIRThxCNErMqQRslapH8eeyE",
+	"ADQU9ONOhDrInRpQ76QS2bL94E2s7wWFkvhXfVAMabpg7PeKDBv7wWEc/BzGhMSlMu2LWG9mui+KuJd7",
+	"rvvkUYc1fVDqJ669nPLoaZfNewUOkg8LclFuTYD+tIoIboqvxBgmp2VhhYWCc7aSGP14PNfC+6hq6cSp",
+	"wweiEizW51/E1gCHoZDQeKATfTza27QvNMXs1twtVDrxntxuj9yePH68+bvXEovV7ESeeLTeisSUJEsC",
+	"ZmLNp4ql4hqKjnHrZEq0tkSk7qdjKraFJFpxGHjJaY2Zk/0XldxQ5N2yKyETw3ia4sqeuYdKAv4cocHH",
+	"17g8Zk7wSZW6ooYRE6e740XvliwSQ40tjotUuapC+6KwXLfqs8+L6UyTCluE9pa01rFsZTVouNr14cl6",
+	"osJaXoCvOMgr6yMPjGlYZlGqtt8qV7wg5SL/snmRr0OZRN+TsVIesW6FRdnF6iJXXb7rs3zAwyZbpS8X",
+	"ZDBPiT0w/BooZ+lh0+FRRlOtAaKp8/+X2pGKRlnVsbo2FV/bk2IjYFSFC+VTMrdhaUvdblHxbUxGi/pN",
+	"NfVHWc9OEPGU8g+9VVyohKViJmwThvkSW2q8NHPh9QhkstpSK1rJ0vjUYXWv0IhH9VpbloKlvHYCw0+8",
+	"yzxW7TZLsJppdpm581O5QRtasENTmPmT0ydsPgVZLa5LFl/rbcHCsImSEBXG3lQYbykdARvBJHccgyK5",
+	"anYT59oo3YTAD1Ju7P/8hY8+OVTmR+NPX/5y8+Co+OPJzcMv396Ufz96fPOwAdk3CGQ/OSwbHNS2R8wX",
+	"swx+z9a9/mLPbQkX76Q3/3pTsMNELCz7Vuk5TASX5O5yzymLHnEYMRdT7FetipUItGbVu17DRenW9wzs",
+	"q59XPBA/wuJdRv5qj5wHUQD8Qu+OCnAOE2Gsj8yeYs4xTv+TihuKYP88BQ2+kReezepOam74gj/c3H2i",
+	"+8OrDgElsMCrQ1fvvHayima+m2E32q3o9P61ExLKyv6j9ZmngpzabCxSn6aZlnJ9VLiCDXIVb2FWMl2s",
+	"6wMXhZh4ILXeD353SPpHyOzdv9y+OrL5ESAj77VVpLhiLIlRJMdJRXdgWYCfyxrVe/NNWCWmL/SPdgdG",
+	"cTkeWOBqErbICb98vbz8UFdg40PFJ1943/3HX9Udc1teEieoEQSrfjdU1liqJj4TfsnI0lcq6yVwEaIE",
+	"Yyy3cU2ZXmwP4COuuIYyAddYvjiuRmGgmao5kOMZKVQmlCCC1AA+xCiRiD159Hj9uqBKBE3y5Dq6OkRe",
+	"njboX4TtpQIW1t2KyxWV7OMg1Oj57ubjoE7ZOpCYSpv3JRm2duZQuE1fqseQkUpszR+c8LeQRjvcdu8d",
+	"S/Dm2VdchDiHu3ojP3n8l357Og8Ys5N/C/GPYu/M2m20pfAb7uuq17cxLIvo8IfCT3246zs4XsNcTWEI",
+	"4fH9/eqRxAOMFSUbguvTW/DQVLfkDHV3kobqO+iLOWgYwvKt2xYocB8hcO+yvM0IgTjIWT0DBJr46ckX",
+	"+scN4U4KlHOzFg8Yr6H7JtR7LWnl95i3A7csAF/iRIikLgxNRXuOVn7pc00oNl2Es+mFR9tz0c1ODkKs",
+	"Iu5rI7qewOe4KIF2K8tqughe+oXc8ZsgLDMhFZaCHLDTvLgn1N/PFfE+r78efI9CDBko8lGUhAPcFCdT",
+	"LpMjrNB8+7S3WizZWz0K5iiXWGGRW3MFkFX0EQehwsoxnypMFUthbNfNG3/jMnl3DbrHzec+Cd1d72lq",
+	"a1R3YFy79sLJOuCSTCQMW2o/GlXitay7CvdAAkUj2g0m47/6eJ6DKZ5ll+QmP335wr3O6RHp53WByMlD",
+	"8+mChCKepsRG1lr93qJpN6/rJelrriL6MQmQGEzr40ZJXPmML9gI8CL/NefavYtfPMOa6NjPWeNTO+Uy",
+	"9HVGL/Q4N9XwwIRbWOd9b9Q1VHwh+xdr3ATdJJpbJCEJ86+ZjO799YjX1cRmlYEsYjFbCR5fqonqLa+K",
+	"Iuq+0Ur5N3zjgBhOEzRgN63v/nIopAx0iSm5aoRcliQjuhuEnFB2FDrE2uO/D22ARD52n3xxz5G/xuSL",
+	"qoXL58FulW1R8uWydPkeKHFVTEsKOx2FfBUNWgJHwXoLwhovlBkbhLGELyoJlilgtQaS97wYihFbVnNp",
+	"nJqj5DMUAY9Q53FI+lE6AS8FTkVkjP/aQ+3Yx1DD/L86yr1kFtLU14DhlXVjkQiVpwmL1cxfjol3KaMK",
+	"PRVyQsUVVqLFwC6lbqxxutpAcd9Ru+qbTmCMiBEqHq2lOhzIeb/UT+EuyaK1aguTas4eKE2H9fCeGX6F",
+	"zLC0+keekzieUqH5jmqpKTswdHKfX3iXwIFLmiz35NvYr+gu5EeUTRj+kMVPgtM+eAqwzInP7urlhK8V",
+	"ZEP0dGFhvespCaFVxp0RjH9HrtY/PHP/wK+coCthHizbQlq1jTvWsXWf49rG1f8a0mAPxh39DA2s0S/x",
+	"q64MVRqQfBhuKBkZc0eaIk3ZyNvmEyYk8s9k+SIvC2eW542/HfsQ2bYKPagQnXxx/7s58TUR+6s6Tt1v",
+	"NTn4pryF0WGTI8y/f6+y7xYTNBZ6hkof1bokV8VSjDZ2FWBjpZ8tFSzFWouEdD7PdZMGHXCnEauOdNmR",
+	"ec/Y9dxcuXc80hzIqrXSV3rbaIrnAeD3qP0V3tHPzVWRMLdWYbafHUrM3B7ab+jX/p0DXtFhioY7Oqzy",
+	"q72k/f7ZfKqMO1P6Cwvr4u18BZmNnFAGxq4Z9wN0lg6afjzWuaxqNiv3n5hMLdNqTlNhy2OnRKFHtrTo",
+	"RVShljwLmMDj9KHECQlazSNfzRbtcSqBY/azsFN2mejFUOfSm/W8hY4Jg3sJJQ8+Stpr1exHZj6qFUtF",
+	"Y9DEOBYpUK3XLmY/Amhj2Zg6S4Bf8B6NfrM8tSLj2p6MlZ4dJdzyZZLo05pfULepFT7vi0Q/PWVvxPfV",
+	"DqQjIbmu7cY+41nmS3MuD/bfL969pRrAmNeIHCVWaT6T7IjqGaP9Fo87qoRxUjULhxhSWSrebKxSCXn5",
+	"Z5ldsIoJGAUAGlXlmxsv4r7Xy7Xfrh2UsOkcUbXeFIoVqWMHtsL46X5QM3hYpJqoubnXgO/+7fq9RkYl",
+	"CzEVwxg5e3Hx78SEsMv5XOmrkVJXffhw5cI9+UL/aE/0Jbzb2uQZOalczVnRNaKzAdSXcD7F/ypFnU/r",
+	"mtXfBQsoQcrdPOcwzrHCbKsscR9hsJRSTECJKgXbKfmVwrDcZT1O+UoycRexo5+lFL8tYuyp6VojbbyB",
+	"QwqkbxpN6TFP01sPnN3J+kMr9oerVQpUk7lsnVFNVpvBSiVmiUUGiXmVTfwalQXfHPCQhd7lwk/SWJ4A",
+	"4X0fRVStAEMgQbURPlvNmc6laVQpyr6Ivax9Udktpz/1y+XGT212GGoLefc9Mb595Z1xxNybhf4IZiGn",
+	"dQUSf8b8ekK7IrGJzPG3Y26uqiz/5Av+v11aDVR5cM6/gfHf8/2VcjHUHwj7MFQUVWxz9c/l+Xia3bKt",
+	"1q6HdeQ8KaPie1v/d1lJawTsPq6qOtXp0X6DvJJGwnrn27zf3xi3V40TS206Zb7g4+RVW20tVTrWOjH1",
+	"it1/hXI0Kc13g25+gDgVEhquk7rmPvTBPY7uFEOFMEQ/LkGmJ0aVrX3a1MP3lQZAhwtbLSZpCocrX/ha",
+	"PUo/kxFHeJ2PM4PllHxnzoipNKlT/OqaMQVoHVOHypXjPvkS/nlz4r7OLPf9bftxknBo7T54nCC82ok5",
+	"0Cf3zOFWNRGEOUmby5EgU2489UHyDJugYn7Teg7Fboio4R+UNHAgPDzH8XvhIX1yj4e7mbEcDDfjVfA2",
+	"e0fxNmhVtrCu7YbS2HJ3AtgpdakRbqmEY+ae73aLXU6ZRY+/GvvOsEtjBZlvQY2K3Y5pX1Z9lIlCg27E",
+	"gMdTJiT6ZtVcrnYzfnB5LWB++bDOS+5uZN/g+7Bqu5+kSW/3T7/Wu5h23z+osoKIJ1/IiddugcGJbuMo",
+	"W0/y3v6ybH9xo0QhXY6cMd+YFTLtgRR9bQn+wD7VINMJ9TXfRvELozZKatQxvcTI/RvYn4fF33I0yIWF",
+	"rNa6Tlu+v+G/SuM6He6zslGPwMiQ30AW/XtipVIhJ0dqPA4tmLBpkulE3USLUMv1T0aaX8HR1qHzm6j1",
+	"JzG237spBv8EunGT31PNLsj5kxM6GeJIQvcNmyimpK+l5wVOpsHk2HjK7o6QPoWcb6dkbcLHFzj6IS8P",
+	"HyZ0V+6OFxzT8dV4fE8HX+Ht4Y4Xg/EcabrrgQL0mLAYh/Gs0s0TNTk2U9dAZV+orq6Ez/sgWiWtVnuR",
+	"9laqd6Ly6usACMPiKcRXFCKONSIWxsKMqpmZTFl6TjHDieZzecxe43eJkkBNHi79WlNIhqPFkEa4LGNp",
+	"HSCFYY5e1wuDebp44be7Rs+PD07P916znS+10guWaTjSuWRxcZ6b6SC820YHJ2MhhZnu//p6heM2ot8t",
+	"XCcF8dxj4PYY+LKQ6xGaxJjITldyMTQ9Ul4EFuDaHTuLTr/NGVn4Ro9myM/QJonrD913WvojQ//Gw25F",
+	"F/jpUtvhf9vcdnj3gh0dWgDfgQB1C7M/XgPTHdyXytf+Lq77Db2t6ohtpxp3bXazjOeHUMPfu2EPbsRt",
+	"ujRw9vsLYwesvbAqYxivI4WceCl1BHYOIJmdKxZPc3llnpEHS/iSaoBmokXxV6cbhBCnQc7PtJpgG8I2",
+	"Z8H78NJh/QXFNM2xGP75PfMran7O2ZjrQmF0EkasZnBHnQiZVlbFpFa2YRu9dHBso2masc0/v8e2SopQ",
+	"ppUakzebdCJIMOrwgUnBWkCoXak0fUhZRCq3PpCIpwzTmtsxL0D9AMi3Q6THptuYog3+QEbI9z6AgtLs",
+	"7wWBr9AQeQHYtKI0rgUhhcdXPkMwVPB/5lvCV95dqdKzpRWS3BCHoFc3boP4fHiT3zlJffdks6sfC5Wr",
+	"JT/W7hKxyZQ9Iqtze43RTNkX9NohGXA5S4OcYvgsS+8NAstSCroKQtPSQhjGSHT3x3wq4inFy80heBZ2",
+	"L2G3S4JTm+RSQcmTL5kyWAnmZmu2uNnK9d7PUW3osspBY6WTV4Uh8xAyjx/9pbR6sXV9M1rovbHid9ET",
+	"jg6rLCsxJmselwuKZh3llgk5pEZxIFO3UBNqyzsuuLNFHaNw9u/1dDwJfbYaMuCW1kxzRp4bUW2k9bwt",
+	"71nAvkbs3NfZ8E5htHjmEh9S8X3ZEF607vm8cDsNItAecg4PUs9edyzgdC+z3as6uxhjOUbcM6+MeImy",
+	"pyzphoQ4104ScEQ0Aq7BCQmfHIEY0NeBvHKdDs4GJzwTJ9ePkHz8PF/WqoUpxg1KmN6nNYPBumPMF69j",
+	"D658oxH7D5BgLMyUtfwK9MMIU7uyIhWBEg5WhBc/RSjEvz5PqJ6OreaonRBU1lb2iF+/hJ2aaJhV1L/y",
+	"wQiuuRZyYrL/+79TmEwelqOEtk7rk1d7itAi6FiC7UnnMoGHZ0ENjViIWY4ouDIqbXrFbEVCwXqX2VD6",
+	"pHzZZzeuv/xKpOCrf1EfLgpCqXxa1qWsO+MpN4zyTQIHrx5NtNTBxIZ0vbpsvYrzk9JXbj7d/P8AAAD/",
+	"/w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
