@@ -23,6 +23,10 @@ var guards = map[string]string{
 	"FR014": "before_run_date",
 	"FR015": "something_left",
 	"FR016": "placement",
+	"FR030": "second_person",
+	"FR031": "second_person",
+	"FR032": "pseudonym_only",
+	"FR033": "has_clients",
 }
 
 // Translate turns what the database says into the vocabulary of package problem. A database's own text can hold the
