@@ -374,7 +374,7 @@ END $$;
 -- +goose StatementEnd
 
 -- ---- rights ----
-GRANT SELECT ON protected_reader TO frist_definer;
+GRANT SELECT ON protected_reader, installation TO frist_definer; -- the installation for frist_now
 GRANT SELECT, INSERT, UPDATE ON protected_contact TO frist_definer;
 GRANT SELECT (municipality_id, id, number, given_name, family_name, phone, email, address_id, protected), UPDATE (phone, email, address_id) ON client TO frist_definer;
 GRANT SELECT (municipality_id, id, street, postcode, protected), UPDATE (protected) ON address TO frist_definer;
@@ -461,7 +461,7 @@ DROP FUNCTION frist_hidden_homes(), frist_hidden_clients(), frist_reads_protecte
 ALTER TABLE municipality_policy DROP pseudonymous;
 REVOKE ALL ON client, address, device_connection, hold, address_event, client_change FROM frist_definer;
 REVOKE UPDATE ON client_search FROM frist_definer;
-REVOKE SELECT ON municipality_policy FROM frist_definer;
+REVOKE SELECT ON municipality_policy, installation FROM frist_definer;
 DROP INDEX client_protected, address_protected, address_place;
 CREATE UNIQUE INDEX address_place ON address (municipality_id, postcode, lower(street));
 ALTER TABLE address DROP protected;

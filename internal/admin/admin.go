@@ -30,6 +30,7 @@ var Menu = []edge.NavItem{
 	{Key: "import", Path: "/import", Permission: access.ImportRun},
 	{Key: "protocols", Path: "/protokoller", Permission: access.ProtocolRead, Only: []access.Role{access.Support, access.Operator, access.PrivacyOfficer}},
 	{Key: "trail", Path: "/innsyn", Permission: access.AccessLogRead},
+	{Key: "shielded", Path: "/skjermet", Permission: access.PrivacyRead, Only: []access.Role{access.Approver, access.PrivacyOfficer, access.Administrator}},
 	{Key: "municipalities", Path: "/plattform", Permission: access.PlatformManage},
 }
 
@@ -42,6 +43,7 @@ func (s *Server) Routes(r chi.Router) {
 	s.clientRoutes(r)
 	s.importRoutes(r)
 	s.roundRoutes(r)
+	s.shieldedRoutes(r)
 }
 
 // home sends everybody to the page where their work begins.
