@@ -111,10 +111,10 @@ func reasons(p edge.Page, refusals []exchange.Refusal) []reason {
 }
 
 func (p *importPage) load(ctx context.Context, tx *pg.Tx) (err error) {
-	if p.Pseudonymous, err = municipality.Pseudonymous(ctx, tx); err != nil {
+	if p.Runs, err = exchange.Runs(ctx, tx); err != nil {
 		return err
 	}
-	if p.Runs, err = exchange.Runs(ctx, tx); err != nil {
+	if p.Pseudonymous, err = municipality.Pseudonymous(ctx, tx); err != nil {
 		return err
 	}
 	p.Staff, err = account.Staff(ctx, tx)
