@@ -107,7 +107,8 @@ BEGIN
 END $$;
 -- +goose StatementEnd
 
--- Both forms hold also for support, whatever it is let in to see on a written request.
+-- The set is asked for once a statement and looked up by hash; where no row is read it is not asked for at all. All of it
+-- holds also for support, whatever it is let in to see on a written request.
 CREATE POLICY shielded ON address AS RESTRICTIVE FOR SELECT TO frist_municipality, frist_support
   USING (NOT protected OR (SELECT frist_reads_protected()));
 CREATE POLICY shielded ON address_event AS RESTRICTIVE FOR SELECT TO frist_municipality, frist_support
@@ -115,8 +116,8 @@ CREATE POLICY shielded ON address_event AS RESTRICTIVE FOR SELECT TO frist_munic
 CREATE POLICY shielded ON protected_contact AS RESTRICTIVE TO frist_municipality, frist_support
   USING ((SELECT frist_reads_protected())) WITH CHECK ((SELECT frist_reads_protected()));
 CREATE POLICY shielded ON client_change AS RESTRICTIVE FOR SELECT TO frist_municipality, frist_support
-  USING (CASE WHEN field = 'address' THEN client_id <> ALL ((SELECT frist_hidden_homes())::uuid[])
-    WHEN field IN ('phone', 'email', 'note') THEN client_id <> ALL ((SELECT frist_hidden_clients())::uuid[]) ELSE true END);
+  USING (CASE WHEN field = 'address' THEN client_id NOT IN (SELECT unnest(frist_hidden_homes()))
+    WHEN field IN ('phone', 'email', 'note') THEN client_id NOT IN (SELECT unnest(frist_hidden_clients())) ELSE true END);
 -- +goose StatementBegin
 DO $$
 DECLARE
@@ -126,7 +127,7 @@ BEGIN
     'recording', 'alarm_event', 'address_event_client']
   LOOP
     EXECUTE format('CREATE POLICY shielded ON %I AS RESTRICTIVE FOR SELECT TO frist_municipality, frist_support
-      USING (client_id <> ALL ((SELECT frist_hidden_clients())::uuid[]))', t);
+      USING (client_id NOT IN (SELECT unnest(frist_hidden_clients())))', t);
   END LOOP;
 END $$;
 -- +goose StatementEnd

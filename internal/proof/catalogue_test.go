@@ -108,7 +108,7 @@ func init() {
 	for _, table := range []string{
 		"note", "property", "next_of_kin", "client_professional", "medical_entry", "care_plan", "care_plan_entry", "communication", "recording", "alarm_event", "address_event_client",
 	} {
-		morePolicies[table+".shielded"] = who + "(client_id <> ALL (( SELECT frist_hidden_clients() AS frist_hidden_clients)::uuid[]))"
+		morePolicies[table+".shielded"] = who + "(NOT (client_id IN ( SELECT unnest(frist_hidden_clients()) AS unnest)))"
 	}
 	morePolicies["address.shielded"] = who + "((NOT protected) OR ( SELECT frist_reads_protected() AS frist_reads_protected))"
 	morePolicies["address_event.shielded"] = who + `(EXISTS ( SELECT
@@ -116,8 +116,8 @@ func init() {
   WHERE ((a.municipality_id = address_event.municipality_id) AND (a.id = address_event.address_id))))`
 	morePolicies["client_change.shielded"] = who + `(
 CASE
-    WHEN (field = 'address'::text) THEN (client_id <> ALL (( SELECT frist_hidden_homes() AS frist_hidden_homes)::uuid[]))
-    WHEN (field = ANY (ARRAY['phone'::text, 'email'::text, 'note'::text])) THEN (client_id <> ALL (( SELECT frist_hidden_clients() AS frist_hidden_clients)::uuid[]))
+    WHEN (field = 'address'::text) THEN (NOT (client_id IN ( SELECT unnest(frist_hidden_homes()) AS unnest)))
+    WHEN (field = ANY (ARRAY['phone'::text, 'email'::text, 'note'::text])) THEN (NOT (client_id IN ( SELECT unnest(frist_hidden_clients()) AS unnest)))
     ELSE true
 END)`
 	morePolicies["protected_contact.shielded"] = "RESTRICTIVE * frist_municipality,frist_support USING ( SELECT frist_reads_protected() AS frist_reads_protected) " +
