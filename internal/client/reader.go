@@ -64,7 +64,7 @@ func Readers(ctx context.Context, tx *pg.Tx) ([]Reader, error) {
 // problem.Forbidden "own_right" for oneself; problem.Invalid of "account" (unknown, no_client_role), "last_day" (past);
 // problem.Conflict "already_named".
 func NameReader(ctx context.Context, tx *pg.Tx, account int64, lastDay calendar.Date) (int64, error) {
-	if err := tx.RequireFresh(access.ProposalMake); err != nil {
+	if err := requireFresh(tx, access.ProposalMake); err != nil {
 		return 0, err
 	}
 	if account == tx.Caller.Account {
@@ -113,16 +113,15 @@ func NameReader(ctx context.Context, tx *pg.Tx, account int64, lastDay calendar.
 // ConfirmReader lets it hold: an approver, who is neither the one who named nor the one who is named (problem.Forbidden
 // "second_person", "own_right"). Said twice it stays said; problem.NotFound.
 func ConfirmReader(ctx context.Context, tx *pg.Tx, id int64) error {
-	if err := tx.RequireFresh(access.ProposalDecide); err != nil {
+	if err := requireFresh(tx, access.ProposalDecide); err != nil {
 		return err
-	}
-	if !tx.Caller.Has(access.Approver) {
-		return problem.Forbidden{Code: "approver_only"}
 	}
 	r, err := lockReader(ctx, tx, id)
 	switch {
 	case err != nil:
 		return err
+	case !tx.Caller.Has(access.Approver):
+		return problem.Forbidden{Code: "approver_only"}
 	case r.AccountID == tx.Caller.Account:
 		return problem.Forbidden{Code: "own_right"}
 	case r.GrantedBy == tx.Caller.Account:
@@ -141,7 +140,7 @@ func ConfirmReader(ctx context.Context, tx *pg.Tx, id int64) error {
 
 // RevokeReader ends it at once, by one: an administrator or an approver. problem.NotFound.
 func RevokeReader(ctx context.Context, tx *pg.Tx, id int64) error {
-	if err := tx.RequireFresh(access.ProposalDecide); err != nil {
+	if err := requireFresh(tx, access.ProposalDecide); err != nil {
 		return err
 	}
 	r, err := lockReader(ctx, tx, id)

@@ -24,6 +24,18 @@ func requireReader(ctx context.Context, tx *pg.Tx) error {
 	return err
 }
 
+// requireFresh is tx.RequireFresh for people of a municipality, and where a program has nothing to prove with: a key that
+// may not decide is refused for good.
+func requireFresh(tx *pg.Tx, p access.Permission) error {
+	if err := tx.Require(access.PrivacyRead); err != nil { // everybody in a municipality has it, and nobody else
+		return err
+	}
+	if tx.Caller.Key && !tx.Caller.KeyDecides {
+		return problem.Forbidden{Code: "permission", Params: problem.Params{"permission": string(p)}}
+	}
+	return tx.RequireFresh(p)
+}
+
 // refusePseudonymous refuses free words where Frist holds pseudonyms only (T10): they can hold a name.
 func refusePseudonymous(ctx context.Context, tx *pg.Tx) error {
 	pseudonymous, err := municipality.Pseudonymous(ctx, tx)
@@ -108,13 +120,8 @@ func AskUnshield(ctx context.Context, tx *pg.Tx, id ID) error {
 // (problem.Forbidden "second_person"). What was hidden is the record's again; the database moves it. problem.Conflict
 // "not_asked", problem.NotFound.
 func DecideUnshield(ctx context.Context, tx *pg.Tx, id ID, remove bool) error {
-	if err := tx.RequireFresh(access.ClientRead); err != nil {
+	if err := requireFresh(tx, access.ClientRead); err != nil {
 		return err
-	}
-	if !tx.Caller.Has(access.Approver) {
-		if err := requireReader(ctx, tx); err != nil {
-			return err
-		}
 	}
 	if _, err := Lock(ctx, tx, id); err != nil {
 		return err
@@ -128,6 +135,11 @@ func DecideUnshield(ctx context.Context, tx *pg.Tx, id ID, remove bool) error {
 		return err
 	case askedBy == tx.Caller.Account && remove:
 		return problem.Forbidden{Code: "second_person"}
+	}
+	if !tx.Caller.Has(access.Approver) {
+		if err := requireReader(ctx, tx); err != nil {
+			return err
+		}
 	}
 	act, outcome := "unshield_refused", "kept"
 	if remove {

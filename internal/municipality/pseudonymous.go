@@ -28,6 +28,9 @@ func SetPseudonymous(ctx context.Context, tx *pg.Tx, on bool) error {
 	if err := tx.RequireFresh(access.ProposalDecide); err != nil {
 		return err
 	}
+	if err := tx.Require(access.PrivacyRead); err != nil { // the municipality's own people: it is theirs to decide (T10)
+		return err
+	}
 	n, err := tx.Exec(ctx, `UPDATE municipality_policy SET pseudonymous = $2 WHERE municipality_id = $1 AND pseudonymous <> $2`, tx.Municipality(), on)
 	if err != nil || n == 0 {
 		return err

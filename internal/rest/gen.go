@@ -704,7 +704,10 @@ type ClassDate struct {
 
 // Client defines model for Client.
 type Client struct {
-	Address        *Address            `json:"address,omitempty"`
+	Address *Address `json:"address,omitempty"`
+
+	// AddressHidden There is an address that this caller does not see
+	AddressHidden  bool                `json:"address_hidden"`
 	AddressId      *openapi_types.UUID `json:"address_id,omitempty"`
 	AgreementEnd   *time.Time          `json:"agreement_end,omitempty"`
 	AgreementStart *openapi_types.Date `json:"agreement_start,omitempty"`
@@ -719,6 +722,9 @@ type Client struct {
 	Gender    Gender `json:"gender"`
 	GivenName string `json:"given_name"`
 
+	// Hidden Telephone and e-mail and what is written in free words are left out for this caller
+	Hidden bool `json:"hidden"`
+
 	// History The status log, newest first
 	History                    []StatusEntry       `json:"history"`
 	Id                         openapi_types.UUID  `json:"id"`
@@ -728,7 +734,7 @@ type Client struct {
 	OldRegistrationConfirmedAt *time.Time          `json:"old_registration_confirmed_at,omitempty"`
 	Phone                      *string             `json:"phone,omitempty"`
 
-	// Protected Address and telephone are hidden from everybody
+	// Protected Where the client is is hidden from all but a named few
 	Protected   bool                `json:"protected"`
 	ReviewedOn  *openapi_types.Date `json:"reviewed_on,omitempty"`
 	Status      ClientStatus        `json:"status"`
@@ -833,7 +839,7 @@ type Dwelling struct {
 	Address *Address          `json:"address,omitempty"`
 	Devices []ConnectedDevice `json:"devices"`
 
-	// Hidden Only protected clients live here
+	// Hidden A protected client lives here
 	Hidden    bool               `json:"hidden"`
 	Id        openapi_types.UUID `json:"id"`
 	Note      *string            `json:"note,omitempty"`
@@ -1134,6 +1140,11 @@ type MunicipalityRounds struct {
 // MunicipalityView defines model for MunicipalityView.
 type MunicipalityView string
 
+// NamedProtectedReader defines model for NamedProtectedReader.
+type NamedProtectedReader struct {
+	Id int64 `json:"id"`
+}
+
 // NewAddress All empty is no address. A lost zero of the postal code is put back, an empty town completed.
 type NewAddress struct {
 	Postcode *string `json:"postcode,omitempty"`
@@ -1141,7 +1152,7 @@ type NewAddress struct {
 	Town     *string `json:"town,omitempty"`
 }
 
-// NewClient defines model for NewClient.
+// NewClient In a pseudonymous municipality the pseudonym is the family name, the given name is empty, and nothing else about the person is told
 type NewClient struct {
 	// Address All empty is no address. A lost zero of the postal code is put back, an empty town completed.
 	Address        *NewAddress         `json:"address,omitempty"`
@@ -1201,6 +1212,12 @@ type NewOrder struct {
 	Reference string             `json:"reference"`
 	RunOn     openapi_types.Date `json:"run_on"`
 	Scope     OrderScope         `json:"scope"`
+}
+
+// NewProtectedReader defines model for NewProtectedReader.
+type NewProtectedReader struct {
+	Account int64               `json:"account"`
+	LastDay *openapi_types.Date `json:"last_day,omitempty"`
 }
 
 // OperatorEvent defines model for OperatorEvent.
@@ -1340,6 +1357,23 @@ type Problem struct {
 	Status int           `json:"status"`
 	Title  string        `json:"title"`
 	Type   string        `json:"type"`
+}
+
+// ProtectedReader defines model for ProtectedReader.
+type ProtectedReader struct {
+	Account   int64  `json:"account"`
+	Confirmed *Stamp `json:"confirmed,omitempty"`
+	Id        int64  `json:"id"`
+
+	// LastDay Left out: until it is revoked
+	LastDay *openapi_types.Date `json:"last_day,omitempty"`
+	Name    string              `json:"name"`
+	Named   Stamp               `json:"named"`
+}
+
+// ProtectedReaders defines model for ProtectedReaders.
+type ProtectedReaders struct {
+	Readers []ProtectedReader `json:"readers"`
 }
 
 // Protocol defines model for Protocol.
@@ -1722,6 +1756,12 @@ type SupportRounds struct {
 // SupportView defines model for SupportView.
 type SupportView string
 
+// UnshieldDecision defines model for UnshieldDecision.
+type UnshieldDecision struct {
+	// Remove True: the mark goes; false: it stays
+	Remove bool `json:"remove"`
+}
+
 // AddressID defines model for AddressID.
 type AddressID = openapi_types.UUID
 
@@ -1754,6 +1794,9 @@ type OrderID = openapi_types.UUID
 
 // Position defines model for Position.
 type Position = int
+
+// ReaderID defines model for ReaderID.
+type ReaderID = int64
 
 // Round Municipality, run date (yymmdd) and, for an extra run, E and its count
 //
@@ -1966,6 +2009,9 @@ type MoveClientJSONRequestBody = Move
 // PlaceHoldJSONRequestBody defines body for PlaceHold for application/json ContentType.
 type PlaceHoldJSONRequestBody = NewHold
 
+// DecideUnshieldJSONRequestBody defines body for DecideUnshield for application/json ContentType.
+type DecideUnshieldJSONRequestBody = UnshieldDecision
+
 // SetClientStatusJSONRequestBody defines body for SetClientStatus for application/json ContentType.
 type SetClientStatusJSONRequestBody = StatusChange
 
@@ -1980,6 +2026,9 @@ type ImportClientsMultipartRequestBody ImportClientsMultipartBody
 
 // AskOrderJSONRequestBody defines body for AskOrder for application/json ContentType.
 type AskOrderJSONRequestBody = NewOrder
+
+// NameProtectedReaderJSONRequestBody defines body for NameProtectedReader for application/json ContentType.
+type NameProtectedReaderJSONRequestBody = NewProtectedReader
 
 // ApproveRoundJSONRequestBody defines body for ApproveRound for application/json ContentType.
 type ApproveRoundJSONRequestBody = Approval
@@ -2712,7 +2761,7 @@ func (t *AnyRounds) UnmarshalJSON(b []byte) error {
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
-	// ReadAddress A dwelling, with its residents (protected ones left out) and its devices
+	// ReadAddress A dwelling, with its residents and its devices; a hidden one only for those named for it
 	// (GET /addresses/{address})
 	ReadAddress(w http.ResponseWriter, r *http.Request, address AddressID)
 	// ConnectAddressDevice Connect a device from stock to the address
@@ -2763,6 +2812,12 @@ type ServerInterface interface {
 	// PlaceHold Place a hold on the client, at once
 	// (POST /clients/{client}/holds)
 	PlaceHold(w http.ResponseWriter, r *http.Request, client ClientID)
+	// DecideUnshield Take the mark away, or keep it; an approver or one of the named few who has not asked for it
+	// (POST /clients/{client}/protection/release)
+	DecideUnshield(w http.ResponseWriter, r *http.Request, client ClientID)
+	// AskUnshield Ask for the mark of a protected client to be taken away
+	// (POST /clients/{client}/protection/release-request)
+	AskUnshield(w http.ResponseWriter, r *http.Request, client ClientID)
 	// SetClientStatus Disconnect, cancel or re-activate
 	// (POST /clients/{client}/status)
 	SetClientStatus(w http.ResponseWriter, r *http.Request, client ClientID, params SetClientStatusParams)
@@ -2808,6 +2863,18 @@ type ServerInterface interface {
 	// DeclineOrder Decline a request
 	// (POST /orders/{order}/refusal)
 	DeclineOrder(w http.ResponseWriter, r *http.Request, order OrderID, params DeclineOrderParams)
+	// ListProtectedReaders The named few who see where protected clients are
+	// (GET /protected-readers)
+	ListProtectedReaders(w http.ResponseWriter, r *http.Request)
+	// NameProtectedReader Name one of the few; somebody else confirms it
+	// (POST /protected-readers)
+	NameProtectedReader(w http.ResponseWriter, r *http.Request)
+	// ConfirmProtectedReader Let a naming hold; an approver who neither named nor is named
+	// (POST /protected-readers/{reader}/confirm)
+	ConfirmProtectedReader(w http.ResponseWriter, r *http.Request, reader ReaderID)
+	// RevokeProtectedReader End it at once
+	// (POST /protected-readers/{reader}/revoke)
+	RevokeProtectedReader(w http.ResponseWriter, r *http.Request, reader ReaderID)
 	// ListRounds Rounds by date
 	// (GET /rounds)
 	ListRounds(w http.ResponseWriter, r *http.Request)
@@ -2862,7 +2929,7 @@ type ServerInterface interface {
 
 type Unimplemented struct{}
 
-// ReadAddress A dwelling, with its residents (protected ones left out) and its devices
+// ReadAddress A dwelling, with its residents and its devices; a hidden one only for those named for it
 // (GET /addresses/{address})
 func (_ Unimplemented) ReadAddress(w http.ResponseWriter, r *http.Request, address AddressID) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -2964,6 +3031,18 @@ func (_ Unimplemented) PlaceHold(w http.ResponseWriter, r *http.Request, client 
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// DecideUnshield Take the mark away, or keep it; an approver or one of the named few who has not asked for it
+// (POST /clients/{client}/protection/release)
+func (_ Unimplemented) DecideUnshield(w http.ResponseWriter, r *http.Request, client ClientID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// AskUnshield Ask for the mark of a protected client to be taken away
+// (POST /clients/{client}/protection/release-request)
+func (_ Unimplemented) AskUnshield(w http.ResponseWriter, r *http.Request, client ClientID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // SetClientStatus Disconnect, cancel or re-activate
 // (POST /clients/{client}/status)
 func (_ Unimplemented) SetClientStatus(w http.ResponseWriter, r *http.Request, client ClientID, params SetClientStatusParams) {
@@ -3051,6 +3130,30 @@ func (_ Unimplemented) PlaceOrder(w http.ResponseWriter, r *http.Request, order 
 // DeclineOrder Decline a request
 // (POST /orders/{order}/refusal)
 func (_ Unimplemented) DeclineOrder(w http.ResponseWriter, r *http.Request, order OrderID, params DeclineOrderParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListProtectedReaders The named few who see where protected clients are
+// (GET /protected-readers)
+func (_ Unimplemented) ListProtectedReaders(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// NameProtectedReader Name one of the few; somebody else confirms it
+// (POST /protected-readers)
+func (_ Unimplemented) NameProtectedReader(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ConfirmProtectedReader Let a naming hold; an approver who neither named nor is named
+// (POST /protected-readers/{reader}/confirm)
+func (_ Unimplemented) ConfirmProtectedReader(w http.ResponseWriter, r *http.Request, reader ReaderID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RevokeProtectedReader End it at once
+// (POST /protected-readers/{reader}/revoke)
+func (_ Unimplemented) RevokeProtectedReader(w http.ResponseWriter, r *http.Request, reader ReaderID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -3796,6 +3899,58 @@ func (siw *ServerInterfaceWrapper) PlaceHold(w http.ResponseWriter, r *http.Requ
 	handler.ServeHTTP(w, r)
 }
 
+// DecideUnshield operation middleware
+func (siw *ServerInterfaceWrapper) DecideUnshield(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "client" -------------
+	var client ClientID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client", chi.URLParam(r, "client"), &client, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "client", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DecideUnshield(w, r, client)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// AskUnshield operation middleware
+func (siw *ServerInterfaceWrapper) AskUnshield(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "client" -------------
+	var client ClientID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client", chi.URLParam(r, "client"), &client, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "client", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AskUnshield(w, r, client)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // SetClientStatus operation middleware
 func (siw *ServerInterfaceWrapper) SetClientStatus(w http.ResponseWriter, r *http.Request) {
 
@@ -4336,6 +4491,86 @@ func (siw *ServerInterfaceWrapper) DeclineOrder(w http.ResponseWriter, r *http.R
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.DeclineOrder(w, r, order, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListProtectedReaders operation middleware
+func (siw *ServerInterfaceWrapper) ListProtectedReaders(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListProtectedReaders(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// NameProtectedReader operation middleware
+func (siw *ServerInterfaceWrapper) NameProtectedReader(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.NameProtectedReader(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ConfirmProtectedReader operation middleware
+func (siw *ServerInterfaceWrapper) ConfirmProtectedReader(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "reader" -------------
+	var reader ReaderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "reader", chi.URLParam(r, "reader"), &reader, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "reader", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ConfirmProtectedReader(w, r, reader)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RevokeProtectedReader operation middleware
+func (siw *ServerInterfaceWrapper) RevokeProtectedReader(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "reader" -------------
+	var reader ReaderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "reader", chi.URLParam(r, "reader"), &reader, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "reader", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RevokeProtectedReader(w, r, reader)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -5084,6 +5319,24 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/imports/{import}", wrapper.ReadImport)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/protected-readers", wrapper.ListProtectedReaders)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/protected-readers", wrapper.NameProtectedReader)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/protected-readers/{reader}/confirm", wrapper.ConfirmProtectedReader)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/protected-readers/{reader}/revoke", wrapper.RevokeProtectedReader)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/clients/{client}/protection/release-request", wrapper.AskUnshield)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/clients/{client}/protection/release", wrapper.DecideUnshield)
 	})
 
 	return r
@@ -7420,6 +7673,281 @@ func (response PlaceHold5XXApplicationProblemPlusJSONResponse) VisitPlaceHoldRes
 	return err
 }
 
+type DecideUnshieldRequestObject struct {
+	Client ClientID `json:"client"`
+	Body   *DecideUnshieldJSONRequestBody
+}
+
+type DecideUnshieldResponseObject interface {
+	VisitDecideUnshieldResponse(w http.ResponseWriter) error
+}
+
+type DecideUnshield204Response struct {
+}
+
+func (response DecideUnshield204Response) VisitDecideUnshieldResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DecideUnshield400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response DecideUnshield400ApplicationProblemPlusJSONResponse) VisitDecideUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideUnshield401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DecideUnshield401ApplicationProblemPlusJSONResponse) VisitDecideUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideUnshield403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DecideUnshield403ApplicationProblemPlusJSONResponse) VisitDecideUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideUnshield404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response DecideUnshield404ApplicationProblemPlusJSONResponse) VisitDecideUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideUnshield409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response DecideUnshield409ApplicationProblemPlusJSONResponse) VisitDecideUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideUnshield413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response DecideUnshield413ApplicationProblemPlusJSONResponse) VisitDecideUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideUnshield415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response DecideUnshield415ApplicationProblemPlusJSONResponse) VisitDecideUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideUnshield422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DecideUnshield422ApplicationProblemPlusJSONResponse) VisitDecideUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideUnshield5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DecideUnshield5XXApplicationProblemPlusJSONResponse) VisitDecideUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskUnshieldRequestObject struct {
+	Client ClientID `json:"client"`
+}
+
+type AskUnshieldResponseObject interface {
+	VisitAskUnshieldResponse(w http.ResponseWriter) error
+}
+
+type AskUnshield204Response struct {
+}
+
+func (response AskUnshield204Response) VisitAskUnshieldResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type AskUnshield400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response AskUnshield400ApplicationProblemPlusJSONResponse) VisitAskUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskUnshield401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AskUnshield401ApplicationProblemPlusJSONResponse) VisitAskUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskUnshield403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AskUnshield403ApplicationProblemPlusJSONResponse) VisitAskUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskUnshield404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response AskUnshield404ApplicationProblemPlusJSONResponse) VisitAskUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskUnshield409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response AskUnshield409ApplicationProblemPlusJSONResponse) VisitAskUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskUnshield5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AskUnshield5XXApplicationProblemPlusJSONResponse) VisitAskUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type SetClientStatusRequestObject struct {
 	Client ClientID `json:"client"`
 	Params SetClientStatusParams
@@ -9231,6 +9759,469 @@ type DeclineOrder5XXApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DeclineOrder5XXApplicationProblemPlusJSONResponse) VisitDeclineOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProtectedReadersRequestObject struct {
+}
+
+type ListProtectedReadersResponseObject interface {
+	VisitListProtectedReadersResponse(w http.ResponseWriter) error
+}
+
+type ListProtectedReaders200JSONResponse ProtectedReaders
+
+func (response ListProtectedReaders200JSONResponse) VisitListProtectedReadersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProtectedReaders400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListProtectedReaders400ApplicationProblemPlusJSONResponse) VisitListProtectedReadersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProtectedReaders401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListProtectedReaders401ApplicationProblemPlusJSONResponse) VisitListProtectedReadersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProtectedReaders403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListProtectedReaders403ApplicationProblemPlusJSONResponse) VisitListProtectedReadersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProtectedReaders5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListProtectedReaders5XXApplicationProblemPlusJSONResponse) VisitListProtectedReadersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NameProtectedReaderRequestObject struct {
+	Body *NameProtectedReaderJSONRequestBody
+}
+
+type NameProtectedReaderResponseObject interface {
+	VisitNameProtectedReaderResponse(w http.ResponseWriter) error
+}
+
+type NameProtectedReader201JSONResponse NamedProtectedReader
+
+func (response NameProtectedReader201JSONResponse) VisitNameProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NameProtectedReader400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response NameProtectedReader400ApplicationProblemPlusJSONResponse) VisitNameProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NameProtectedReader401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response NameProtectedReader401ApplicationProblemPlusJSONResponse) VisitNameProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NameProtectedReader403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response NameProtectedReader403ApplicationProblemPlusJSONResponse) VisitNameProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NameProtectedReader409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response NameProtectedReader409ApplicationProblemPlusJSONResponse) VisitNameProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NameProtectedReader413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response NameProtectedReader413ApplicationProblemPlusJSONResponse) VisitNameProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NameProtectedReader415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response NameProtectedReader415ApplicationProblemPlusJSONResponse) VisitNameProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NameProtectedReader422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response NameProtectedReader422ApplicationProblemPlusJSONResponse) VisitNameProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NameProtectedReader5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response NameProtectedReader5XXApplicationProblemPlusJSONResponse) VisitNameProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmProtectedReaderRequestObject struct {
+	Reader ReaderID `json:"reader"`
+}
+
+type ConfirmProtectedReaderResponseObject interface {
+	VisitConfirmProtectedReaderResponse(w http.ResponseWriter) error
+}
+
+type ConfirmProtectedReader204Response struct {
+}
+
+func (response ConfirmProtectedReader204Response) VisitConfirmProtectedReaderResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ConfirmProtectedReader400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmProtectedReader400ApplicationProblemPlusJSONResponse) VisitConfirmProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmProtectedReader401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmProtectedReader401ApplicationProblemPlusJSONResponse) VisitConfirmProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmProtectedReader403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmProtectedReader403ApplicationProblemPlusJSONResponse) VisitConfirmProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmProtectedReader404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmProtectedReader404ApplicationProblemPlusJSONResponse) VisitConfirmProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmProtectedReader409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmProtectedReader409ApplicationProblemPlusJSONResponse) VisitConfirmProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmProtectedReader5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ConfirmProtectedReader5XXApplicationProblemPlusJSONResponse) VisitConfirmProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeProtectedReaderRequestObject struct {
+	Reader ReaderID `json:"reader"`
+}
+
+type RevokeProtectedReaderResponseObject interface {
+	VisitRevokeProtectedReaderResponse(w http.ResponseWriter) error
+}
+
+type RevokeProtectedReader204Response struct {
+}
+
+func (response RevokeProtectedReader204Response) VisitRevokeProtectedReaderResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RevokeProtectedReader400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeProtectedReader400ApplicationProblemPlusJSONResponse) VisitRevokeProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeProtectedReader401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeProtectedReader401ApplicationProblemPlusJSONResponse) VisitRevokeProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeProtectedReader403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeProtectedReader403ApplicationProblemPlusJSONResponse) VisitRevokeProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeProtectedReader404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeProtectedReader404ApplicationProblemPlusJSONResponse) VisitRevokeProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeProtectedReader409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeProtectedReader409ApplicationProblemPlusJSONResponse) VisitRevokeProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeProtectedReader5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RevokeProtectedReader5XXApplicationProblemPlusJSONResponse) VisitRevokeProtectedReaderResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -11293,7 +12284,7 @@ func (response StartRound5XXApplicationProblemPlusJSONResponse) VisitStartRoundR
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
-	// ReadAddress A dwelling, with its residents (protected ones left out) and its devices
+	// ReadAddress A dwelling, with its residents and its devices; a hidden one only for those named for it
 	// (GET /addresses/{address})
 	ReadAddress(ctx context.Context, request ReadAddressRequestObject) (ReadAddressResponseObject, error)
 	// ConnectAddressDevice Connect a device from stock to the address
@@ -11344,6 +12335,12 @@ type StrictServerInterface interface {
 	// PlaceHold Place a hold on the client, at once
 	// (POST /clients/{client}/holds)
 	PlaceHold(ctx context.Context, request PlaceHoldRequestObject) (PlaceHoldResponseObject, error)
+	// DecideUnshield Take the mark away, or keep it; an approver or one of the named few who has not asked for it
+	// (POST /clients/{client}/protection/release)
+	DecideUnshield(ctx context.Context, request DecideUnshieldRequestObject) (DecideUnshieldResponseObject, error)
+	// AskUnshield Ask for the mark of a protected client to be taken away
+	// (POST /clients/{client}/protection/release-request)
+	AskUnshield(ctx context.Context, request AskUnshieldRequestObject) (AskUnshieldResponseObject, error)
 	// SetClientStatus Disconnect, cancel or re-activate
 	// (POST /clients/{client}/status)
 	SetClientStatus(ctx context.Context, request SetClientStatusRequestObject) (SetClientStatusResponseObject, error)
@@ -11389,6 +12386,18 @@ type StrictServerInterface interface {
 	// DeclineOrder Decline a request
 	// (POST /orders/{order}/refusal)
 	DeclineOrder(ctx context.Context, request DeclineOrderRequestObject) (DeclineOrderResponseObject, error)
+	// ListProtectedReaders The named few who see where protected clients are
+	// (GET /protected-readers)
+	ListProtectedReaders(ctx context.Context, request ListProtectedReadersRequestObject) (ListProtectedReadersResponseObject, error)
+	// NameProtectedReader Name one of the few; somebody else confirms it
+	// (POST /protected-readers)
+	NameProtectedReader(ctx context.Context, request NameProtectedReaderRequestObject) (NameProtectedReaderResponseObject, error)
+	// ConfirmProtectedReader Let a naming hold; an approver who neither named nor is named
+	// (POST /protected-readers/{reader}/confirm)
+	ConfirmProtectedReader(ctx context.Context, request ConfirmProtectedReaderRequestObject) (ConfirmProtectedReaderResponseObject, error)
+	// RevokeProtectedReader End it at once
+	// (POST /protected-readers/{reader}/revoke)
+	RevokeProtectedReader(ctx context.Context, request RevokeProtectedReaderRequestObject) (RevokeProtectedReaderResponseObject, error)
 	// ListRounds Rounds by date
 	// (GET /rounds)
 	ListRounds(ctx context.Context, request ListRoundsRequestObject) (ListRoundsResponseObject, error)
@@ -11985,6 +12994,65 @@ func (sh *strictHandler) PlaceHold(w http.ResponseWriter, r *http.Request, clien
 	}
 }
 
+// DecideUnshield operation middleware
+func (sh *strictHandler) DecideUnshield(w http.ResponseWriter, r *http.Request, client ClientID) {
+	var request DecideUnshieldRequestObject
+
+	request.Client = client
+
+	var body DecideUnshieldJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DecideUnshield(ctx, request.(DecideUnshieldRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DecideUnshield")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DecideUnshieldResponseObject); ok {
+		if err := validResponse.VisitDecideUnshieldResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AskUnshield operation middleware
+func (sh *strictHandler) AskUnshield(w http.ResponseWriter, r *http.Request, client ClientID) {
+	var request AskUnshieldRequestObject
+
+	request.Client = client
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.AskUnshield(ctx, request.(AskUnshieldRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AskUnshield")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(AskUnshieldResponseObject); ok {
+		if err := validResponse.VisitAskUnshieldResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // SetClientStatus operation middleware
 func (sh *strictHandler) SetClientStatus(w http.ResponseWriter, r *http.Request, client ClientID, params SetClientStatusParams) {
 	var request SetClientStatusRequestObject
@@ -12402,6 +13470,113 @@ func (sh *strictHandler) DeclineOrder(w http.ResponseWriter, r *http.Request, or
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(DeclineOrderResponseObject); ok {
 		if err := validResponse.VisitDeclineOrderResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListProtectedReaders operation middleware
+func (sh *strictHandler) ListProtectedReaders(w http.ResponseWriter, r *http.Request) {
+	var request ListProtectedReadersRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListProtectedReaders(ctx, request.(ListProtectedReadersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListProtectedReaders")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListProtectedReadersResponseObject); ok {
+		if err := validResponse.VisitListProtectedReadersResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// NameProtectedReader operation middleware
+func (sh *strictHandler) NameProtectedReader(w http.ResponseWriter, r *http.Request) {
+	var request NameProtectedReaderRequestObject
+
+	var body NameProtectedReaderJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.NameProtectedReader(ctx, request.(NameProtectedReaderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "NameProtectedReader")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(NameProtectedReaderResponseObject); ok {
+		if err := validResponse.VisitNameProtectedReaderResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ConfirmProtectedReader operation middleware
+func (sh *strictHandler) ConfirmProtectedReader(w http.ResponseWriter, r *http.Request, reader ReaderID) {
+	var request ConfirmProtectedReaderRequestObject
+
+	request.Reader = reader
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ConfirmProtectedReader(ctx, request.(ConfirmProtectedReaderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ConfirmProtectedReader")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ConfirmProtectedReaderResponseObject); ok {
+		if err := validResponse.VisitConfirmProtectedReaderResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RevokeProtectedReader operation middleware
+func (sh *strictHandler) RevokeProtectedReader(w http.ResponseWriter, r *http.Request, reader ReaderID) {
+	var request RevokeProtectedReaderRequestObject
+
+	request.Reader = reader
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokeProtectedReader(ctx, request.(RevokeProtectedReaderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokeProtectedReader")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RevokeProtectedReaderResponseObject); ok {
+		if err := validResponse.VisitRevokeProtectedReaderResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -12866,200 +14041,211 @@ func (sh *strictHandler) StartRound(w http.ResponseWriter, r *http.Request, numb
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H3pctvGuuCrdHFuVexcaPF27olUU1OOlxNPvJXsc3NvHXuoFvCR7AjsRrobohmPquZlZl5k3mSeZKq/",
-	"rxsASQAEuOgojvInFgH0+u3r10GsppmSIK0ZnHwdZFzzKVjQ+NfTJNFgzKvn7g8hByeDjNvJIBpIPoXB",
-	"yYDT80E00PBbLjQkgxOrc4gGJp7AlLvPRkpPuR2cDPJcJINoYOeZ+9RYLeR4cH0dDZ6lAqRtnCTGx1vO",
-	"8RyuRAyNcyT4eMs5flJp0jjDRKXJluO/SmCaKQsynv8Mc/dNAibWIrNCuQmfTZQByS7mzE6AxTxNQUdM",
-	"SWAjpRnweMJ4bE8ZZxoysMJ9xsZgDb4/EtpYxqWZgR5EtIUJ8AT/8puorODALaFtP1P+5TXIsZ0MTh4+",
-	"eRINpkKGv/+6fnfvcFM8vR273GJX00zpZtgW+HhbuJBvcilikfFU2Bq4+DgBNq288Z1hMp9egD7BIzN5",
-	"5hYRsdlEsWluLDN87v4wwNyywNDZGWBcQzi033LQ83Ij1fEXDizj1oJ2X/yPfxwf/PD56+Prf6ndxWsx",
-	"FXZ18WdqZpgaMc4yPm6aPcVvq9MmMOJ5agcnT44jd2limk8HJw+Pj/HK6K8HxTKEtDAGjet4pxPQjRem",
-	"NIHKNvf1XhlBu6udIguP12CX38Sx+2/trs5ULpN60NDuUQET4YQX11Q8a17Rv2gYDU4G/+WoZChH9NQc",
-	"4exvaYxrtxwNJlPSAHKZH3lyRnDm/oqVtI7en3wd8CxLRczdWo8yrS5SmP7rr4YOrtvE7+krmrRm6zQt",
-	"E4ZJZR2Y2YkwDiumA8eYlBylIr7xZRnLLfjVyLFhiQJaIE9TNWPCMqlmboEvCcZvcHVa5Rcprk3l2kRM",
-	"aSSrCbf8ghtwJ8lnfM7uPTl+FLGZsBN2BlbPD56OLOj7uGilL0SSgLzpYy14ha6wju8Mu4R5xKZ87o54",
-	"gPT0iqciucnlfVBTx5sgTQyLuXR3fQHMqFO3JgcEbMYNiydcjiFxa3yr7MuA0jd4hhoIV5jJ4wmBJ/IQ",
-	"RBs6ULe69xpiJRMkYy+5SOHGD/NCJXMGqQE8OOT6yws7K0jZzS3t1ejgDbfxxJ3iVBiDLCEafFTqNddj",
-	"uGmMwFMShlmlWIoLuI4Gf5c8txOQ1k19s8fzVjFEPYeStBQvnEDyEXnazR/Pd4Y5dhpYhOWXIJGj+jEq",
-	"ahKuKSHg4ul7rTLQVjgeN+KpgWiQVX766vi8jVWCu1oSEiL3LwBb+8iqmax5cF1lzv8IA0TlNP7Lz4V8",
-	"oC5+hRjR4qmco9iDAoJwxzAVklulSdTIMjeD++eCnFl/plVZ9J2XlvwtNn3ygR7T29fFOc3fkvBxJQC5",
-	"nZLwbjQ4+Uf7na7Ofx21f7E4/efKeZi9HIjpdyJm90diep2JKQ7lvVbjAOm7PJZi3Gjgtkkj1n/2zj+v",
-	"fNLtLIsPdnmalUE7nWfn91e2WbkCq2KVrrsCdyipAN22IPe8GC8azCYqhRZSSe+tHl+ssnn346sMtP7I",
-	"FlYYjqDUZXYIgjRod/gL73cDPnp7l5AXRuwEdt1eXtzawmmbvRy36Xvept+Bm92fuOl15KbfmQcszzKt",
-	"rsj21UOe4HEMmR1eaH4JCyYQ//aifPOfYCIS26dczks7xYVSKXA5QHFiyvXlqtHgg+Vzw4RELap68RGT",
-	"cAU6PMpK0lI1m6G5YlV4WRFKfkxVfEkySY9TiFNO/GlFbgqyFsh86iQkDTy24gpl3Ggg1dBYru0w4dbJ",
-	"Sl46H+o8dX9yHU/EFQxzSbZD/MaqYabBgL4i6UoNgevUHeYE0NpLZuWhksPCiF3+VBrPk5wEWRjiiqAi",
-	"o1WXn8uqQFhYd6KBm1V488mqFEsmz4TPmZJsNhGkuBnGUyWBzVSeJk6jS5Ucg2bGcqRrhRnLn8fKeqZg",
-	"DB/DeknUC5/h/Tr585m7tOduop4gn9uJ0t7ouXpijaCQ8LmpP8oEYpFA9WEFIZLcXdyCka/xdJS0k4Y5",
-	"HEgNr0AbbwNcfYMgsdNUy4eNe16ao1hOVDmxyizFzsr919+SCJpXjysqdaM2OhhUqOsofDEkC8wac2o0",
-	"4GMNMAVphyCTlQM7sGIK7Z/hMXS61Auh7YQIRJfXg7lmzdY/WD7N8H0NQeHu9D5MuUhr4RtkMtTAvS7c",
-	"NtgLmZzRi9fRYMSnIp0PyeZbM+wYpFcS24b8G73l3hdXIJuHmwhjlW5wWBjLbW5YqsaOq8zAWG/FiQbC",
-	"wtR0OCWbmxfSapRN/eRca45/dwQuyQnMPTCuPocvdqjBCRVdKYM3pdeNplJ3bWNhrMZ5h7GSI6GnkAy5",
-	"7Q7a2UTJ+hN3HBliD2OLZ+4RkHGZMAsp4CCMa2ATNNaykVZT5tj7/EIlTQKDOwhIuh4F3fG6mySyQ/dZ",
-	"fjU0QsbQ/VBymaU8hipeLB7AL5M545IJSTyYEcdmjrE6gUYqNtYqz+rGbqHlS+QZoaxwplTwYxH5ClSr",
-	"XllxXktHUM5fkpCS+JRo1kzSn+G7awn7VMjqrw82JPVvYVal9vunwwWdrEihj2uE0BUCuPx+xdn7INo1",
-	"eew52RJlWhCwo50QqoKMrD22BbKyLVm4bgTT93wMvbUBESJbOnENmuiMvGvLPMOd4SrdOI9zbZQ+J38d",
-	"MPcW+qpPWQojy1RuneDtHqUc+VfN+cGVUEQJ2wd347ILGCldM3zgj+skRDqSZnLgtr/umBeX+Q798wEK",
-	"AunkjSwlrHywvbTYkxbcsIjTVcxolgk6MvNVrLs55ro1j2via+UOm4H1Q7HNoNdjiAZyPq9NR4OYyxjS",
-	"FH9MhImVlMvjluf6LDylmLG+FCd83UtkK7+yqrqXwmwQEKNuwUmxzrab9rshcjMCresBZ+kyi8C4hRVW",
-	"x4gWt1x7U4sn2tdRlpRfdSPiSxe4Qspr99hAEVUu7Tv9EmY1IrMPmXHEOQOVpcC4o3Ys2DSZASc82hN2",
-	"HLGREyqVZlOlAWMQPg0+5cfHj+Innwbs3vOHf7l/yIoRUdh21NIqNlK5LkNARsKS+YZ2eziomjI92Bx/",
-	"Xo0Bir6WIUJPah8HmPOrqgG1z9Hgy8FYHfifX5Il9Vmptva41E6UcZWy1N3RhniabEWyL4WsVwkNaMHT",
-	"Bqeuii+HGN2zXn1V8eUHfLOWvnqjGq5iceDmEzpz022AeXWQT0+cYoRzVw2Gna7Sj1y72BmkqXcr7NXQ",
-	"tHO64nStENi0JCDJdL4iIBmWOpowAQ216nRX4UHZekjWYETSS/w981+sJZmCFEvcbHWiqJWYlsamCoub",
-	"qivkIkIaK2zuIx8TiIEbfKBmcjgTBqMRlR1KgIR+txPQtQzxpYA0eaG10hsShZpIQXIDrFHKMIJrdYBX",
-	"1rCM20lwjGDYjY9CKwLuvzPMy0VtpvbWBSxdEq0m6mKAfylk4lEu3IuQw4Da7thHwd9pRZoOyQliGk4f",
-	"xyLTW7/zH5XLaAPTsNrVDdPvdTv8WyHYL97NGy4jNlNTLtm9yyshJdyPWC4vpZo5OAyn8WYQDX4eRIO/",
-	"1275b2gZ6rfXoDMswdqvIMFYmCpr+SVoYFakzKRgrZBj9vz54Zs3h//5n+1KROdQ3Gigc9nHWgedhq/n",
-	"W4VK4MHcTx0Grr00d659xcVx8VEnmkd3t47g+UHrFvmTSpPd+q2UHCE9XZQj+nOGVIAZLlLbTgqFt5T2",
-	"UWC6eRvcUZXuBg2po/FDbi57z0ZflrM2vdJ33O4GsjqOGA68OtLSfVZPtwmaVpmkAY1uY8eGDAb1pUEt",
-	"m2YpF+Ra5lM+xseOZfrY9lZG6Sbri16T8E0n7ELkWIdcNGTdaVD6TF8uXvrdVl2rIyGFmfSEi/BWBY/M",
-	"1SAafEnNl9qD7YigGka5aVqpBrf3YS4tWa/XEmitZqbFn9xzzxTpWjtcLluOuA4vKvMXh+nXGyaqeizK",
-	"8csjWjqPZmA5g12DTKLnQ53LelI8Svm4xnB7hrEzhinJ3DaZnXDLZo6fOyW+3FQNgG4Ga4vTvy5MwyPG",
-	"WaLnzG0g6giRPDVtoSRki5529cSeqdkZjVqnMbWjgIfo5ZVwi2ZkTJNIubysPcgdAXC4/c0Bl0CkcrbN",
-	"wPuLsJOzyhX0MagUpLLtMjxBbfZm8JGFDZwZC3SrXP/WALJMTcp8ybVnudkBdl92eZQdltywUAvTvpSK",
-	"ay2a8CUuInTWInqPWKaRVr9DA/mr12IK8jObAEGLdwkJwxJIwUJvN0h/kdR/MiFvVoPEunjdq0xwiVoZ",
-	"sDbtuY5OepODhHq1qZDYaZyFfVXPpRLEFWCkuLpyt01QuIFvtTi1btjiQL27U7UvGeppSMYVN53Fh3Bh",
-	"gQHTIdMpYujLBYamul9mwk4SzWcUZEeWrPL4s1yPG7xMb/oe9yXMh5XoxGWWKDCPEdMYOcYPQ8RiJa1W",
-	"acTQJYZ+WJTEHFpqYMIa5kRv0O6zWhPkdCmxvGusdJU0rCImaIyu7Y19WqXQh62ktTZaY/loNCxpzaqY",
-	"o2Q6R2MciW28iGRml9Kz/lbw8gaOhYnC6he3Hy1cax1AvlFXsIkBpK8dqFA5K9EeDxpCtVcMI/UrX4Kd",
-	"DWxjLRyic12BZhPUukUXKXF9LDu9bRmVEJWlMHtIyVugJJhaSQvPftjDhNdZLe1izMHjqVpzRqDBhw3U",
-	"6KY+Z2dPtslYZdBpwR/wzX2ycpqGeHlE+SY9KOe/Y37KEtziIFGhS+MZ0JaLy6peQMW2GqArKiGzE9j3",
-	"FZ5V8VEn2lyXpLlCqHd5dH596/ZeTXDsg/XEcZuk8kkuL03bs2GyGOSzYK9KwQwzKBwji0TipXvs3bCa",
-	"j8HXbeEXxkFCyFq+Ai1GAhI2h3qdzQsq9cYjQpTVud/jRxHz8g5TV6CZ0qyQiVgI5Km1SPVzJuwWHAIS",
-	"FRdXbrM4jOLiFm9p+UrWgVSRrbgzeApPe5GuSlrYYtQztyzLLfkl3TsM6Ub99w2hZl7OTPsHPYXPLuZD",
-	"MzdeG15c4Ysr0POK/hhPwMneFFU4AWYyZelHg0ahII3XLVOlQo6HajRqsKo2LhWu6nl0tX4ORllvlqyA",
-	"MPLiqtbzvqHJWsiYXPl13DgEr6xd08+C0lanfD70YFd/CFT7A9UPkmZJPxOGjueEcRn0Eo2FpiYcs84m",
-	"7hqFRF0kFVWLUo2RYTcuT5XbWE3rtKhfJoqNFVDEqluksXxuul7iOxq37gYzleUpDzWf1lbnCuEhnNDS",
-	"40k94dYqU/3dXE6NbchN6+MP7u1U2IDs4yd9sz12ySuW/dY+5mrJfb240AbiVpDRRYyqwGRBajqxlddC",
-	"whasZamwnoc6b3Mh09ESUlYgpTcN2S0WFzBcvwlU3DNuDCRrcWifMRAbwe+awIkuANgJfPqKubr4qLeQ",
-	"X4LrngV9v8Z1+/93P2URhVY1VtTZ6ypZS/1yI56mKYNpZue+cpYPvDhkT1mqjGW/g1ZFeocylqcsVgmK",
-	"7k4uu+DxZeS4J41h1UwydPqDheRw0FZUaMGSE7XVGFqb4RNqDi3m8XfK3XkLs30mDt9lk/0xssma7K3P",
-	"xVhYU9r1T1aqSnxnyP5PylcVqB/uM2vNrE8s+dyY09pDKFq2pzbny/gVfa5Hsq2i4Jfxeg24BN7f87My",
-	"NH49HampIIGzNux+2yC8VUWAm0usBMqEDbqm0CzmBspKqT2xbDmwr71CC5lWce5iqajhmoljAlah0qRm",
-	"0rt2gnpl0H/RkKC9SZReBc2Xjwmc5uZYVaoUKuWW8TEX8hSLlGIxGB+IZ9jF3C0Y0tH66iJL91+YOKvV",
-	"K8p1NYDEJub7unzRtebyKf/yil5ecJiQeBMNcil+y8G/YXUOwXK/sYtmU6v8esWzhO7TUBeaOUnbMKyv",
-	"XIH3v6wH933a75erHXYwhteBSSi/RLaXvvWW6o0rvTRxrLi2roKODzqiQkSxbd1JZwt2TYKKkrCS0nbK",
-	"JmrGRhzp4IQbJ3wC1QxN0XJDttGIXUDMcwOMs0SM/OGjXDtTvsiQhTRlnNmJ0MlgNQJvCyN5BW3bE3iK",
-	"ZL79maDDRXQxP9camNtudxNjcqvldpOD24kdtZtJbQE968q4rFo5K7vrb+bcJtzhtqVf7NF01gXGSyFp",
-	"sTVAN/NZYScrbrjVMraAHxtYxW4TjtzB9A2Z03YEmGvhcc9mtlXY39DE1gWrW8xrC59X1eZQ4bNOXa6K",
-	"q8tJoRWrOY8vUzUeRIOZVnI8DJWYmjNbKrJiZdjwnfGhNS2fLscAYvhECCSgQhIQp0I2DeKdQRurHzWR",
-	"AEUY7lJ2KQVCBsN+sxutqfJVGdl/4Utu7j6KNSBTEZDaVobmPcZbbqK/9Q8zWlY1cYDGRU37qwn+TGvc",
-	"jU/TNORSRNR/xAnh1Uo+nfA/1EmtwfpKsPji1D+pGdZ9Je+sqYZoY6OJSkTHoNJb5jiqFb65MX3S6Iti",
-	"nzUrLsPSV2E0lDllKZ+N8pQlqF6vN9h+yVIuW7yvJp86RWamdGKikKNddAdJuRzn1Hpo1UbbRY0vEkzd",
-	"6Qz74hF5CsdqdelvfWcQrNha1OOdUZ1XiznrkrlDYfdmwk5UbhmnGnYRsyrh8/u1VGL3kfbVaqarp79U",
-	"mNbBoYovmfcud7ngUNpvm5p+gcyvKQOMdX0/r5Mw/I1FJe6XWFJLWnwbin4q+9nLZ+yHx0/+rRVkl+t5",
-	"2OC8aDfdgNaqRzhfpeDCNZKLYA+rjb72ZvWihdWTH36o0Jiqsb6azSVsCh1Wbn2fkEp8cK7lyUgLY098",
-	"l5CTf/CD348Pfhh+/tf1McP4NMxfqVXlz7LhPosa/f0MSt2PPMzxNK5VjDsqLWEU7zYnzSWbVwUf6grw",
-	"ubbahQ/H7zIDBipWo5m6k5cJN5Oa8Oifnh48fPKX4Do1VmlIWKLifErq4vZRT06SGnaavRC+DNROvZUS",
-	"piz0h4u3qp7BbhoyZQR5inot4p3/ri6XI0832NVZnjaM1l3nzJQdUrxg11k/ZMo+oy/KuKc+mdQXm+z1",
-	"o/usVpfrXG4WcblaH7bQfb2yu6QCV3XfwH0DulZjyf2OAgkIt7l4uBERtADAJRRVEctjdxsVfRrfIsu8",
-	"z+ppyBvK+G85lq4ejUon4Rrbflwx7tPYuNC2E3lWEvfdBam35pXSw+HFvEcpKadsolGsNiKyJeC8zKlr",
-	"f7yz5SxfSRkUXoaCFzl91Yy/yrksravt+l4Gvtk3v6LpwEJ4/xDD/m0HwlBaMZa/bVv4W9W/Q8MOULGh",
-	"VF8tIq3BnHclI+uTUKckeGBby15mE27XLxbfioqB25aMLO9m2mK0Na3owXR8C4rW7hNtO66w243Kh5ld",
-	"ESkDS2xeSPuXx/X5LOJ36HA2OKJ/OyrX23YaJAb0NYPNTMeF2zD8Gi0IX/OlL+qWWz3KvjFIjY1tGus7",
-	"NQWI0Fj166MKE5vFRwVlyKrhJUC2Iuk0G6LLJkodeiCtBD3V7wQDaiotk/tARnOeb5/Sgn6Y+uWZwn3V",
-	"B3fXFebed6HtTeplb1r5uiWS78zLnUXxH25gpjRZ5UOIFxp2xBWP50M1GomYHiZTJ6tbcraUjdIqPdbQ",
-	"VGfdKQ0X366D3EpS0s3z/IuaqLyir69XutVMsiUFpqvsUMXLPQbllNaEai23eAJJTqmG8MVq3nz6bxuC",
-	"Zt8sNF0r7bzz+XSaJPcZl0mEsYtcMpzCvROxFxgnKKxhRCfd/HyaYdPHRw8f/PXg4aMHx8cPlvu1RXXJ",
-	"9gf0j79c3zt4Qf98ED2+vv/f/mXQtJkVl5rK0BMUUpgWkmYWczN1LqUbyq3EF1VCuXVOP1Z11Eql95Rn",
-	"psE9Vyk5tKOy0UXp19UnKR/XlVAmCESnzynZ69UMvS+hrlRNOY7GnmvImWtmIdeOBp6gZTjTaqz5lO6/",
-	"rqjAijtsNoiaCsn6rdUB/gfgOp70PFtbWwrmF6UTQ3XMHPWM3P8RLdy/yrYSDth9VervDAsr7ROfuyzx",
-	"uNXU7i2Ip7sDnX5Vb6MBFuPt5aJpLFeeKSNsSyO6XVQsL+boW7d8Y01gycjXrWNYca/rDATV0WuXjR3a",
-	"ejLNLZljUXLLkf2XWhhbRluvZWQNm+hdRrGtqE5Ikw7IqyELvaoW0LRj+E7Dkm1uOnazWjr+5S6C9ZHu",
-	"FNpqqD/DObfnp74IlaWYWfeHnSnyXprSnbnsxmxuS2ibJ7dKXTIYjSC21XwZSTR6h2V6F5oC7kAubhF3",
-	"q2369ocwIG2wnnXqrPjPOSZuq/7FsOb6U4OsN/fZOCBxI5fRzqqFt3AHxz02KFzXt+9Dc7uH3dbQbG2V",
-	"YZqPYEWwrpTuL1sdRYNUGVsrDa90Wu8XiID1H1Q2ZyHMxEx5mnpCbwZ7dXMvOauLrveN/uphxZLePZyX",
-	"Pq2xs/cZor/fWyZp35UGd/UOvN8w6rnFBX/5nQ/8FvvA+7qw/1ku54ACHhqXcbgJMUuH9HYuaN/L/59l",
-	"BGs2Xu3MQuV3eDOlDu/qFX4b9Qo90Oy4VGFrgcIqnO65NuECSmyYStHhhFoqEoYV7D6HoKVhyo4C/Nvi",
-	"+v2+bl+RxY7lD2+sjGEH8NmigmHL1WycX1oLUh1rBt5I8b+emacLnL9b4uk25fVuOkevWgOvF1FsrnHX",
-	"h/uh02nYJ7zCf9EQZXG7smM7YO92OYjrast1qyZXRflNU2YbAowaKlr7TDWfgwJX1fDIyl3+wXGrjZns",
-	"rPLiHy1ttowdDj0UVnoj1EPmnpNnV5BgfwJfS+ps9esla5bStj7hyECca2HnH9wKPEoC13Xul6csA23c",
-	"8bFLmKNA7r5xDJK+KMafWJsNrq8RCUc1OWfkWLoEyKo5g+ieLcCC8ZTr6UGMpYqobx0VUuKGpUqO3f/J",
-	"+DmjIkuOmUtlGcdcMPcKOndlwlC0MUzYw0/yk/z++1CX6fD77xmJBr7Lnc9YNIwvbPWEnT+lkMPfMf/v",
-	"hP2IG2aYDjT8f//r/5wfsqfYOAMbbM8m3C61xWCJOv0kz78c8NxOfj9HHzStv+zj4NtEhMbf7pdQPSpi",
-	"518ORkqfk7giEvC1KSf8ChhnGjINBqSlz9TIbdYvieoneQHPFO08jO/nYZjS3tEUMak0w/JSemo+SfL5",
-	"Y5gYec7dfiKWyxSMCYVccEFOM2PnVLL3nMJDsO7sVBnLHjxkE5W7idKkuAGOgpgBkO4W3lPfc5ykShjc",
-	"C7TR6q+H7L1WMRijNLvnofs+9SXxhlt2LwQr3cchpLpQyfwEtyT00nGRzOdR0JvbhWZqJiMWp8pAEhU2",
-	"aS5LOTI5RXjEGKLQqp0iIlgu3b1jr3Y39nmlSfv54SeJ278AB6OGWcW4xMi/xa375rgMvvDYpnOWiksg",
-	"0Cq6uMMXYQJQY96c+f57nNBnqDHKLjPsXsjyu3/Izh2SnrvTP19NaaNlxioB/Becn7JzyuILMAuIMBjL",
-	"QTcjDMN0+uiTpNpc1KQ4yNY6TyHyQOifX/E0h0P2+Pj4xMeVEPb5MvN4AwLhfnrIHj98eLLwU8Qucode",
-	"LOYSW7cBM+rwk3x8/MOJz+HiFvwn7oCL4+JpqmZYUkzN/Kl9nIkYHAR+AJmw81cJTDNlQcbzg59hfo73",
-	"Toc+zY0D+CwDyZSM4YTQDiyyFHxRSPbwsYf1MXjHLaXE02U6lNQQK+3w41Po8ka1zgxVafYWT9/pjxsM",
-	"ujlh5y8+8nHhC3K/CTmO2Pmr0cEbbuNJ8YjGDLsTU9zcK2ksx1LQGpgDhUePHv3AhGR///gscuTSqz3u",
-	"H36cpZJeWC80VfGlOfwkizxGT8krhtqTwQNUDDKQPBODk8Gjw+PDRxhx5WPCj3xFTjBHX/0/rzE6nmqI",
-	"FrTvVULF65JQlxMbhGdK+iTxh8fH5JCUNphVHe7H+PHRr94+QVi91jUXesUjz6pJLi6eR4PHNG/dcMX6",
-	"jn7kSQisxU8erP/k79KxBpDWbQES+u7R+u9eKn1BHdTxi8frv3ir7EtU0K+jwZP/+I8OU2B5QZQW8umU",
-	"6zn17veHQsQREbvo4M7ulV3qlQRTuCzvF7GDwR8ZDSy2vlzwUHo+OTjxEt+hg3iUikOfc/dF/brLV0KX",
-	"/lfPB9efr6Na0DuquHE3HxwDoGrg1/f69696DzCJdWDsj4qk+N3AMA5+BiMC4lJy9LUCl5DncU3R68LJ",
-	"+82B+ePjH9Z/8EzJUSpIlH78oMOaPir1musx0AdPumzeSyuQfJyTPX5jBPS3VYQrUjAROuydSIHpxAXl",
-	"bEUx+vFwpoU3yNbiSdGwefdYgjVR/ItYgXU/GBLqu3bCjwc7m/aZpgC1Gt5CFWru0O3m0O3xw4frv3sl",
-	"r3gqtuOPeLVeZWJKktiMaQeziWKpcAqpb8yxiqZFJ/MSSd1Ph1ighFC0Yh3zktMKMSdjB0p0oZamZZdC",
-	"JsZJwriyU/dQScCfI9RufCmhQ+YEn1SpS6rLO3aCKjJ6t2SRGKoffFjkhQRkfi2MfVaYaZaIxZJBoZjO",
-	"AJZCG5wMfstBz0OTgpMyjq3EtY7VgaoRctXiuo9Xo3JXgmB9YRdeWR+ZG03DMouKYP1WuWTyKxf51/WL",
-	"fBWq0fjWN5UqNHUrLKrbVBe57N9YneUjXjYp5r42hsGgfHbP8CugAP37TZdH4fvVGdc2WP1aO1LRj6A6",
-	"VtfejSt7Uk5npMLPKJ+SbokVhDS7gJHSTeDoq0VfzOs31VSGejUUV8QTSrbxJiChEpaKqbBNEEbvDNVo",
-	"YebCxBfQZLlzQbQUkvy5w+peosZKZbFaluLkje2O4TXvMo9V281yLuGLPXdXe565+1O5QW05GF0opvLx",
-	"8eOVNtNk3rDe8CEMGysJUWHZSIXxZoELYBcwzh3FoLCFmt3EuTaUUFcHwPdSbuz//Ae/+OxAmR+MPn/9",
-	"6/W9g+KPx9f3vz66Lv9+8PD6fgOwrxHIXjsoQ2Fsb+o0EV8MqW1QqDPu2fi3JfbclHDxTtIRBmONg0Ss",
-	"3/VW6RmMBZe+V7MaMUoZpT7EDnIxn5T5DNIgcFTCLZpV73oNF6XbZ6G7eD/loGJu+xnm7zJyznjg3IsC",
-	"4Bd6e1SAMxgLY30Y4gQT7HD61ypuqDX4i++67QgS3s3yTmo4fEEfrm8/0v3pVYcAEox7RuQ9NU5W0cw3",
-	"jemGuxWd3r92REJZ2eapPs1KkAeHjUTqc5LSUq6PCr+HQaoSo9cDU1BX9YEPhZi4J7XeD357UPpnyOzt",
-	"Z27fHNr8DJCRq8YqUlzRcWoUyXFSEQ8s65xyWaN6r+eEVWT6Sv9od2AUzHHPAleTsEUep0X28uJjXTb5",
-	"x4oDqnA1+Y+/KR5zU14SJ6jRCVa8JKSssVSNfdrngpGlr1TWS+AiQAnGWG7jSV0vcEgTH17ANZTZZsby",
-	"+WHV5Yhmqmav5SkpVCbU24DUAD5El2jEHj94uMouKO22SZ5cBVcHyIvTBv2LoL1UwMK6W2G5opJ9GoSC",
-	"FD9cfxrUKVt7ElNp8z7/eGNnDvmW+2I95hxWHMl/csTfQBrtwO3eO5LgzbMvuUj9dm4rR3788K/99nQW",
-	"IGYr/xbCHwWamBVutKHwG/h11etby7dLK/bzwk+9P/YdHK9hrqYwhPD4jr96IPEHxor85OD69BY8NNUt",
-	"OEMdT9JQfQd9MXsNQ1jkum2BAncRAncuy5uMEIiDnNUzQKCJnh59pX9cE+ykQAHmi7D+XJh4BdzXgd4r",
-	"SSu/g7wtqGVx8CVMhLDBwtBU1KJvpZc+sJoCMUW4m15wtDkVXe/kIMAq4r7WgusRfImLej83sqwmRvDC",
-	"L+SWc4KwzIRUWApywIae4g5R/zgs4n1ezx58KxgMGSiCr6lz+q45xdGEy+QAy5HePO4tVwb1Vo+COMoF",
-	"UlgEkl8CZBV9xJ1QYeWYTRTmRaQwsqvmjZ+4TN5dge7B+dwnoYnWHU5tDOo/YXPzJbYXbtYdLslEwrCF",
-	"Lk9RJV7LOla4AxQo+n2tMRn/zcfz7E3xLJvRNfnpyxfudE4PSL+sCkROHppN5iQU8TQlMrLSUe0GTbu5",
-	"rcvfowKDCH5MAiQGc1i4URJXPuVzdgHIyH/LuXbv4henWAAY2+ZpfGonXIb2eeiFHuWmGh6YcAurtO+N",
-	"uoKKL2T3Yo2boJtEc4MoJGH2LaPRnb8e4bqaxacykEUsZivC40s1Ub0lqyii7hutlD/hG3uEcJqgAbpp",
-	"fXfMoZAy0CWm5LIRclGSjIg3CDmm7KjQqLUl/nvfBkikY3fJF3cU+VtMvqhauLjF9N2Nsi1KulzW6d0B",
-	"Ji6LaUlhp6OQr6IbQaAomFwsrKnrZVxJsEwBU5NJ3vNiKEZsWc2lcWqOkqcoAh6gzuOA9JN0Al4KnCom",
-	"GP+1P7VDH0MNs//qMPecWUhTX/CAV9aNGdEqTxMWq6lnjol3KaMKPRFyTJnES9FiYBdSN1YoXW2gOC1p",
-	"IbY6gRECRijvsZLqsCfn/ULx8Nski9aqLUyqGbunNF3W/Tti+A0Sw9LqH3lK4mhKBec7qqWmLDfeyX3+",
-	"wbsEWkN4QnIGmWMwpr01AQfjUxYQfbEB1drmHLchP6KsOP5HTo/Y2mkfPAURu5iHViu9nPC1gmyIni4s",
-	"rLc9JSHUhb81gvEfyNX6pyfuH/mlE3QlzIJlW0irNnHHOrLuc1zbqPrfQhrs3qijn6GBNPolfrPEkRpA",
-	"BwOSD8MN9dFi7lBTpCm78Lb5hAmJ9DNZZORllbjyvvG3Qx8ii+XE3JsLdfg+IxigQnT01f3v+sgXAOuv",
-	"6jh1v9Xk4DtQFkaHdY4w//6dyr5dTNBI6CkqfVTYjVwVCzHaWEKbjZQ+XajOh4XFCOh8nus6DTrATiNU",
-	"Heiy/eiOoeupuXTveKDZk1VrqYnqptEUT8OB34H2N8ijn5rLImFupZxiPzuUmLo9tHPoV/6dPbLoMEUD",
-	"jw6r/GaZtN8/m02UcXdKf2EVSeTOl5DZyAllYOyKcT+czsJF04+HOpdVzWaJ/4nxxDKtZjQV9vd0ShR6",
-	"ZEuLXkTlGMmzgAk8Th9KnJCg1SzypRvRHqcSOGS/CDth54meD3UuvVnPW+iYMLiXUPLgk6S9Vs1+ZOaj",
-	"wohUNAZNjCORAhU27GL2owNtLBtTZwnwC96h0W+ap1ZkXNujkdLTg4RbvogSvXrIU2uVJTrvK6I+OWZv",
-	"xI/VdnsXQnJd23p4yrPMt/VcHOy/f3j3lgpeYl4jUpRYpflUsgMq3on2W7zuqBLGSdUsHGBIZalSqbFK",
-	"JeTln2Z2ziomYBQAaFSVr+8yhvterU18s3ZQgqYzBNV6UyiWX43dsRXGT/eDmsL9ItVEzcydBnz7ueuP",
-	"GgmVLMRUDGPk7NmHfycihC19Z0pfXih12YcOVxju0Vf6R3uiL8HdxibPyEnlasaKEumdDaBimk+p/35o",
-	"wU+/HNd1Zr4NFlA6Kcd5fP/sNbLEXYTBQkoxHUpUqU5Mya8UhuWY9SjlS8nEXcSOfpZS/LaIsacOQ424",
-	"8Qb2KZC+aTSlxzxNbzxwdivrD63YX65WKVBp+7JOfDVZbQqLF8olFhkk4lV2rGpUFnwnrD1ezVM595M0",
-	"lifA876LIqpWgKEjQbURvljNmc6laVQpyiZgvax9Udkaoj/2y8UuJ212GOqBdvs9Mb5X261xxNyZhf4M",
-	"ZiGndQUUP2V+PaE3h1iH5vjbITeXVZJ/9BX/3y6tBqzcO+VfQ/jv6P5SuRhqhuF4/qyiqGJPl38uzcfb",
-	"7JZttcIeVoHzqIyK723932YlrRGwu2BVdarTg90GeSWNiPXO9zS+4xg3V40TS206Zb6g4+RVW+6jUjrW",
-	"OhH1it1/CXM0Kc23A2+eQ5wKCQ3spMbb5T+4g9GtYqjwDNGPSyfTE6LKBne15eMbG3KNAfsoLbTJKqUW",
-	"THXwvbCwBxKz6CJRI983amGsgCRzamNm1BTI7WDVJ5ko1IAjBjyeMCHRmK1mcrnX2b3zKwGz8/t1bgWn",
-	"4fr2f/uVc/wkTYKOf/qtusNo9/2jUCqAePSVrJ7tIiv1Fb6Bq2y9yTuBdVFgdaNEIb+ArFffmSU07QEU",
-	"fYUvf2Gfa4DpiLoebsIpw6iNZg3qp1hC5O4tEk/D4m/YffbBQlZrjgg9wu/49jdojaDLPS07Gwh0pf0O",
-	"smh4ECuVCjk+UKNR6FlBjUM7YbfvQFpL9Y+wDfTBxrGG67D1tRjZH7HT9D8Bb9zkd1izDXC+dkIno8bk",
-	"xG/YWDElTxebr2owOXbqsNsDpM+5K2rw7xYen+Ho+2Qe3q96W3jHM475i2o0usODb5B7uOvF6AWHmo49",
-	"UEQDExYdV6eV9meoybEpduRWMhQilPBlF0hLra13ga9L5c5QeQ2Nnw2LJxBfUkwdJtXOjYUplX8xmbL0",
-	"3DfV1XwmD9kr/C5REqgq9rlfawrJ8GI+pBHKBr94kMIwh6+rlVQ8Xjzz213B54d7x+c7M+PWTK00G2Ya",
-	"DnQuQ2f2TngQ3m3Dg6ORkMJMds++XuK4jeB3A+ykQJ47CNwcAl8Ucj2eJhEmstOVVAyL2VEgKVYs2R46",
-	"i9aIzSHs+EaP7pGnaJPE9Yd2BS0NJaF/p0a3og/46UKfxn9b36dx+wznDj0Tb0FEn4Xpn6/j2xZF5JQv",
-	"llqw+zXNQOqQbauiQG12s4zn+1DD37th927EbWIaOPsdw9gCaj9YlTF0cEohx15KvQA7A5DMzhSLJ7m8",
-	"NKcUuCB8DRpAM9G8+KsTByHAaZDzM63G2LepzVnwPry0X39BMU0T4Sue3xG/okjajI24LhRGJ2HEagq3",
-	"1ImQaWVVTGplG7TRS3uHNpqmGdr88ztoq8RUZ1qpEXmzSSeCBMM07pkUrAU8tUuVpvcp7FrllmWgjZI8",
-	"ZZgH1g554dT3AHwafqV6Wrvnxmc49J/ICPleq0xhhsSYC3knCHyDhsgPgFW+S+NaEFJ4fOlTKkLJ41Pf",
-	"Q7fy7lJZgw2tkOSG2Ae+unEbxOf9m/zOSOq7Q5tt/VioXC34sbaXiE2m7AFZnduLsmXKPqPX9kmAy1ka",
-	"5BTDp1l6ZxBYlFLQVRC6vBXCMHVyF5LNJiKeULzcDIJnYfuaP9tEhLdJLhWQPPqaKYOp89cbk8X1Vq73",
-	"fo5qBfxlChornbwsDJn7kHn86C+k1fONC8LQQu+MFX+IJjp0WWUe7oiseVzOKZr1IrdMyCF11gGZuoWa",
-	"UIzXUcGtLeoYhbN7r6ejSeiz1ZABt7RmmjPy1IiKSawGunvPAjaCYGc+Mdk7hdHimUt8SNWKZUN4UU03",
-	"ebfTIALtIEljLwWAdceKF3cy252qs40xlmPEPfPKiJcoe8qSbkiIc+0kAYdEF8A1OCHhs0MQA/oqoFeu",
-	"08HJ4Ihn4ujqAaKPn+frSnkVxbhBCdP7tKYwWHWM+Wo/7N6lr8xufwUJxsJUWcsvQd+PMD8yK1IRKOFg",
-	"SXjxU4TKxavzhHKz2JuH+i9AZW1lU91VJuzURMOsooZf9y7gimshxyb7v/87hfH4fjlK6IOxOnm1CDst",
-	"gq4l2J50LhO4fxLU0IiFmOWIgiuj0qZXzFYkFKy25Qu54uXLPh1k9eWXIgVfLoUal1AQSuXTopDX5+v/",
-	"HwAA//8=",
+	"7H3pkttImtirZNAb0dIs6pBamp2uCodDLbWm5dYVJc32boxkVhbwkcwhmInJTBTFlivCL2O/iN/ET+LI",
+	"78vEQQIkwKOmWlP9p1UEkOd3n18HsZplSoK0ZnD2dZBxzWdgQeNfz5JEgzGvXrg/hBycDTJuJ4NoIPkM",
+	"BmcDTs8H0UDD33OhIRmcWZ1DNDDxBGbcfTZSesbt4GyQ5yIZRAO7yNynxmohx4Obm2jwPBUgbeskMT7e",
+	"cY4XcC1iaJ0jwcc7zvGzSpPWGSYqTXYc/1UCs0xZkPHiF1i4bxIwsRaZFcpN+HyiDEh2tWB2AizmaQo6",
+	"YkoCGynNgMcTxmN7zjjTkIEV7jM2Bmvw/ZHQxjIuzRz0IKItTIAn+JffRGUFR24J6/Yz419egxzbyeDs",
+	"8dOn0WAmZPj7T5t39w43xdO7scsddjXLlG6HbYGPd4UL+SaXIhYZT4VtgIuPE2CzyhvfGSbz2RXoMzwy",
+	"k2duERGbTxSb5cYywxfuDwPMLQsMnZ0BxjWEQ/t7DnpRbqQ6fu3AMm4taPfF//jr6dEPn78+ufmXxl28",
+	"FjNhVxd/oeaGqRHjLOPjttlT/LY6bQIjnqd2cPb0NHKXJmb5bHD2+PQUr4z+elQsQ0gLY9C4jnc6Ad16",
+	"YUoTqOxyX++VEbS7ximy8HgDdvlNnLr/Nu7qAmG8dVs6oECHfQlp//hksHlGlcukGRi1e1RAYbjT+oqK",
+	"Z+0r+hcNo8HZ4L+clCzshJ6aE5z9LY1x45ajwWRKGkC+9iNPLgiy3V+xktZxmLOvA55lqYi5W+tJptVV",
+	"CrN//Zuhq+o28Xv6iiZt2DpNy4RhUlkH2HYijMPD2cCxQiVHqYhvfVnGcgt+NXJsWKKAFsjTVM2ZsEyq",
+	"uVvgS8KqW1ydVvlVimtTuTYRUxoJecItv+IG3EnyOV+wB09Pv4/YXNgJuwCrF0fPRhb0Q1y00lciSUDe",
+	"9rEW3ElXmNV3hk1hEbEZX7gjHiAFv+apSG5zeR/UzHFDSBPDYi7dXV8BM+rcrckBAZtzw+IJl2NI3Brf",
+	"KvsyoPQtnqEGwhVm8nhC4IlcC9GGDtSt7r2GWMkECedLLlK49cO8UsmCQWoADw7ljOWFXRSk7PaW9mp0",
+	"9IbbeOJOcSaMQSYUDT4q9ZrrMdw2RuApCcOsUizFBdxEg79IntsJSOumvt3jeasYop5DSVqKF4cg+Yg8",
+	"7faP5zvDHDsNLMLyKUjkqH6MimKGa0oIuHj6XqsMtBWOx414aiAaZJWfvjrJwsYqwV0tiSWR+xeAbXxk",
+	"1Vw2PLipMue/hgGichr/5edCPlBXf4MY0eKZXKCghQKCcMcwE5JbpUm4yTI3g/tnTbJtPtOq9PvOy2f+",
+	"Fts++UCP6e2b4pwWb0n4uBaA3E5JeDcanP11/Z2uzn8Trf+iPv3nynmYgxyI6XciZv9HYnqdiSkO5b1W",
+	"4wDp+zyWYtxo4LZJIzZ/9s4/r3zS7SyLD/Z5mpVBO51n5/dXtlm5AqtilW66AncoqQC9bkHueTFeNJhP",
+	"VAprSCW9t3p8scoW3Y+vMtDmI6utMBxBqcvsEQRp0O7wF97vBnz09j4hL4zYCey6vVzfWu20zUGO2/Q9",
+	"b9PvwM3+T9z0OnLT78wDlmeZVtdkbeshT/A4hswOrzSfQs3o4t+uyzf/CSYisX3G5aK0jFwplQKXAxQn",
+	"ZlxPV40GHyxfGCYkalHVi4+YhGvQ4VFWkpaqoQ4NJKvCy4pQ8mOq4inJJD1OIU458acVuSnIWiDzmZOQ",
+	"NPDYimuUcaOBVENjubbDhFtAewpK50Odp+5PruOJuIZhLslaid9YNcw0GNDXJF2pIXCdusOcANqXyZA9",
+	"VHJYmM3Ln0pzfZKTIAtDXBFUZLTq8nNZFQgL6040cLMKbz5ZlWLJyJrwBVOSzSeCFDfDeKoksLnK08Rp",
+	"dKmSY9DMWI50rTAw+fNYWc8MjOFj2CyJeuEzvN8kfz53l/bCTdQT5HM7UdqbWVdPrBUUEr4wzUeZQCwS",
+	"qD6sIESSu4urmd9aT0dJO2mZw4HU8Bq08VbH1TcIEjtNtXzYuOelOYrlRJUTq8xS7Kzcf/MtiaB59bii",
+	"UjdaRweDCnUThS+Gk8JI1GKG4JL5d5mdcFs1QpQmMwPQSNzCLGTn2WAmjgZ8rAFmIO0QZLJyLUdWzGD9",
+	"Z3jYnUDnSmg7ITLU5fVgFNpwwB8sn2X4voag1nd6H2ZcpI1YBDIZauBe41432E8yuaAXb6LBiM9EuhiS",
+	"Zblh2DFIr4quG/LP9JZ7X1yDbB+uFYwghWziSCCXCYMjt03859zBkjBsroW1IB03G2lwlFInhnENLIWR",
+	"ZSq3K6avJkCbCGOVbnEEGcttbliqxo53zsFYb6uKBsLCzHS4JZubn6TVKIH72bnWHP/uCNySEzJ7ZFh9",
+	"Dl/sUIMTnbrSP+8waBpNpQ5sxsJYjfMOYyVHQs8gGXLbHbXw7honcHIHxB7G62f+K9IOtP4iMXP3LAwj",
+	"GGEjrWaMpym7yi3jzIFUwkYwb5GO3HlA0vVE6Ko3XSjRWLrW8quhETKG7meTyyzlMVTRc/kcFo58CkkC",
+	"RzgNJ0U4eJeKjbXKs6ax1zCuJV6EwFZ4jipoWqcBBcZXb67A2xV+UJzk0uGUKytpXEkdSzxs52zP8d2N",
+	"/G0mZPXXR1tyvLcwrzK9wzOKgpBXhPEnDbL4CoVefr/iZX8U7Zt+95xsiXTV9IxoL5SsoDMbj61Gd3Yl",
+	"GDetYPqej6G3UiRCSFEntkITXZCTcZmpuDNcpSiXca6N0pfktgTm3sIggfOSXSrSC1OODK7h/OBaKKKR",
+	"6wd347IrGCndMHxgoJsEZTqSdnLgtr/pmOvLfIeBEQEKAlENMqqTLWwpdFTkiMHuQnNPWnDLMlhXOaRd",
+	"aOjI7Vex7vbY7s7cr42vlTtsB9YPxTaDeQNjY5DzeaNCNIi5jCFN8cdEmFhJuTxuea7Pw1MK1utLccLX",
+	"vWS68iurqnsprCcBMZoWnBTrXHfTfjdEbkagdTPgLF1mEZFYW2F1jKi+5cabqp9oX39hUn7VjYgvXeAK",
+	"KW/cYwtFVLm07/RLmK8S52c+csgR5wxUlgLjqJwH067TwQ0T9oydRmzkxE2l2UxpwFCMT4NP+enp9/HT",
+	"TwP24MXjPz48ZsWIKJA7amkVG6m8otaPhNf3abfHg6pF14PN6efVUKjoaxkp9bTxcYA5v6oGUPscDb4c",
+	"jdWR//klGZSfl3p1j0vtRBlXKUvTHW2Jp8lOJHsqZLPOaEALnrb4tlU8HWKQ02b9VsXTD/hmI331tkVc",
+	"RX3g9hO6cNNtgXlNkE9PnMqEc1ftpp2u0o/cuNg5pKn3rhzU3rZ3utJuc3m2Kh2l4hoMc2p5o5bdVXJQ",
+	"thmMNRiR9JJ9L/wXG+mlqGmp5UTRWkpamsIq/G2mrpGFCGmssLmPN00gBm7wgZrL4VwYjMhUdigBEvrd",
+	"TkA3csOXAtLkJ62V3pIiNERLkitkg0aGUWyrA7yyhmXcToJzCEOPfCRekebwnWFeKFrnbli7gKVLotVE",
+	"XZwQL4VMPL6FexFyGPDaHfso+HytSNMhOYJMy+njWGSY63f+o3IZ68A0rHZ1w/R70w7/XEj19bt5w2XE",
+	"5mrGJXswvRZSwsOI5XIq1dzBYTiNN4No8MsgGvylcct/RoNRv70GhWEJ1v4GEoyFmbKWT9FgJ1JmUrBW",
+	"yDF78eL4zZvj//zP9RpE53DkaKBz2ceIB52Gb2ZahT7gwdxPHQZuvDR3rn1lxXHxUSeaR3e3ieD5QZsW",
+	"+bNKk/367pQcIT2tCxH9OUMqwAzr1LaTNuENqH20l26+EHdUpTNEQ+po/JCbae/Z6Mty1rZX+o7b3TrW",
+	"xBHDgVdHWrrP6um2QdMqkzSg0XXu2JDBwMY06GSzLOWC3Ot8xsf42LFMH9+/llG6yfqi1yR80wm7EDk2",
+	"IRcN2XQalLTUl4uXXsFV9/JISGEmPeEivFXBI3M9iAZfUvOl8WA7IqiGUW7aVqrB7X2YS0um640EWqu5",
+	"WeNT77lnivZtHC6Xa464CS8q8xeH6dcbJqq6K8rxyyNaOo92YLmAfYNMohdDnctmUjxK+bjBanuB8UOG",
+	"KcncNslJP3f83Gnw5aYaAHQ7WKtP/7qwC48YZ4leMLeBqCNE8tSsC6chQ/Ssq5/2Qs0vaNQmdWk9CniI",
+	"Xl4Jt2hDxlSRlMtp40HuCYDD7W8PuAQilbNtB95fhZ1cVK6gjzWlIJXrLsMT1HZXBh9Z2MKTUaNb5fp3",
+	"BpBlalJmqW48y+0OsPuyy6PssOSWhVqY9aVUXGvRhi9xEaW0EdF7xHONtPoNWshfsxZTkJ/5BORSyEEC",
+	"KVjo7QPpL5L6TybkymqRWOvXvcoEl6iVAWvTnuvopDc5SGhWmwqJncap7at6LpVAtgAjxdWVu22Dwi0c",
+	"q8WpdcMWB+rdPap9yVBPKzKuuO0sPoQLCwyYDplOMVkMosEVhue6X+bCThLN5xRoSJas8vizXI9bXExv",
+	"+h73FBbDSoTmMksUmMuJqZwcY6ghYrGSVqs0YugPQycsSmIOLTUwYQ1zojdo91mjCXK2lM7fNV68ShpW",
+	"ERM0Rhj3xj6tUujDVtJGA62xfDQalrRmVcxRMl2gMY7ENl5Ec7Op9Kx/LXh5A0dtorD6+vaj2rU2AeQb",
+	"dQ3bGED62oEKlbMS6vGoJVx9xTDSvPIl2NnCNraGQ3Su5tBugtq06CItsI9lp7ctoxKfspRqACl5C5QE",
+	"0yhp4dkPe5jwOqulXYw5eDxVa84INPiYgQbd1OctHcg2GasMOi34A755SFZO0xAvjyjnpgfl/HfM0VmC",
+	"WxwkKnRpPAPacnFZ1Quo2FYDdEUlZHYC+77Csyo+6kSbmxJVVwj1Po/Or2/T3qtJnn2wnjhum1Q+yeXU",
+	"rHs2TOoRPjV7VQpmmEHhGKkTiZfusffBaj4GXy2HXxkHCSFz+xq0GAlI2AKadTYvqDQbjwhRVud+jx9F",
+	"zMs7TF2DZkqzQiZiIYqn0SLVz5mwX3AISFRcXLnN4jCKi6vf0vKVbAKpImNzb/AUnvYiXZXUuHowNLcs",
+	"yy35Jd07DOlG8/ctcWZezkz7RzyFz64WQ7MwXhuur/Cna9CLiv4YT8DJ3hRSOAFmMmXpR0pQCNJ40zJV",
+	"KuR4qEajFqtq61LhuplHV2sIYYj1dqkMCCM/XTd63rc0WQsZkyu/iRuHyJWNa/pFUOrujC+GHuyaD8Gn",
+	"Hjn1g6RZ0s+EoeM5w4QlGkBjea8Jx8y7ibtGIVEXSUXVotRgZNiPy1PlNlazJi3q14liYwXGp8Iopy0t",
+	"TNdLfEfjNt1gprI85aHS1saaaJ5pM05o6fGkmXBrlan+bi6nxrbk5/XxB/d2KmxB9vGTvkkg++QVy35r",
+	"H3C15L6uL7SFuBVktI5RFZgsSE0ntvJaSNiBtSyVM/RQ520uZDpaQsoKpPSmIfvF4gKGmzeBinvGjYFk",
+	"Iw4dMgZiK/jdEDjRBQA7gU9fMVcXH/UW8ktwPbCg79e4af//7qcsotCqxoome91bPoPkfYjgoyKGu8W7",
+	"huqFmx2oTZuppFD1S9R4lqYMZpld+GpmPhDkmD1jqTKW/QZaFbkmylieslglqEo4OfGKx9PIcXMaw6q5",
+	"ZBiEABaS48G6Qk81y1K0ru7TxnSjUAeqXluhUyLRW5h3TOZeCuKTjLPMQJ4ouZip3NS4Nh1XeIp1xRwN",
+	"xWQHNCVG+AOmQpBpURg6wgiljVDqDsu28SvlJfIMtFGSypRhLN99ut3h0u3+AQl2bVboF2IsrCm9HWcr",
+	"9Ua+M+QVIZW0ilqPD5nIZzbn2nxuTQDuISouW5nbU4j8ilpo5E6JAcvUZQM0Bomo52dltsBmatZQWwRn",
+	"bdn9rqGJq+oRN1OsEcuEDRq40CzmBsoauj2ReDnccX3tHjI449zFUlHvNxPHiqxCVVLNpXd4BaXToFen",
+	"JZt9m9jFCpqv5Nk7fdYR7VQpNFVYxsdcyHMsX4tlgnx4omFXC7dgSEeb684s3X9h+K3WNSnX1QIS2zg1",
+	"mlJoNzoRZvzLK3q55kYioS8a5FL8PQf/htU5BH/G1o6rbX0Vm9XxErrPQ41y5vQPw7DWdwXe/7gZ3A/p",
+	"1Viug9nBRdACJrtJujwuKjb1KtYdDVJu7DDhi/4BuGHOpg2FSmNkYuu7l2YbWi+DCxYX3FQsyseWUc2t",
+	"eP1OOjsqlrK0ZbrApMLltMVzNlFzNuJI2CfcOJkegtzJhGRkAo/YFcQ8dzIqS8TIQxOqC3Pl62lZSFPG",
+	"mZ0IvSqx7uQLqdCh9UlaRcLm4TwN4SK6eBka/Qjrbncbn8FaA/02B7cXc3k3y2kNPZtq+awasyu762/N",
+	"3iWq5a5l2RzQQtoFxkupr953o5uVtDCHFje81gBaw48tjJ93CUfuYfqWrKZ7AsyN8Hhga+oq7G9pSe2C",
+	"1WusqLXPq3aAUMy2Sf+vyt/Lub8V5wiPp6kaD6LBXCs5HoY6XO0JTBXhtzJs+M74CKo1ny6HemKUTIgX",
+	"oWIhEKdCtg3ifX5b61MNAR9FtPWK/dFOIOizSbu3tK3uWZnAceWry+4/WDkgUxF3vK7U0HsMq91GIe0f",
+	"TbasO+MArYua9VcT/Jk2eJWfpWlImYmo1Y4TwqvVmjrhfygJ3ID1lZyA+tQ/qzmWOCYnvKlG4mNPlUrg",
+	"TlUzO40ahW9uTJ9SCUVd24YVl9kHqzAaKvqylM9HecoStBdstjl/yVIu1zjZTT5zigyWsoxCKn7RCCfl",
+	"cpxTX69VM3MXu0SRR+xOZ9gXj8ghPFarS3/rPQNYnLgoPT2nksYWSxNI5g6FPZgLO1FYvhFXHDGrEr54",
+	"2Egl9p9QUS3cu3r6SzWYHRyqeMp8EEGXCw6FHXep6BjI/IaK11jC+vMmCcPfWFTifokljaTFd1zpp7Jf",
+	"vHzOfnjy9N/WguxyzRYb/C/rbVGgteoRtVmpq3GD5CIY+BqD7L2foOgP9/SHHyo0pup9qCbtCZtCh5Vb",
+	"3xKnEgaea3k20sLYM98Q5+yv/Oi306Mfhp//dXNoOD4N81fqkfmzbLnPA9nIGqhvqBPbuXZxR29z3eTW",
+	"nMZ1xlC38UZtDddq2g1l20M+ePetNCUUh8MrYiJowA631FtKL7/qhCPLQLEpPTCM37b00O+kn8Wy33rd",
+	"HM/iRstLR604jOLDbwhis0VVsqYOK58bq+b4tJ4uM2DAczUqsjv/mnAzaUiz+PnZ0eOnfwwhD8YqDQlL",
+	"VJzPyB6xe/SkE9WHnWYvpHsDjVPvpOUrC/3h4q1qluC2Db00gnyrvRbxzn/XlBOWp1vs6iJPW0brbtTI",
+	"lB1S3HHXWT9kyj6nL8r4yT4VGa622etH91mjsaBzNWvE5WqR6cK44q0pSzaWqnEliHcBXas5KX5HgQSE",
+	"26wfbkQELQBwCUVVxPLYvY6KPovvkOvHZwe25B9m/O85FsgfjUq3+ib3V8V7RGPjQtedyPOSuO8v2WVt",
+	"fjo9HF4tepSk40ZJtLo2RlavSVwpc3PXP97bcpavpEwuKVNKitzgauZw5VyW1rXu+l4Gvtk3T6vtwEKa",
+	"0BDTh2wHwlCayZa/Xbfwt6p/t5s9oGJLvc9GRNqAOe9KRtYnMVdJ8MC2kb3MJ9xuXiy+FRUDr1sysrzb",
+	"aTG0rgFQD6bj2/ms7eSzbscVdrtVGUKzLyJlALoqY0b8Bh3OBkf0b0fletedBokBfe2sc9Nx4TYMv0HN",
+	"xtd8CZ2m5VaPsm/UXmuTsNY6cW0hVe2hJKFSzXYRhUEZsmo4BchWJJ12T0fZkK5DP7mVMMHmnWAIWqX9",
+	"fD+1uK1eQJ8SpX6Y5uWZwj/aB3c3Vfc/dLX+bYrub1s+f03s64WXO4siYtzAXGly+4SgSLQcimseL4Zq",
+	"NBIxPUxmTla35M0rm05W+lWiLdi6UxrW326C3Epy4+3z/KsGs1bRI90r3Wou2ZIC01V2qOLlAaO+SmtC",
+	"tSZkPIEkp5Rl+GI1bz/9ty1h5m9qDSxLR8JiMZslyUPGZRJhtC+XDKdw70TsJ4ysFdawYIWDL3yWYQPd",
+	"7x8/+tPR4+8fnZ4+Wu59GTUV7Tiif/zx5sHRT/TPR9GTm4f/7V8GbZtZ8dmqDF2NIRWylnxXz/HWuZRu",
+	"KLcSX5wN5dYF/VjVUSvtIlKemRb/b6V02Z5qzxclpFefpHzcVFacIBC9iufkEFJzdO+F+nQNZX1a+1ci",
+	"Z26YhXyHZKz8zrBMq7HmM7p/szmJSWOxqpaC1H5rTYD/AbiOJz3P1jaWlPoVW9hhPUTKx+FetXb/KnvT",
+	"OGD3pe2/MyystE9E+7LE41bTuLcgnu4PdPpVz44GWNS7lw+wtedBpoywa5p67qPtQTFH3+YHW2sCS0a+",
+	"bn0Ji3vdZCCojt64bHSA9GSaOzLH19X+ji+1MLbMT9jIyFo20bsc67riXKHcQkBeDVloeFdD047xYS1L",
+	"trnp2BJv6fiXe6U254ZQ7LShJi+X3F6e+2J2loKy3R92rsg9bkp/+bLTrb35qm2f3Co1ZTAaQWyrGWaS",
+	"aPQey33XWp/uQS5eI+5Wm4EeDmFA2mA96+SD/cccE7dVB3ZYc/OpQdab+2wd8bqVy2hvXQfWcAfHPbYo",
+	"gNm3eUx7z5j91uJd22/HtB/BimBdaQFS9kuLBqkytlEa/pBnWSpAd/ZbN9SRUdmChTgmM+Np6gm9GRzU",
+	"zb3krDZ+J+3+6mHFkt49Xpw+bbCz9xmiv99bJmnflQZ39R683zDqucWav/zeB36HfeB9Xdj/KJdzQAEP",
+	"jcs43IaYpUN6Nxf0BzKh/aOMYO3Gq71ZqPwOb6dk6n3d02+j7qkHmj2XPF1b6LQKpweucVpDiS1zdTqc",
+	"0JrKpmEF+09SWdN4aU8ZJOsSR/y+7l6x1o5lVG+tHGoH8NmhEuqaq9k6gbkRpDrWHr2VIqI9U5trnL9b",
+	"ZvMuZTpvOwm0WkuzF1Fsr5XZh/uh02nYJ7zCf9ESZXG30q87YO9uSa6balR2q0pZRfltc7JbAoxaKuP7",
+	"VEif5ATX1fDIyl3+znFrHTPZWwXX31tedhk7HHqxrPRYaYbMA2dnryDB4QS+NbnZ1a+XrFlKN9vs/iLN",
+	"RECavIBYBNW8VxzQrLkmtM7BF63jeopVlc8ZjnDGhC0KKy/z15XwIBx9dasoT8W5FnbxwZ2cJyXAdZPb",
+	"6Jmvo8hTNoUFKhLuGzcxfVGMP7E2G9zcIPEYNSRjkkNsCpBVk2nRrVyAM+Mp17OjGIuSUd9OKpnGDUuV",
+	"HLv/k9F2TuXUfP1HxjFJ0r2CTmmZMBTJDBP2+JP8JP/wh1CB7fgPf2Ak0vgunz6V1zBe2+oZu3xGoZK/",
+	"YWLsGfsRN8wwT274//7X/7k8Zs+wcVCiwLD5hNultkAsUeef5OWXI57byW+X6Ds3oTal72Pj2+RIRgFC",
+	"7pdQJy5il1+ORkpfkpglEvC1eSf8GhhnGjINBqSlz9TIbdYviSqlecHUFO2MjO9nZJjS3kEWMak08zly",
+	"5pOkWAUMbyOPv9tPxHKZgjGhwhEuyGmU7JJKll9SWAvW3Z4pY9mjx2yicjdRmhQ3wFGANADS3cJ7rJ5E",
+	"k9TqgRrw3YOqvx6z91rFYIzS7IHHyofUl8kbnNmDEGT1EIeQ6kolizPcktBLx0Wyqicd3k0gNFNzGbE4",
+	"VQaSqLClc1nKv8k5wiPGPvnZfCQHy6W795Fwl6OBXX4afMpPT7+Pn34aXB5/krj9K3AwaphVjEuMWKxv",
+	"3TcHZ/CFxzZdsFRMgUALgcyBOnwRJgA1JpSaP/wBJ/Spm4zSLg17ENJfHx6zS4ekl+70L1dzPWmZsUoA",
+	"/wWX5+yS0lsDzAIiDMag0M0Iw7DORPRJUhU+atIedAKdpxB5IPTPr3mawzF7cnp65uNhCPt8mw28AYFw",
+	"PztmTx4/Pqv9FLGr3KEXi7nE1pXAjDr+JJ+c/nDmc8+4Bf+JO+DiuHiaqjkWD1Rzf2of5yIGB4EfQCbs",
+	"8lUCs0xZkPHi6BdYXOK906HPcuMAPstAMiVjOCO0A4s0Hl8Ukj1+4mF9DN7hTLUi6DIdSmqIlXb48Sl0",
+	"uaSqhoZK1XpLre90yg0GC52xy58+8nHhw3K/CTmO2OWr0dEbbuNJ8YjGDLsTM9zcK2ksx1L4GpgDhe+/",
+	"//4HJiT7y8fnkSOXXl1z//DjLBXvw/rEqYqn5viTLBJ8PSWvGJjPBo9QoclA8kwMzgbfH58ef4+RYj6W",
+	"/cRX2wVz8tX/8waj+qlmcUH7XiVUpjIJNXcdTzOZkr56wuPTU3KkShvMwQ73Y/z45G/erkJYvdGlOIc0",
+	"JSnrpsmdlhTPo8ETmrdpuGJ9Jz/yJAQE4yePNn/yF+lYA0jrtgAJfff95u9eKn0lkgQkffFk8xdvlX2J",
+	"hoWbaPD0P/6jwxRYSBSlhXw243qBwkA4FCKOiNjaBxubIrLRe0vPHfPAVWLZPCzdQbRTGUDCkvhyqJjO",
+	"NjZLnlbPNwdnXnI9dhiA0j3XfAYWDYp/bd5H+cqJB6VXLwY3n2+iRlA8qbijtx8cA7ka4Pk5+X/9q96T",
+	"TcIaGPujIm1kPzCNg1/AiIC6lAd9ldAlZHrS0ASgcFZ/c2D/5PSHzR88V3KUClIJnjzqsKaPSr3megz0",
+	"wdMum/fSCyQfF+RX2Boh/W0VYZcUFIWBB07EwLTogpKuRTH68XiuhTcsN+JJ0cB+/1iCxYP8iz9TwfZD",
+	"YEio7NwJPx7tbdrnmgLtGngNlXK6R7fbQ7cnjx9v/u6VvOap2I1f4tV6FYopSWI0pk/MJ4qlwimovlHR",
+	"KpoSrtWQ1P10jJV8CEUrVj4vSa0Qc7JGoIQXis5aNhUyMU4yxpWdu4eOQ7ufI9R2fM2tY+YEoVSpKVXk",
+	"HjvBFRm/W7JIDFUOPy7yWwIyvxbGPi/MTUvEYsnAUExnAGsGDs4Gf89BL0KBkrMyHq/EtY5ltKqRftWy",
+	"2k9Wo4tXgnl9BSReWR+ZTU3LMovSef1WuWS6LBf5p82LfBXKNvlWYJVyTU0rLMpAVRe5akdqCh0WCSnq",
+	"vsaHweQC9sDwa6BEg4dtl0dpCNUZNzac/to4UtEPpTpW1162K3tSToekku/YJ5Z0TSy1pdkVjJRuA0df",
+	"J/5q0byptorbqyHFIp5Q0pA3CQmVsFTMhG2DMHpnqEa1mQtTZUCT5S4l0VJo9ecOq3uJGizVj1uzFCdv",
+	"7HYMr3mXeazabZZLCV/spbvay8zdn8oNas/BCEOxoU9On6y03Sdzh/WGEGHYWEmICktHKow3E1wBu4Jx",
+	"7igGhV807CbOtaHEwCYAfpByY//nX/nVZwfK/Gj0+eufbh4cFX88uXn49fub8u9Hj28etgD7BoHstYMy",
+	"FMYOpl4T8cXQ4BYFO+OejX9bYs9tCRfvJB1hMN44SMRCd2+VnsNYcOl716tRtZkSQm7ZS6kicFTCRtpV",
+	"72YNF6Vb3xqqr35eMb/9Aot3GXlPPHAeRAHwC707KsAFjIWxPpxyUlZNe63ilqKcv05AQ1FUjgdtqdxJ",
+	"A4cv6MPN3Ue6f3rVIYAE454Rec+Nk1U08+2iuuFuRaf3r52QUFa2mWtOFxPk0WEjkfrcqrSU66PCD2KQ",
+	"qlBVQbTyreoDHwox8UBqvR/87qD0L5DZu8/cvjm0+QUgI9eNVaS4oiPVKJLjpCIeWBYE5rJB9d7MCavI",
+	"9JX+sd6hUTDHAwtcbcIWeaDq7OWnj01Z8R8rDqnC9eQ//qZ4zG15TZygRidY8ZqQssZSNfbpqzUjS1+p",
+	"rJfARYASjLHcxg21NbFcsQ834BrKrDlj+eK46oJEM1W7F/OcFCoT6oZgk073EF2kEXvy6PEqu6D04TZ5",
+	"chVcHSDXpw36F0F7qYCFda+F5YpK9mkQCmv8cPNp0KRsHUhMpc37POqtnTnka+6L9Zg7WXEs/5Mj/hbS",
+	"aAdu996RBG+efclF6rdzVznyk8d/6reniwAxO/m3EP4o8MSscKMthd/Ar6te30a+XVqxX/g3D8m+g+M1",
+	"zNUWlhAe3/NXDyT+wFiRZx1cn96Ch6a6mjPU8SQN1XfQF3PQMIQ6110XKHAfIXDvsrzNCIE4yFk9AwTa",
+	"6OnJV/rHDcFOChQoX4f1F8LEK+C+CfReSVr5PeTtQC2Lgy9hIoQRFoamoqb+WnrpA60pMFOEu+kFR9tT",
+	"0c1ODgKsIu5rI7iewJe4qFt0K8tqYwQ/+YXccU4QlpmQCktBDtj5Vtwj6u+HRbzPm9mD75mEIQNFMLaS",
+	"cABOcTLhMjnCsqq3j3vLFU691aMgjrJGCovA8ilAVtFH3AkVVo75RGGeRAoju2re+JnL5N016B6cz30S",
+	"us3d49TWoO6OcYXthZt1h0sykTCs1g4tqsRrWccK94ACRWO8DSbjP/t4noMpnmXXxjY/ffnCvc7pAenX",
+	"VYHIyUPzyYKEIp6mREZWWg/eomk3t035fFQoEcGPSYDEYE4LN0riymd8wa4AGfnfc67du/jFORYyxv6S",
+	"Gp/aCZehzyR6oUe5qYYHJtzCKu17o66h4gvZv1jjJugm0dwiCkmYf8todO+vR7iuZvWpDGQRi7kW4fGl",
+	"hqjeklUUUfetVsqf8Y0DQjhN0ALdtL575lBIGegSU3LZCFmXJCPiDUKOHTk1RUfjNfHfhzZAIh27T764",
+	"p8jfYvJF1cLFLabzbpVtUdLljPqVOoD0GfO7aK+tWPkCM+xDsYkDoeZKLYttjUK02nuU+hZR6iOfQlmY",
+	"hM/5Ao3FaAkRFjWE0B4Hjciy0LF9ti/MC9MI5uabaVMO8HbhVw3oeKTLBk17R8tnZlrDyU2I8Sxs9h41",
+	"dshAN9Mi7pRat4wYZ1loHF0kbWB2DzZxQTDdQ7BAWVx+D5C0rJMnhVOG4nuLFjphQ1hZQljjNXBjg+ad",
+	"8EUl7z4FrEtByr23OWB4rtVcGo7IcY76/hEauByMfJIOT1PgVC7H+K89izz2CTMw/6+OBVwyC2nqq93w",
+	"yrqxHIbK04TFauY1ocTHDyGyT4QcUxmJpdBgsLU8vRWxtjEriJZUS6RJYIQAE4otreS1HShSq9bx4i4Z",
+	"HhptVEyqOXugNF3Ww3ta9A2y6dLFG3lK4mhKBec7kkNT9sjoFCv1wft/18Zrhkw8kgswgWlttiUGI9YQ",
+	"vd41cWNHqbuQDFe2yfg958LtHKEV3MIRu1qE/mC9Iq4aBbGQKlO40+56/lloZnJnrCC/o7iaex3M6WAc",
+	"PQrejSmkVdvE3jiy7gsarKPqfw41Dw5GHf0MLaTRL/GbJY4fqZSgl9p9zkUojhlzh5oiTZ0+Q8UbmJBI",
+	"P5M6Iy9Lm5b3jb8d+3wIrCXp3qwVj/2MYIDWr5Ov7n8329uyflZpslZl9m2TCwvzJpXZv39vTNotAHQk",
+	"9AyVPqrqSX7pWkJOYYg5r5VmxaqSBHS+qMEmc2mAnVao2t4ksxG6npmpe8cDzYHspEudv7e1kt4bg75l",
+	"Hl21Uq3U0u3ndBAzt4f1HPqVf+eALDpM0cKjwyq/WSbt98/mWLtSA/2FJYSRO08hs5ETysDYFU9uOJ3a",
+	"RdOPxzqXVc1mif+J8cQyreY0FdkzBZXTrFj0IqrFS25kzNZ0+lDihASt5pGv24v2OJXAMftV2Am7TPRi",
+	"qHPpzXreQseEwb2E+jafJO21avYjMx9VxaUKYWhiHIkUqKptF7MfHWhrjbAmS4Bf8B6NfrM8tSLj2p6M",
+	"lJ4dJdzyOkr0qObutt9A53057Ken7I34sdoj9kpIrhv75c94lvle1PXB/vuHd2/PCncKUZRYpflMsiOq",
+	"3Iz2W7zuqBKzT6WLHGBIZalMtbFKJRTSNcvsglVMwCgA0Kgq39waE/fdUGX+Vu2gBE0XCKrNplCsvR27",
+	"YyuMn+4HNYOHRV6hmpt7Dfjuc9cfNRIqWYipGLPO2fMP/05ECPvQz5WeXik17UOHKwz35Cv9Y31VB4K7",
+	"rU2ekZPK1ZwVfT06G0DFLJ+h+dP9hyZQ+uU0amgOeRcsoHRSjvNcwCg3PN0gS9yHk9XqR9ChRJXS9FTp",
+	"gGJuHbMepXypckQXsaOfpRS/LRKqqC1eK268gUMKpG9aTekxT9Nbz5LYyfpDK/aXq1UKVEq9bBJSzUye",
+	"Qf1CucSKskS8yjaLrcqCb994wKt5Jhd+ktZaNHje9yGj1XJfdCSoNsIXqznTuTStKkXZubKXtS8q+xn1",
+	"x35Zb821zg5DjTvvvifGNxi9M46Ye7PQP4NZyGldAcXPmV9PaMwkNqE5/nbMzbRK8k++4v/XS6sBKw9O",
+	"+TcQ/nu6v1QbjDohOZ4/ryiq2NDrH0vz8Ta7pdausIdV4DwpU6B6W/93WcnadId9sKom1enRfoO8klbE",
+	"eucb8d9zjNsrvYx1lZ0yX9Bx8qotN9EqHWudiHrF7r+EOZqU5ruBNy8gToWEFnbSnBPgPriH0Z1iqPAM",
+	"0Y9LJ9MTooog6SNdFgNsVRPfh7cv/MuHjGJdnqtRfFAGMHkA7diYThCaf2q4VtPfAXTtZCSoZ1AYAG/g",
+	"X459R0P/pgDPTItrHi82hYa0EYC3fAZLl3a4jMHliW5ZW3N7TRrXUAdQfO/efXD3tbC3KFuXqUkjmJ8v",
+	"hcOEbrgd0pIyrTJleHo841PYEGW1QoFPvtI/bk78jP35OwHkprKCbuwmhO1Q6899es+5dwG412AZd/Rb",
+	"yLFvuFVNlHPkXILAqgFE5KXS2BYXKUpX+KM+zNtDIDHRgwDgBQ69Dfxd/E44+x2Gvp8wOawh43kP4FQ2",
+	"+m9sP9fa4HsM2Je51na7NIRhqQTfWxt7KvuOsWrk+1DXxgp614LaojtCTpEsVn2SiUKnSsSAxxMmJMZH",
+	"qLlc7p3+4PJawPzyYVOkipOGL2ijhzWd+UnabGf+6bcq49Lu+wc2VwDx5Cs50tdbQXGi27jKtTd5bwOt",
+	"20DdKFFIWSWH6HdmCU17AEVfe56/sM8NwHRCnHob40sYtdVTRjJACZH7V6CehcXfckTWBwtZo4eLtnzP",
+	"0r9JBxdd7nnZGVFgdNZvIIuGibFSqZDjIzUahZ6X2KXSdMJuLzU3Uv2TK82ncLR1+sombH0tRvZHTWre",
+	"reONm/wea3ZXwxBGEuI3bKyYkr54sRc4mQaTY6dPuztA+jIORQ+//cLjcxz9kMzDh+rdFd7xnGNJDDUa",
+	"3ePBN8g93PViQKxDTcceKEjWaa86l+a80j4dNTk2U9dAdfaokYGEL/tAWiWtVnuR9pbKpaPy6mtxCMPi",
+	"CcRTStPAOi0LY2FG5WNNpiw9p7j9RPO5PGav8LtESaCuWpd+rSkkw6vFkEa4LOPZ3UEKwxy+rlZi9Xjx",
+	"3G93BZ8fHxyf7z3XOzO10hOdaTjSuWRxcZ+b8SC8uw4PTkZCCjPZP/t6ieO2gt8tsJMCee4hcDf7Isn1",
+	"eJpEmMhOV1IxrPhGuUlY8XR36BQWZhuyIvGNDakZz+TCk0sD52iTxPWHdoctKRnGkomqhL9iOWtzICzM",
+	"PuCnmOX1hVZ49m9FzgbXmi/Wta/fvmhOkXeW5yK5qz3j3YH883WM36EIvfLNVgp2v6GZaBOy7VRUeJ3d",
+	"LOP5IdTw927Ygxtx25gGzn7PMHaA2g9WZQxj5qSQYy+lXoGdA0hm54rFk1xOzTnFwgpf1hDQTLQo/urE",
+	"QQhwWuT8TKsx9n1e5yx4H146rL+gmKaN8BXP74lfUWR9zkZcFwqjkzBiNYM76kTItLIqJrVyHbTRSweH",
+	"NpqmHdr883toq0TgZVqpEXmzSSeCBCN/H5gUrAU8talK04eUyadyyzLQRkmeMiwtsB7ywqkfAPg0/I1K",
+	"tO6fG1/g0P9ERsj3GCEBCZW6uBcEvkFD5AfALmGlcS0IKTye+izd0DLpHFtfmuq7S5WytrRCkhviEPjq",
+	"xm0Rnw9v8rsgqe8ebXb1Y6FyVfNj7S4Rm0zZI7I6r6/zmyn7nF47JAEuZ2mRUwyfZem9QaAupaCrIHSJ",
+	"L4RhzAZxf8wnIp5QvNwcgmdh9zKSuyQZrpNcKiB58jVTBqsx3WxNFjdbud77Oaod9JYpaKx08rIwZB5C",
+	"5vGj/yStXmxdY5AWem+s+F004aXLKku7jMiax+WColmvcsuEHFJnXpCpW6gJ/R0cFdzZoo5ROPv3ejqa",
+	"hD5bDRlwS2umOSNPjag+2WrupPcsYCNJduFr3XinMFo8c4kPqQGGbAkvWvV8fnA7DSLQHvJ+D9JTQncs",
+	"onYvs92rOrsYYzlG3Id0FC9R9pQl3ZAQ59pJAg6JroBrcELCZ4cgBvR1QK9cp4OzwQnPxMn1I0QfP8/X",
+	"lYp9inGDEqb3ac1gsOoY8wUk2YOp7+xm/wYSjIWZspZPQT+MsORGVqQiUMLBkvDipwgpEavzhA4G2NuX",
+	"+jdCZW2h2vrqhxeoJhpmFbXJenAF11wLOTbZ//3fKYzHD8tRQh/N1cmrfX1oEXQtwfakc5nAw7OghkYs",
+	"xCxHFFwZlTa9YrYioWC1rX8oP1S+7DOMV19+KVLwFfio8SkFoVQ+LWrDfr75/wEAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
