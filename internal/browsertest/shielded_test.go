@@ -52,4 +52,7 @@ func (s *tale) shields() {
 	p.tick("Skjermet: hvor klienten er, vises bare for noen få navngitte")
 	p.press("Lagre")
 	p.sees("Lagret.", "Skjerming")
+	for _, q := range []*person{p, admin, approver} { // everybody goes back to where their work begins
+		q.open("/")
+	}
 }
