@@ -120,10 +120,13 @@ func AskUnshield(ctx context.Context, tx *pg.Tx, id ID) error {
 // (problem.Forbidden "second_person"). What was hidden is the record's again; the database moves it. problem.Conflict
 // "not_asked", problem.NotFound.
 func DecideUnshield(ctx context.Context, tx *pg.Tx, id ID, remove bool) error {
-	if err := requireFresh(tx, access.ClientRead); err != nil {
+	if err := tx.Require(access.ClientRead); err != nil {
 		return err
 	}
-	if _, err := Lock(ctx, tx, id); err != nil {
+	if _, err := Lock(ctx, tx, id); err != nil { // nobody is asked to prove anything for what is not there
+		return err
+	}
+	if err := requireFresh(tx, access.ClientRead); err != nil {
 		return err
 	}
 	var askedBy int64

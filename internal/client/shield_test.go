@@ -420,7 +420,10 @@ func TestNobodyNamesOrConfirmsOneself(t *testing.T) {
 		}
 	}
 	reads := func(c access.Caller) (yes bool) {
-		must(t, in(t, w.Env, c, func(ctx context.Context, tx *pg.Tx) (err error) { yes, err = client.ReadsProtected(ctx, tx); return err }))
+		must(t, in(t, w.Env, c, func(ctx context.Context, tx *pg.Tx) (err error) {
+			yes, err = client.ReadsProtected(ctx, tx)
+			return err
+		}))
 		return yes
 	}
 	_, err := name(everything, everything.Account, calendar.Date{})
