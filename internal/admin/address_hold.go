@@ -8,7 +8,6 @@ import (
 	"github.com/frist-app/frist/internal/deletion"
 	"github.com/frist-app/frist/internal/edge"
 	"github.com/frist-app/frist/internal/pg"
-	"github.com/frist-app/frist/internal/problem"
 )
 
 // addressHoldPage is the form for a hold on an address, and so on everybody who lives there (D24).
@@ -37,9 +36,6 @@ func (s *Server) showAddressHold(w http.ResponseWriter, r *http.Request, status 
 			return err
 		}
 		page.Dwelling, err = client.FindAddress(r.Context(), tx, id)
-		if err == nil && page.Dwelling.Hidden {
-			err = problem.NotFound{What: "address"}
-		}
 		return err
 	})
 	if err != nil {

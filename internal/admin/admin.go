@@ -34,6 +34,7 @@ var Menu = []edge.NavItem{
 	{Key: "accounts", Path: "/brukere", Permission: access.PlatformManage},
 	{Key: "proposals", Path: "/forslag", Permission: access.ProposalDecide},
 	{Key: "rules", Path: "/regler", Permission: access.RoundRead, Only: []access.Role{access.Approver, access.PrivacyOfficer, access.Administrator}},
+	{Key: "shielded", Path: "/skjermet", Permission: access.PrivacyRead, Only: []access.Role{access.Approver, access.PrivacyOfficer, access.Administrator}},
 	{Key: "municipalities", Path: "/plattform", Permission: access.PlatformManage},
 }
 
@@ -47,6 +48,7 @@ func (s *Server) Routes(r chi.Router) {
 	s.importRoutes(r)
 	s.roundRoutes(r)
 	s.accountRoutes(r)
+	s.shieldedRoutes(r)
 }
 
 // home sends everybody to the page where their work begins.

@@ -228,6 +228,9 @@ var allowed = map[string][]access.Role{
 	"POST /klienter/{client}/palegg/{hold}/be-om-oppheving":  {access.Caseworker, access.Approver},
 	"POST /klienter/{client}/palegg/{hold}/opphev":           {access.Approver},
 	"GET /klienter/{client}/revisjonsspor":                   {access.Caseworker, access.Approver},
+	"POST /klienter/{client}/skjerming":                      {access.Caseworker},
+	"POST /klienter/{client}/skjerming/opphev":               {access.Caseworker, access.Approver},
+	"POST /klienter/{client}/skjerming/behold":               {access.Caseworker, access.Approver},
 	"GET /adresser/{address}":                                {access.Caseworker, access.Approver},
 	"GET /adresser/{address}/palegg/nytt":                    {access.Caseworker, access.Approver},
 	"POST /adresser/{address}/palegg/nytt":                   {access.Caseworker, access.Approver},
@@ -629,7 +632,7 @@ func TestAProtectedClientsAddressStaysAfterAnEdit(t *testing.T) {
 		t.Error("the form shows what is protected")
 	}
 	b.post("/klienter/"+id.String()+"/opplysninger", "version", hidden(t, page.Body, "version"), "given_name", "Ny", "family_name", "Navn", "gender", "U", "protected", "1").sees(t, 303)
-	if n := p.Count(t, `SELECT count(*) FROM client WHERE id = $1 AND given_name = 'Ny' AND phone = '90000999' AND address_id IS NOT NULL AND protected`, id); n != 1 {
+	if n := p.Count(t, `SELECT count(*) FROM client c JOIN protected_contact p ON p.client_id = c.id WHERE c.id = $1 AND given_name = 'Ny' AND p.phone = '90000999' AND address_id IS NOT NULL AND protected`, id); n != 1 {
 		t.Error("the edit took the telephone or the address away")
 	}
 }

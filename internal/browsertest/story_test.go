@@ -83,6 +83,7 @@ func story(t *testing.T, w *world, browser context.Context) {
 		{"holds, and an approver confirms the release", (*tale).holds},
 		{"holds everybody at an address", (*tale).holdsAddress},
 		{"knows an old registration", (*tale).knows},
+		{"shields a client", (*tale).shields},
 		{"a client is active again", (*tale).reactivates},
 		{"a file is imported", (*tale).imports},
 		{"support controls", (*tale).controls},

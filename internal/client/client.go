@@ -5,6 +5,7 @@ package client
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/frist-app/frist/internal/access"
@@ -67,8 +68,8 @@ func (a Address) String() string {
 	return a.Street + ", " + a.Postcode + " " + a.Town
 }
 
-// Client is the record's first page (P15-P21). Of a protected client the address, its id and the telephone are empty for
-// everybody (D21): Protected says why.
+// Client is the record's first page (P15-P21). Of a protected client address, its id, telephone and e-mail are empty for
+// everybody but the named few (D21): Hidden says so. So are address and id of whoever lives with one: HomeHidden.
 type Client struct {
 	ID                   ID
 	Number               string // Db nr. (P12)
@@ -82,6 +83,10 @@ type Client struct {
 	AddressID            *uuid.UUID
 	Address              Address `db:"-"`
 	Protected            bool
+	Hidden               bool // protected, and the caller is not one of the named few
+	HomeHidden           bool // has an address that the caller may not see
+	Shown                bool // the caller sees what is hidden from others: the look is written down as such
+	Pseudonymous         bool // of the municipality: the family name is a pseudonym, and there is nothing else (T10)
 	Status               Status
 	StatusSince          time.Time
 	AgreementStart       calendar.Date
@@ -100,8 +105,8 @@ type Client struct {
 	ChangedAt            time.Time
 }
 
-// Name is "Solveig Hansen".
-func (c Client) Name() string { return c.GivenName + " " + c.FamilyName }
+// Name is "Solveig Hansen", or the pseudonym.
+func (c Client) Name() string { return strings.TrimSpace(c.GivenName + " " + c.FamilyName) }
 
 // Find gives the record for its page and writes the page's one row of access ("client"). problem.NotFound when there is
 // none in this municipality.
@@ -117,15 +122,16 @@ func FindTab(ctx context.Context, tx *pg.Tx, id ID, tab string) (Client, error) 
 		Street, Postcode, Town string
 	}
 	rows, err := tx.Query(ctx, `SELECT c.id, c.number, c.given_name, c.family_name, coalesce(c.national_id, '') AS national_id, c.birth_date, c.gender,
-			CASE WHEN c.protected THEN '' ELSE c.phone END AS phone, c.email, CASE WHEN NOT c.protected THEN c.address_id END AS address_id,
-			CASE WHEN c.protected THEN '' ELSE coalesce(a.street, '') END AS street,
-			CASE WHEN c.protected THEN '' ELSE coalesce(a.postcode, '') END AS postcode,
-			CASE WHEN c.protected THEN '' ELSE coalesce(a.town, '') END AS town,
-			c.protected, c.status, c.status_since, c.agreement_start, c.agreement_end, coalesce(c.end_reason, '') AS end_reason,
+			coalesce(pc.phone, c.phone) AS phone, coalesce(pc.email, c.email) AS email, a.id AS address_id,
+			coalesce(a.street, '') AS street, coalesce(a.postcode, '') AS postcode, coalesce(a.town, '') AS town,
+			c.protected, c.protected AND NOT sees.hidden AS hidden, c.address_id IS NOT NULL AND a.id IS NULL AS home_hidden, sees.hidden AS shown,
+			coalesce((SELECT p.pseudonymous FROM municipality_policy p WHERE p.municipality_id = $1), false) AS pseudonymous, c.status, c.status_since, c.agreement_start, c.agreement_end, coalesce(c.end_reason, '') AS end_reason,
 			coalesce(c.unplaced_reason, '') AS unplaced_reason, c.reviewed_on, c.next_review_on, c.duplicate_confirmed_at, c.version,
 			c.created_by, coalesce(cs.name, '') AS created_by_name, c.created_at, c.changed_by, coalesce(hs.name, '') AS changed_by_name, c.changed_at
 		FROM client c
 		LEFT JOIN address a ON a.municipality_id = c.municipality_id AND a.id = c.address_id
+		CROSS JOIN LATERAL (SELECT CASE WHEN c.protected OR a.protected THEN frist_reads_protected() ELSE false END AS hidden) sees
+		LEFT JOIN protected_contact pc ON c.protected AND pc.municipality_id = c.municipality_id AND pc.client_id = c.id
 		LEFT JOIN staff() cs ON cs.id = c.created_by
 		LEFT JOIN staff() hs ON hs.id = c.changed_by
 		WHERE c.municipality_id = $1 AND c.id = $2`, tx.Municipality(), id)
@@ -140,26 +146,37 @@ func FindTab(ctx context.Context, tx *pg.Tx, id ID, tab string) (Client, error) 
 		return Client{}, err
 	}
 	found.Address = Address{found.Street, found.Postcode, found.Town}
-	opened(tx, id, tab)
+	opened(tx, id, tab, found.Shown)
 	return found.Client, nil
 }
 
 // Opened writes the row of access of a fragment that shows a tab without the record (D25).
-func Opened(tx *pg.Tx, id ID, tab string) error {
+func Opened(ctx context.Context, tx *pg.Tx, id ID, tab string) error {
 	if err := tx.Require(access.ClientRead); err != nil {
 		return err
 	}
-	opened(tx, id, tab)
-	return nil
+	var shown bool
+	err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM client c WHERE c.municipality_id = $1 AND c.id = $2 AND c.protected) AND frist_reads_protected()`,
+		tx.Municipality(), id).Scan(&shown)
+	if err == nil {
+		opened(tx, id, tab, shown)
+	}
+	return err
 }
 
-func opened(tx *pg.Tx, id ID, tab string) {
-	page := "client"
+func opened(tx *pg.Tx, id ID, tab string, shown bool) {
+	page, purpose := "client", "record"
 	if tab != "" {
 		page += "." + tab
 	}
-	audit.Looked(tx, page, "record", id)
+	if shown {
+		purpose = LookProtected
+	}
+	audit.Looked(tx, page, purpose, id)
 }
+
+// LookProtected is the purpose of a look at what is hidden from all but the named few.
+const LookProtected = "protected"
 
 // Locked is what a writer needs to know of a client that it holds. Unlike Client it is complete for protected clients:
 // it is for decisions, not for pages.
@@ -171,6 +188,7 @@ type Locked struct {
 	Number      string
 	NationalID  string
 	AddressID   *uuid.UUID
+	Protected   bool
 }
 
 // Lock holds the client's row until the transaction ends (FOR NO KEY UPDATE): the first thing that every writer of a
@@ -181,9 +199,9 @@ func Lock(ctx context.Context, tx *pg.Tx, id ID) (Locked, error) {
 		return Locked{}, err
 	}
 	l := Locked{ID: id}
-	err := tx.QueryRow(ctx, `SELECT status, status_since, version, number, coalesce(national_id, ''), address_id FROM client
+	err := tx.QueryRow(ctx, `SELECT status, status_since, version, number, coalesce(national_id, ''), address_id, protected FROM client
 		WHERE municipality_id = $1 AND id = $2 FOR NO KEY UPDATE`, tx.Municipality(), id).
-		Scan(&l.Status, &l.StatusSince, &l.Version, &l.Number, &l.NationalID, &l.AddressID)
+		Scan(&l.Status, &l.StatusSince, &l.Version, &l.Number, &l.NationalID, &l.AddressID, &l.Protected)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Locked{}, notFound
 	}

@@ -25,6 +25,8 @@ func fill(t testing.TB, env *pgtest.Env, municipality int, id client.ID) {
 	t.Helper()
 	behind(t, env, strings.NewReplacer("$m", fmt.Sprint(municipality), "$c", "'"+id.String()+"'").Replace(`
 		INSERT INTO note (municipality_id, client_id, at, text, entered_by) VALUES ($m, $c, '2021-01-01', 'x', 7);
+		INSERT INTO protected_contact (municipality_id, client_id, phone) VALUES ($m, $c, '900 00 000');
+		INSERT INTO protected_release (municipality_id, client_id, asked_by, asked_at) VALUES ($m, $c, 7, now());
 		INSERT INTO property VALUES ($m, $c, 'key box', 'left');
 		INSERT INTO next_of_kin (municipality_id, client_id, name, relation, has_key) VALUES ($m, $c, 'N', 'son', true);
 		WITH p AS (INSERT INTO professional (municipality_id, name, profession) VALUES ($m, 'P', 'nurse') RETURNING id)

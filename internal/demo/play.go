@@ -211,8 +211,7 @@ func (p *play) found(ctx context.Context) error {
 		if p.config.Clients > 0 {
 			town.Clients = p.config.Clients
 		}
-		s := &stage{id: municipalities[town.Number], caseworkers: of(town.Number, access.Caseworker), approvers: of(town.Number, access.Approver)}
-		s.administrator = of(town.Number, access.Administrator)[0]
+		s := &stage{id: municipalities[town.Number], caseworkers: of(town.Number, access.Caseworker), approvers: of(town.Number, access.Approver), administrator: of(town.Number, access.Administrator)[0]}
 		var ids staff
 		for _, c := range s.caseworkers {
 			ids.caseworkers = append(ids.caseworkers, c.Account)
@@ -301,6 +300,7 @@ func (p *play) steps(ctx context.Context) error {
 				return err
 			})
 		})
+		add(d.at(d.previous.AddDays(40), 12, 0), "shielded", func(ctx context.Context) error { return p.shielded(ctx, s) })
 		add(d.at(d.previous.AddDays(50), 11, 0), "move", func(ctx context.Context) error { return p.postpone(ctx, s) })
 	}
 	steps = append(steps, step{d.start, "sweep", sweep})

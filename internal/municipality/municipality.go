@@ -135,6 +135,7 @@ type Policy struct {
 	MaxErrorPercent int           // the brake for a round that fails too often (D16)
 	SpotCheckSize   int           // D27
 	ChunkSize       int           // clients of one transaction
+	Pseudonymous    bool          // Frist holds a pseudonym only (T10)
 }
 
 // DefaultPolicy is what a municipality has that decided nothing else.
@@ -147,9 +148,9 @@ func PolicyOf(ctx context.Context, tx *pg.Tx) (Policy, error) {
 	}
 	var p Policy
 	var seconds int
-	err := tx.QueryRow(ctx, `SELECT cooling_off_seconds, max_share_percent, max_error_percent, spot_check_size, chunk_size
+	err := tx.QueryRow(ctx, `SELECT cooling_off_seconds, max_share_percent, max_error_percent, spot_check_size, chunk_size, pseudonymous
 		FROM municipality_policy WHERE municipality_id = $1`, tx.Municipality()).
-		Scan(&seconds, &p.MaxSharePercent, &p.MaxErrorPercent, &p.SpotCheckSize, &p.ChunkSize)
+		Scan(&seconds, &p.MaxSharePercent, &p.MaxErrorPercent, &p.SpotCheckSize, &p.ChunkSize, &p.Pseudonymous)
 	p.CoolingOff = time.Duration(seconds) * time.Second
 	return p, err
 }
@@ -207,8 +208,8 @@ func Create(ctx context.Context, tx *pg.Tx, number, name string, policy Policy) 
 	}
 	batch := &pgx.Batch{}
 	batch.Queue(`INSERT INTO municipality_name (municipality_id, valid_from, number, name) VALUES ($1, $2, $3, $4)`, id, today, number, name)
-	batch.Queue(`INSERT INTO municipality_policy (municipality_id, cooling_off_seconds, max_share_percent, max_error_percent, spot_check_size, chunk_size)
-		VALUES ($1, $2, $3, $4, $5, $6)`, id, int(policy.CoolingOff/time.Second), policy.MaxSharePercent, policy.MaxErrorPercent, policy.SpotCheckSize, policy.ChunkSize)
+	batch.Queue(`INSERT INTO municipality_policy (municipality_id, cooling_off_seconds, max_share_percent, max_error_percent, spot_check_size, chunk_size, pseudonymous)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)`, id, int(policy.CoolingOff/time.Second), policy.MaxSharePercent, policy.MaxErrorPercent, policy.SpotCheckSize, policy.ChunkSize, policy.Pseudonymous)
 	batch.Queue(`INSERT INTO instruction (municipality_id, action, valid_from, document_reference, decided_by) VALUES ($1, $2, $3, $4, $5)`,
 		id, PreRunControl, today, seededReference, seededOffice)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {

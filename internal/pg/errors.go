@@ -25,6 +25,10 @@ var guards = map[string]string{
 	"FR016": "placement",
 	"FR081": "second_person",
 	"FR082": "key_decides",
+	"FR030": "second_person",
+	"FR031": "second_person",
+	"FR032": "pseudonym_only",
+	"FR033": "has_clients",
 }
 
 // Translate turns what the database says into the vocabulary of package problem. A database's own text can hold the

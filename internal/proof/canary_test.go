@@ -155,9 +155,9 @@ func (s *stage) person(name string, m int) *person {
 				s.t.Fatal("no number of the synthetic series is left on that day")
 			}
 			k.value, k.core = string(id), string(id)
-		case "client.email":
+		case "client.email", "protected_contact.email":
 			k.value += "@example.no"
-		case "client.phone", "next_of_kin.phone", "professional.phone":
+		case "client.phone", "next_of_kin.phone", "professional.phone", "protected_contact.phone":
 			k.core = fmt.Sprint(100000000000 + rand.Int64N(899999999999))
 			k.value = "+" + k.core
 		}
@@ -260,6 +260,9 @@ func (s *stage) furnish(p *person) {
 	}
 	get := p.get
 	s.Exec(s.t, `UPDATE address SET town = $2, note = $3 WHERE id = $1`, address, get("address.town"), get("address.note"))
+	do(`INSERT INTO protected_contact (municipality_id, client_id, phone, email) VALUES ($1, $2, $3, $4)`, get("protected_contact.phone"), get("protected_contact.email"))
+	do(`INSERT INTO protected_release (municipality_id, client_id, asked_by, asked_at) VALUES ($1, $2, 0, now())`)
+	s.Exec(s.t, `INSERT INTO protected_reader (municipality_id, account_id, granted_by, granted_at) VALUES ($1, $1 * 100 + 51, 0, now()) ON CONFLICT DO NOTHING`, p.m)
 	do(`INSERT INTO property (municipality_id, client_id, name, value) VALUES ($1, $2, $3, $4)`, get("property.name"), get("property.value"))
 	do(`INSERT INTO next_of_kin (municipality_id, client_id, name, relation, phone) VALUES ($1, $2, $3, $4, $5)`, get("next_of_kin.name"), get("next_of_kin.relation"), get("next_of_kin.phone"))
 	s.Exec(s.t, `INSERT INTO professional (municipality_id, id, name, profession, phone) VALUES ($1, $2, $3, $4, $5)`, p.m, professional, get("professional.name"), get("professional.profession"), get("professional.phone"))

@@ -70,6 +70,13 @@ var (
 		"round_tally(bigint)":          "frist_definer",
 		"round_board(text[])":          "frist_definer",
 		"order_board(uuid)":            "frist_definer",
+		"frist_reads_protected()":      "frist_definer",
+		"frist_hidden_clients()":       "frist_definer",
+		"frist_hidden_homes()":         "frist_definer",
+		"hidden_changes(uuid)":         "frist_definer",
+		"lock_dwelling(uuid)":          "frist_definer",
+		"client_shield()":              "frist_definer",
+		"client_unshield()":            "frist_definer",
 		"forget_in_statistics()":       "", // of whoever owns the tables: nobody else may ANALYZE
 	}
 	members = []string{
@@ -91,8 +98,38 @@ var (
 		"proposal.proposal_guard", "retention_rule.retention_rule_guard",
 		"retention_rule.append_only", "round_event.append_only", "round_item.placement_guard", "round_item.round_item_guard", "round_item.round_list_guard_insert", "round_item.round_list_guard_update",
 		"status_entry.status_entry_guard",
+		"protected_contact.client_alive", "protected_release.client_alive", "client.client_shield", "client.client_unshield", "client.client_unshield_gone", "client.protected_guard",
+		"protected_release.protected_release_guard", "protected_reader.protected_reader_guard", "client_search.client_search_guard_insert", "client_search.client_search_guard_update",
+		"client.pseudonym_guard_insert", "client.pseudonym_guard_update", "municipality_policy.pseudonymous_guard",
 	}
 )
+
+// What is hidden of protected clients, and what a pseudonymous municipality does not take (ADR 12).
+func init() {
+	const who = "RESTRICTIVE r frist_municipality,frist_support USING "
+	for _, table := range []string{
+		"note", "property", "next_of_kin", "client_professional", "medical_entry", "care_plan", "care_plan_entry", "communication", "recording", "alarm_event", "address_event_client",
+	} {
+		morePolicies[table+".shielded"] = who + "(NOT (client_id IN ( SELECT unnest(frist_hidden_clients()) AS unnest)))"
+	}
+	morePolicies["address.shielded"] = who + "((NOT protected) OR ( SELECT frist_reads_protected() AS frist_reads_protected))"
+	morePolicies["address_event.shielded"] = who + `(EXISTS ( SELECT
+   FROM address a
+  WHERE ((a.municipality_id = address_event.municipality_id) AND (a.id = address_event.address_id))))`
+	morePolicies["client_change.shielded"] = who + `(
+CASE
+    WHEN (field = 'address'::text) THEN (NOT (client_id IN ( SELECT unnest(frist_hidden_homes()) AS unnest)))
+    WHEN (field = ANY (ARRAY['phone'::text, 'email'::text, 'note'::text])) THEN (NOT (client_id IN ( SELECT unnest(frist_hidden_clients()) AS unnest)))
+    ELSE true
+END)`
+	morePolicies["protected_contact.shielded"] = "RESTRICTIVE * frist_municipality,frist_support USING ( SELECT frist_reads_protected() AS frist_reads_protected) " +
+		"CHECK ( SELECT frist_reads_protected() AS frist_reads_protected)"
+	for _, table := range []string{
+		"address", "address_event", "note", "property", "next_of_kin", "professional", "medical_entry", "care_plan", "care_plan_entry", "communication", "recording", "alarm_event",
+	} {
+		guards = append(guards, table+".pseudonym_refuses")
+	}
+}
 
 const onePolicy = `PERMISSIVE * public USING (municipality_id = ( SELECT (NULLIF(current_setting('frist.municipality'::text, true), ''::text))::integer AS "nullif")) ` +
 	`CHECK (municipality_id = ( SELECT (NULLIF(current_setting('frist.municipality'::text, true), ''::text))::integer AS "nullif"))`

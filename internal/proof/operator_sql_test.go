@@ -447,7 +447,8 @@ func (s *stage) apart(t *testing.T) {
 				seen++
 				var foreign, own, without int
 				err := conn.QueryRow(ctx, `SELECT count(*) FILTER (WHERE municipality_id <> 1), count(*) FROM `+table).Scan(&foreign, &own)
-				if err != nil || foreign != 0 || own == 0 {
+				closed := table == "protected_contact" && role == "frist_municipality" // to all but the named few (D21)
+				if err != nil || foreign != 0 || (own == 0) != closed {
 					t.Errorf("%s sees %d foreign rows of %d in %s: %v", role, foreign, own, table, err)
 				}
 				if err := none.QueryRow(ctx, `SELECT count(*) FROM `+table).Scan(&without); err != nil || without != 0 {

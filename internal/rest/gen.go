@@ -825,7 +825,10 @@ type ClassDate struct {
 
 // Client defines model for Client.
 type Client struct {
-	Address        *Address            `json:"address,omitempty"`
+	Address *Address `json:"address,omitempty"`
+
+	// AddressHidden There is an address that this caller does not see
+	AddressHidden  bool                `json:"address_hidden"`
 	AddressId      *openapi_types.UUID `json:"address_id,omitempty"`
 	AgreementEnd   *time.Time          `json:"agreement_end,omitempty"`
 	AgreementStart *openapi_types.Date `json:"agreement_start,omitempty"`
@@ -840,6 +843,9 @@ type Client struct {
 	Gender    Gender `json:"gender"`
 	GivenName string `json:"given_name"`
 
+	// Hidden Telephone and e-mail and what is written in free words are left out for this caller
+	Hidden bool `json:"hidden"`
+
 	// History The status log, newest first
 	History                    []StatusEntry       `json:"history"`
 	Id                         openapi_types.UUID  `json:"id"`
@@ -849,7 +855,7 @@ type Client struct {
 	OldRegistrationConfirmedAt *time.Time          `json:"old_registration_confirmed_at,omitempty"`
 	Phone                      *string             `json:"phone,omitempty"`
 
-	// Protected Address and telephone are hidden from everybody
+	// Protected Where the client is is hidden from all but a named few
 	Protected   bool                `json:"protected"`
 	ReviewedOn  *openapi_types.Date `json:"reviewed_on,omitempty"`
 	Status      ClientStatus        `json:"status"`
@@ -954,7 +960,7 @@ type Dwelling struct {
 	Address *Address          `json:"address,omitempty"`
 	Devices []ConnectedDevice `json:"devices"`
 
-	// Hidden Only protected clients live here
+	// Hidden A protected client lives here
 	Hidden    bool               `json:"hidden"`
 	Id        openapi_types.UUID `json:"id"`
 	Note      *string            `json:"note,omitempty"`
@@ -1255,6 +1261,11 @@ type MunicipalityRounds struct {
 // MunicipalityView defines model for MunicipalityView.
 type MunicipalityView string
 
+// NamedProtectedReader defines model for NamedProtectedReader.
+type NamedProtectedReader struct {
+	Id int64 `json:"id"`
+}
+
 // NewAddress All empty is no address. A lost zero of the postal code is put back, an empty town completed.
 type NewAddress struct {
 	Postcode *string `json:"postcode,omitempty"`
@@ -1262,7 +1273,7 @@ type NewAddress struct {
 	Town     *string `json:"town,omitempty"`
 }
 
-// NewClient defines model for NewClient.
+// NewClient In a pseudonymous municipality the pseudonym is the family name, the given name is empty, and nothing else about the person is told
 type NewClient struct {
 	// Address All empty is no address. A lost zero of the postal code is put back, an empty town completed.
 	Address        *NewAddress         `json:"address,omitempty"`
@@ -1322,6 +1333,12 @@ type NewOrder struct {
 	Reference string             `json:"reference"`
 	RunOn     openapi_types.Date `json:"run_on"`
 	Scope     OrderScope         `json:"scope"`
+}
+
+// NewProtectedReader defines model for NewProtectedReader.
+type NewProtectedReader struct {
+	Account int64               `json:"account"`
+	LastDay *openapi_types.Date `json:"last_day,omitempty"`
 }
 
 // OperatorEvent defines model for OperatorEvent.
@@ -1507,6 +1524,23 @@ type ProposedRule struct {
 
 // ProposedRuleOutcome defines model for ProposedRule.Outcome.
 type ProposedRuleOutcome string
+
+// ProtectedReader defines model for ProtectedReader.
+type ProtectedReader struct {
+	Account   int64  `json:"account"`
+	Confirmed *Stamp `json:"confirmed,omitempty"`
+	Id        int64  `json:"id"`
+
+	// LastDay Left out: until it is revoked
+	LastDay *openapi_types.Date `json:"last_day,omitempty"`
+	Name    string              `json:"name"`
+	Named   Stamp               `json:"named"`
+}
+
+// ProtectedReaders defines model for ProtectedReaders.
+type ProtectedReaders struct {
+	Readers []ProtectedReader `json:"readers"`
+}
 
 // Protocol defines model for Protocol.
 type Protocol struct {
@@ -1888,6 +1922,12 @@ type SupportRounds struct {
 // SupportView defines model for SupportView.
 type SupportView string
 
+// UnshieldDecision defines model for UnshieldDecision.
+type UnshieldDecision struct {
+	// Remove True: the mark goes; false: it stays
+	Remove bool `json:"remove"`
+}
+
 // AccountID defines model for AccountID.
 type AccountID = int64
 
@@ -1926,6 +1966,9 @@ type Position = int
 
 // ProposalID defines model for ProposalID.
 type ProposalID = int64
+
+// ReaderID defines model for ReaderID.
+type ReaderID = int64
 
 // Round Municipality, run date (yymmdd) and, for an extra run, E and its count
 //
@@ -2144,6 +2187,9 @@ type MoveClientJSONRequestBody = Move
 // PlaceHoldJSONRequestBody defines body for PlaceHold for application/json ContentType.
 type PlaceHoldJSONRequestBody = NewHold
 
+// DecideUnshieldJSONRequestBody defines body for DecideUnshield for application/json ContentType.
+type DecideUnshieldJSONRequestBody = UnshieldDecision
+
 // SetClientStatusJSONRequestBody defines body for SetClientStatus for application/json ContentType.
 type SetClientStatusJSONRequestBody = StatusChange
 
@@ -2158,6 +2204,9 @@ type ImportClientsMultipartRequestBody ImportClientsMultipartBody
 
 // AskOrderJSONRequestBody defines body for AskOrder for application/json ContentType.
 type AskOrderJSONRequestBody = NewOrder
+
+// NameProtectedReaderJSONRequestBody defines body for NameProtectedReader for application/json ContentType.
+type NameProtectedReaderJSONRequestBody = NewProtectedReader
 
 // ApproveRoundJSONRequestBody defines body for ApproveRound for application/json ContentType.
 type ApproveRoundJSONRequestBody = Approval
@@ -2896,7 +2945,7 @@ type ServerInterface interface {
 	// DisableAccount End an account at once, with its sessions, keys, links and waiting proposals
 	// (POST /accounts/{account}/disabling)
 	DisableAccount(w http.ResponseWriter, r *http.Request, account AccountID)
-	// ReadAddress A dwelling, with its residents (protected ones left out) and its devices
+	// ReadAddress A dwelling, with its residents and its devices; a hidden one only for those named for it
 	// (GET /addresses/{address})
 	ReadAddress(w http.ResponseWriter, r *http.Request, address AddressID)
 	// ConnectAddressDevice Connect a device from stock to the address
@@ -2947,6 +2996,12 @@ type ServerInterface interface {
 	// PlaceHold Place a hold on the client, at once
 	// (POST /clients/{client}/holds)
 	PlaceHold(w http.ResponseWriter, r *http.Request, client ClientID)
+	// DecideUnshield Take the mark away, or keep it; an approver or one of the named few who has not asked for it
+	// (POST /clients/{client}/protection/release)
+	DecideUnshield(w http.ResponseWriter, r *http.Request, client ClientID)
+	// AskUnshield Ask for the mark of a protected client to be taken away
+	// (POST /clients/{client}/protection/release-request)
+	AskUnshield(w http.ResponseWriter, r *http.Request, client ClientID)
 	// SetClientStatus Disconnect, cancel or re-activate
 	// (POST /clients/{client}/status)
 	SetClientStatus(w http.ResponseWriter, r *http.Request, client ClientID, params SetClientStatusParams)
@@ -3001,6 +3056,18 @@ type ServerInterface interface {
 	// RejectProposal Reject what somebody else has proposed; nothing changes
 	// (POST /proposals/{proposal}/rejection)
 	RejectProposal(w http.ResponseWriter, r *http.Request, proposal ProposalID)
+	// ListProtectedReaders The named few who see where protected clients are
+	// (GET /protected-readers)
+	ListProtectedReaders(w http.ResponseWriter, r *http.Request)
+	// NameProtectedReader Name one of the few; somebody else confirms it
+	// (POST /protected-readers)
+	NameProtectedReader(w http.ResponseWriter, r *http.Request)
+	// ConfirmProtectedReader Let a naming hold; an approver who neither named nor is named
+	// (POST /protected-readers/{reader}/confirm)
+	ConfirmProtectedReader(w http.ResponseWriter, r *http.Request, reader ReaderID)
+	// RevokeProtectedReader End it at once
+	// (POST /protected-readers/{reader}/revoke)
+	RevokeProtectedReader(w http.ResponseWriter, r *http.Request, reader ReaderID)
 	// ListRounds Rounds by date
 	// (GET /rounds)
 	ListRounds(w http.ResponseWriter, r *http.Request)
@@ -3067,7 +3134,7 @@ func (_ Unimplemented) DisableAccount(w http.ResponseWriter, r *http.Request, ac
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ReadAddress A dwelling, with its residents (protected ones left out) and its devices
+// ReadAddress A dwelling, with its residents and its devices; a hidden one only for those named for it
 // (GET /addresses/{address})
 func (_ Unimplemented) ReadAddress(w http.ResponseWriter, r *http.Request, address AddressID) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -3166,6 +3233,18 @@ func (_ Unimplemented) ListHolds(w http.ResponseWriter, r *http.Request, client 
 // PlaceHold Place a hold on the client, at once
 // (POST /clients/{client}/holds)
 func (_ Unimplemented) PlaceHold(w http.ResponseWriter, r *http.Request, client ClientID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// DecideUnshield Take the mark away, or keep it; an approver or one of the named few who has not asked for it
+// (POST /clients/{client}/protection/release)
+func (_ Unimplemented) DecideUnshield(w http.ResponseWriter, r *http.Request, client ClientID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// AskUnshield Ask for the mark of a protected client to be taken away
+// (POST /clients/{client}/protection/release-request)
+func (_ Unimplemented) AskUnshield(w http.ResponseWriter, r *http.Request, client ClientID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -3274,6 +3353,30 @@ func (_ Unimplemented) AcceptProposal(w http.ResponseWriter, r *http.Request, pr
 // RejectProposal Reject what somebody else has proposed; nothing changes
 // (POST /proposals/{proposal}/rejection)
 func (_ Unimplemented) RejectProposal(w http.ResponseWriter, r *http.Request, proposal ProposalID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListProtectedReaders The named few who see where protected clients are
+// (GET /protected-readers)
+func (_ Unimplemented) ListProtectedReaders(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// NameProtectedReader Name one of the few; somebody else confirms it
+// (POST /protected-readers)
+func (_ Unimplemented) NameProtectedReader(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ConfirmProtectedReader Let a naming hold; an approver who neither named nor is named
+// (POST /protected-readers/{reader}/confirm)
+func (_ Unimplemented) ConfirmProtectedReader(w http.ResponseWriter, r *http.Request, reader ReaderID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RevokeProtectedReader End it at once
+// (POST /protected-readers/{reader}/revoke)
+func (_ Unimplemented) RevokeProtectedReader(w http.ResponseWriter, r *http.Request, reader ReaderID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -4078,6 +4181,58 @@ func (siw *ServerInterfaceWrapper) PlaceHold(w http.ResponseWriter, r *http.Requ
 	handler.ServeHTTP(w, r)
 }
 
+// DecideUnshield operation middleware
+func (siw *ServerInterfaceWrapper) DecideUnshield(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "client" -------------
+	var client ClientID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client", chi.URLParam(r, "client"), &client, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "client", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DecideUnshield(w, r, client)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// AskUnshield operation middleware
+func (siw *ServerInterfaceWrapper) AskUnshield(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "client" -------------
+	var client ClientID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client", chi.URLParam(r, "client"), &client, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "client", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AskUnshield(w, r, client)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // SetClientStatus operation middleware
 func (siw *ServerInterfaceWrapper) SetClientStatus(w http.ResponseWriter, r *http.Request) {
 
@@ -4684,6 +4839,86 @@ func (siw *ServerInterfaceWrapper) RejectProposal(w http.ResponseWriter, r *http
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.RejectProposal(w, r, proposal)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListProtectedReaders operation middleware
+func (siw *ServerInterfaceWrapper) ListProtectedReaders(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListProtectedReaders(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// NameProtectedReader operation middleware
+func (siw *ServerInterfaceWrapper) NameProtectedReader(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.NameProtectedReader(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ConfirmProtectedReader operation middleware
+func (siw *ServerInterfaceWrapper) ConfirmProtectedReader(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "reader" -------------
+	var reader ReaderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "reader", chi.URLParam(r, "reader"), &reader, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "reader", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ConfirmProtectedReader(w, r, reader)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RevokeProtectedReader operation middleware
+func (siw *ServerInterfaceWrapper) RevokeProtectedReader(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "reader" -------------
+	var reader ReaderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "reader", chi.URLParam(r, "reader"), &reader, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "reader", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RevokeProtectedReader(w, r, reader)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -5447,6 +5682,24 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/proposals/{proposal}/rejection", wrapper.RejectProposal)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/protected-readers", wrapper.ListProtectedReaders)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/protected-readers", wrapper.NameProtectedReader)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/protected-readers/{reader}/confirm", wrapper.ConfirmProtectedReader)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/protected-readers/{reader}/revoke", wrapper.RevokeProtectedReader)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/clients/{client}/protection/release-request", wrapper.AskUnshield)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/clients/{client}/protection/release", wrapper.DecideUnshield)
 	})
 
 	return r
@@ -7983,6 +8236,281 @@ func (response PlaceHold5XXApplicationProblemPlusJSONResponse) VisitPlaceHoldRes
 	return err
 }
 
+type DecideUnshieldRequestObject struct {
+	Client ClientID `json:"client"`
+	Body   *DecideUnshieldJSONRequestBody
+}
+
+type DecideUnshieldResponseObject interface {
+	VisitDecideUnshieldResponse(w http.ResponseWriter) error
+}
+
+type DecideUnshield204Response struct {
+}
+
+func (response DecideUnshield204Response) VisitDecideUnshieldResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DecideUnshield400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response DecideUnshield400ApplicationProblemPlusJSONResponse) VisitDecideUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideUnshield401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DecideUnshield401ApplicationProblemPlusJSONResponse) VisitDecideUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideUnshield403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DecideUnshield403ApplicationProblemPlusJSONResponse) VisitDecideUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideUnshield404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response DecideUnshield404ApplicationProblemPlusJSONResponse) VisitDecideUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideUnshield409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response DecideUnshield409ApplicationProblemPlusJSONResponse) VisitDecideUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideUnshield413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response DecideUnshield413ApplicationProblemPlusJSONResponse) VisitDecideUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideUnshield415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response DecideUnshield415ApplicationProblemPlusJSONResponse) VisitDecideUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideUnshield422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DecideUnshield422ApplicationProblemPlusJSONResponse) VisitDecideUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideUnshield5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DecideUnshield5XXApplicationProblemPlusJSONResponse) VisitDecideUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskUnshieldRequestObject struct {
+	Client ClientID `json:"client"`
+}
+
+type AskUnshieldResponseObject interface {
+	VisitAskUnshieldResponse(w http.ResponseWriter) error
+}
+
+type AskUnshield204Response struct {
+}
+
+func (response AskUnshield204Response) VisitAskUnshieldResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type AskUnshield400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response AskUnshield400ApplicationProblemPlusJSONResponse) VisitAskUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskUnshield401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AskUnshield401ApplicationProblemPlusJSONResponse) VisitAskUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskUnshield403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AskUnshield403ApplicationProblemPlusJSONResponse) VisitAskUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskUnshield404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response AskUnshield404ApplicationProblemPlusJSONResponse) VisitAskUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskUnshield409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response AskUnshield409ApplicationProblemPlusJSONResponse) VisitAskUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskUnshield5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AskUnshield5XXApplicationProblemPlusJSONResponse) VisitAskUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type SetClientStatusRequestObject struct {
 	Client ClientID `json:"client"`
 	Params SetClientStatusParams
@@ -10133,6 +10661,469 @@ func (response RejectProposal5XXApplicationProblemPlusJSONResponse) VisitRejectP
 	return err
 }
 
+type ListProtectedReadersRequestObject struct {
+}
+
+type ListProtectedReadersResponseObject interface {
+	VisitListProtectedReadersResponse(w http.ResponseWriter) error
+}
+
+type ListProtectedReaders200JSONResponse ProtectedReaders
+
+func (response ListProtectedReaders200JSONResponse) VisitListProtectedReadersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProtectedReaders400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListProtectedReaders400ApplicationProblemPlusJSONResponse) VisitListProtectedReadersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProtectedReaders401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListProtectedReaders401ApplicationProblemPlusJSONResponse) VisitListProtectedReadersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProtectedReaders403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListProtectedReaders403ApplicationProblemPlusJSONResponse) VisitListProtectedReadersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProtectedReaders5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListProtectedReaders5XXApplicationProblemPlusJSONResponse) VisitListProtectedReadersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NameProtectedReaderRequestObject struct {
+	Body *NameProtectedReaderJSONRequestBody
+}
+
+type NameProtectedReaderResponseObject interface {
+	VisitNameProtectedReaderResponse(w http.ResponseWriter) error
+}
+
+type NameProtectedReader201JSONResponse NamedProtectedReader
+
+func (response NameProtectedReader201JSONResponse) VisitNameProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NameProtectedReader400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response NameProtectedReader400ApplicationProblemPlusJSONResponse) VisitNameProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NameProtectedReader401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response NameProtectedReader401ApplicationProblemPlusJSONResponse) VisitNameProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NameProtectedReader403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response NameProtectedReader403ApplicationProblemPlusJSONResponse) VisitNameProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NameProtectedReader409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response NameProtectedReader409ApplicationProblemPlusJSONResponse) VisitNameProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NameProtectedReader413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response NameProtectedReader413ApplicationProblemPlusJSONResponse) VisitNameProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NameProtectedReader415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response NameProtectedReader415ApplicationProblemPlusJSONResponse) VisitNameProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NameProtectedReader422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response NameProtectedReader422ApplicationProblemPlusJSONResponse) VisitNameProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NameProtectedReader5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response NameProtectedReader5XXApplicationProblemPlusJSONResponse) VisitNameProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmProtectedReaderRequestObject struct {
+	Reader ReaderID `json:"reader"`
+}
+
+type ConfirmProtectedReaderResponseObject interface {
+	VisitConfirmProtectedReaderResponse(w http.ResponseWriter) error
+}
+
+type ConfirmProtectedReader204Response struct {
+}
+
+func (response ConfirmProtectedReader204Response) VisitConfirmProtectedReaderResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ConfirmProtectedReader400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmProtectedReader400ApplicationProblemPlusJSONResponse) VisitConfirmProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmProtectedReader401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmProtectedReader401ApplicationProblemPlusJSONResponse) VisitConfirmProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmProtectedReader403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmProtectedReader403ApplicationProblemPlusJSONResponse) VisitConfirmProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmProtectedReader404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmProtectedReader404ApplicationProblemPlusJSONResponse) VisitConfirmProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmProtectedReader409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmProtectedReader409ApplicationProblemPlusJSONResponse) VisitConfirmProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmProtectedReader5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ConfirmProtectedReader5XXApplicationProblemPlusJSONResponse) VisitConfirmProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeProtectedReaderRequestObject struct {
+	Reader ReaderID `json:"reader"`
+}
+
+type RevokeProtectedReaderResponseObject interface {
+	VisitRevokeProtectedReaderResponse(w http.ResponseWriter) error
+}
+
+type RevokeProtectedReader204Response struct {
+}
+
+func (response RevokeProtectedReader204Response) VisitRevokeProtectedReaderResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RevokeProtectedReader400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeProtectedReader400ApplicationProblemPlusJSONResponse) VisitRevokeProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeProtectedReader401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeProtectedReader401ApplicationProblemPlusJSONResponse) VisitRevokeProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeProtectedReader403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeProtectedReader403ApplicationProblemPlusJSONResponse) VisitRevokeProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeProtectedReader404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeProtectedReader404ApplicationProblemPlusJSONResponse) VisitRevokeProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeProtectedReader409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeProtectedReader409ApplicationProblemPlusJSONResponse) VisitRevokeProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeProtectedReader5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RevokeProtectedReader5XXApplicationProblemPlusJSONResponse) VisitRevokeProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListRoundsRequestObject struct {
 }
 
@@ -12190,7 +13181,7 @@ type StrictServerInterface interface {
 	// DisableAccount End an account at once, with its sessions, keys, links and waiting proposals
 	// (POST /accounts/{account}/disabling)
 	DisableAccount(ctx context.Context, request DisableAccountRequestObject) (DisableAccountResponseObject, error)
-	// ReadAddress A dwelling, with its residents (protected ones left out) and its devices
+	// ReadAddress A dwelling, with its residents and its devices; a hidden one only for those named for it
 	// (GET /addresses/{address})
 	ReadAddress(ctx context.Context, request ReadAddressRequestObject) (ReadAddressResponseObject, error)
 	// ConnectAddressDevice Connect a device from stock to the address
@@ -12241,6 +13232,12 @@ type StrictServerInterface interface {
 	// PlaceHold Place a hold on the client, at once
 	// (POST /clients/{client}/holds)
 	PlaceHold(ctx context.Context, request PlaceHoldRequestObject) (PlaceHoldResponseObject, error)
+	// DecideUnshield Take the mark away, or keep it; an approver or one of the named few who has not asked for it
+	// (POST /clients/{client}/protection/release)
+	DecideUnshield(ctx context.Context, request DecideUnshieldRequestObject) (DecideUnshieldResponseObject, error)
+	// AskUnshield Ask for the mark of a protected client to be taken away
+	// (POST /clients/{client}/protection/release-request)
+	AskUnshield(ctx context.Context, request AskUnshieldRequestObject) (AskUnshieldResponseObject, error)
 	// SetClientStatus Disconnect, cancel or re-activate
 	// (POST /clients/{client}/status)
 	SetClientStatus(ctx context.Context, request SetClientStatusRequestObject) (SetClientStatusResponseObject, error)
@@ -12295,6 +13292,18 @@ type StrictServerInterface interface {
 	// RejectProposal Reject what somebody else has proposed; nothing changes
 	// (POST /proposals/{proposal}/rejection)
 	RejectProposal(ctx context.Context, request RejectProposalRequestObject) (RejectProposalResponseObject, error)
+	// ListProtectedReaders The named few who see where protected clients are
+	// (GET /protected-readers)
+	ListProtectedReaders(ctx context.Context, request ListProtectedReadersRequestObject) (ListProtectedReadersResponseObject, error)
+	// NameProtectedReader Name one of the few; somebody else confirms it
+	// (POST /protected-readers)
+	NameProtectedReader(ctx context.Context, request NameProtectedReaderRequestObject) (NameProtectedReaderResponseObject, error)
+	// ConfirmProtectedReader Let a naming hold; an approver who neither named nor is named
+	// (POST /protected-readers/{reader}/confirm)
+	ConfirmProtectedReader(ctx context.Context, request ConfirmProtectedReaderRequestObject) (ConfirmProtectedReaderResponseObject, error)
+	// RevokeProtectedReader End it at once
+	// (POST /protected-readers/{reader}/revoke)
+	RevokeProtectedReader(ctx context.Context, request RevokeProtectedReaderRequestObject) (RevokeProtectedReaderResponseObject, error)
 	// ListRounds Rounds by date
 	// (GET /rounds)
 	ListRounds(ctx context.Context, request ListRoundsRequestObject) (ListRoundsResponseObject, error)
@@ -12943,6 +13952,65 @@ func (sh *strictHandler) PlaceHold(w http.ResponseWriter, r *http.Request, clien
 	}
 }
 
+// DecideUnshield operation middleware
+func (sh *strictHandler) DecideUnshield(w http.ResponseWriter, r *http.Request, client ClientID) {
+	var request DecideUnshieldRequestObject
+
+	request.Client = client
+
+	var body DecideUnshieldJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DecideUnshield(ctx, request.(DecideUnshieldRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DecideUnshield")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DecideUnshieldResponseObject); ok {
+		if err := validResponse.VisitDecideUnshieldResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AskUnshield operation middleware
+func (sh *strictHandler) AskUnshield(w http.ResponseWriter, r *http.Request, client ClientID) {
+	var request AskUnshieldRequestObject
+
+	request.Client = client
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.AskUnshield(ctx, request.(AskUnshieldRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AskUnshield")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(AskUnshieldResponseObject); ok {
+		if err := validResponse.VisitAskUnshieldResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // SetClientStatus operation middleware
 func (sh *strictHandler) SetClientStatus(w http.ResponseWriter, r *http.Request, client ClientID, params SetClientStatusParams) {
 	var request SetClientStatusRequestObject
@@ -13443,6 +14511,113 @@ func (sh *strictHandler) RejectProposal(w http.ResponseWriter, r *http.Request, 
 	}
 }
 
+// ListProtectedReaders operation middleware
+func (sh *strictHandler) ListProtectedReaders(w http.ResponseWriter, r *http.Request) {
+	var request ListProtectedReadersRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListProtectedReaders(ctx, request.(ListProtectedReadersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListProtectedReaders")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListProtectedReadersResponseObject); ok {
+		if err := validResponse.VisitListProtectedReadersResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// NameProtectedReader operation middleware
+func (sh *strictHandler) NameProtectedReader(w http.ResponseWriter, r *http.Request) {
+	var request NameProtectedReaderRequestObject
+
+	var body NameProtectedReaderJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.NameProtectedReader(ctx, request.(NameProtectedReaderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "NameProtectedReader")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(NameProtectedReaderResponseObject); ok {
+		if err := validResponse.VisitNameProtectedReaderResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ConfirmProtectedReader operation middleware
+func (sh *strictHandler) ConfirmProtectedReader(w http.ResponseWriter, r *http.Request, reader ReaderID) {
+	var request ConfirmProtectedReaderRequestObject
+
+	request.Reader = reader
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ConfirmProtectedReader(ctx, request.(ConfirmProtectedReaderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ConfirmProtectedReader")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ConfirmProtectedReaderResponseObject); ok {
+		if err := validResponse.VisitConfirmProtectedReaderResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RevokeProtectedReader operation middleware
+func (sh *strictHandler) RevokeProtectedReader(w http.ResponseWriter, r *http.Request, reader ReaderID) {
+	var request RevokeProtectedReaderRequestObject
+
+	request.Reader = reader
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokeProtectedReader(ctx, request.(RevokeProtectedReaderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokeProtectedReader")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RevokeProtectedReaderResponseObject); ok {
+		if err := validResponse.VisitRevokeProtectedReaderResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListRounds operation middleware
 func (sh *strictHandler) ListRounds(w http.ResponseWriter, r *http.Request) {
 	var request ListRoundsRequestObject
@@ -13900,213 +15075,224 @@ func (sh *strictHandler) StartRound(w http.ResponseWriter, r *http.Request, numb
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H3tktu2suCroLS3Kva5nA879rkn49rachz7HG/ij5rxubm3Yq8GIlsSzlAAA4AjK96p2pfZfZF9k32S",
-	"LXQDJCWRFKmPORNn8icekcRHo7vR3/1lEKtZpiRIawZnXwYZ13wGFjT+9TyOVS7t6x/cH0IOzgYZt9NB",
-	"NJB8BoOzAafng2ig4ddcaEgGZ1bnEA1MPIUZd5+NlZ5xOzgbCGn//GQQDWZCilk+G5w9igZ2kQE9ggno",
-	"wc1NNHieJBqMaZ6TnnebM89FMiimMVYLOcFZXqQCWjYW4+Md5/gBrkUMjXMk+HjHOf6m0qRxhqlKkx3H",
-	"f53ALFMWZLz4ERbumwRMrEVmhXITvpgqA5KNFsxOgcU8TUFHTElgY6UZ8HjKeGyfMc40ZGCF+4xNwBp8",
-	"fyy0sYxLMwc9iGgLU+AJ/uU3UVnBkVtC235m/PNPICd2Ojh7/PQpolr4+y+bd/cON8XTu7HLHXY1y5Ru",
-	"xm2Bj3fFC/kmlyIWGU+FrcGLD1Ngs8ob3xgm89kI9BmCzOSZW0TE5lPFZrmxzPCF+8MAc8sCQ7AzwLiG",
-	"ALRfc9CLciPV8ZcAlnFrQbsv/scvp0ffffry5OZfanfxk5gJu774czU3TI0ZZxmfNM2e4rfVaRMY8zy1",
-	"g7Onp5E7NOJyj09PN/K8dzoB3XhgShOq7HJe75URtLvaKbLweAN1+U2cuv827uq9VpkyPG3cWOZf2Ov9",
-	"ca5ymdQjpHaPCkwM57q8puJZ84r+RcN4cDb4Lyfl1XlCT80Jzv6Wxrhxy9FgMiUN4H36PU/OCbvdX7GS",
-	"1t0yZ18GPMtSEXO31pNMq1EKs3/9h6Hj6jbxe/qKJq3ZOk3LhGFSWYfcdiqMo8XZwF2HSo5TEd/6sozl",
-	"Fvxq5MSwRAEtkKepmjNhmVRzt8BXRFm3uDqt8lGKa1O5NhFTGpl5wi0fcQMOknzOF+zB09NvIzYXdsrO",
-	"werF0fOxBf0QF630SCQJyNsGa3FD6cqF9Y1hV7CI2IwvHIgHyMWveSqS21zehZq5GxHSxLCYS3fWI2BG",
-	"PXNrckjA5tyweMrlBBK3xrfKvgokfYsw1EC0wkweTwk98eZCsiGADpDHQaxkgszzFRcp3DowRypZMEgN",
-	"IOBQ1lhd2HnBym5vaa/HR2+4jacOijNhDF5E0eCDUj9xPYHbpgiEkjDMKsVSXMBNNPi75LmdgrRu6tsF",
-	"z1vFkPQcSdJSvEgEyQe8024fPN8Y5q7TcEVYfgUSb1Q/RkUhxDUlhFw8dfc8aCvcHTfmqYEIb/bw05dB",
-	"rMHBd8jt0oWecAtHVsxgXWKJBsSV1i7/1Qs/GqTc2GFuiuGXN/cTd7KlmMgjIZEfcpZpNdF89o1h7lOW",
-	"GyBZ7wrF7m6rS9VEIPTXnpAYUfNAw7WAeU8oaJUSCIWFmdksfKSI134YrjVH5DKWj8dDL9nUrQ2v4XXg",
-	"zbmwQk5IZOfMIEdhGWij5DM24/FUSDgrQUq34BUsnHYO0slov4RBUNq6Fo7MogGPrbh2G/ZjDKJBIgwf",
-	"Ofb5qU58LYWxXwYo4SKYwzms7DCALewrqiJgObwa/QNi5JUeq01PtOaVzzqdT6CemiOS8LkGey+5kyUu",
-	"SUAC5l5CleQZS2FsmcotUxIfOVSuYm8TvazAsthCLVi8paUfVDJlbKwSaEA0DWBrH1k1r6OolQX7AaJy",
-	"Gv9l7QbkAjUrBKxwgJ0Jya3SpM1kmZvB/XNJla0/u6q6+84rZJ5lN31yQY/p7ZsCTou3pGk4duB+VhLe",
-	"jQdnv7Tjzvr8N1H7F8vTf6rAwxwEIKYfRMz+QWJ6wcQUQHnv2JfH9H2CpRg3Grht0oj1n73zzyufdINl",
-	"8cE+oVkZtBM8O7+/ts3KEVgVq3TTETigpAJ024Lc82K8aDCfumuxWS6i99bBF6ts0R18lYE2g2xphQEE",
-	"peFijyhIg3bHv/B+N+Sjt/eJeWHETmjX7eXlrS1B2xwE3KYvvE0/gJv9Q9z0ArnpB/NA5Vmm1TWZ1/tJ",
-	"WZDZ4UjzK1iysvq3lyWm/wQTkY4+43JRCkAjpVLgkgTxGddX68LWheULwwTJU9WDj5iEa9DhUVaylqpl",
-	"Hi2i68LLmlDyfariK5JJ+qhQKaf7aU1uCrJWkLc1oHTNSdKWamgs13aYkCTsVfGhzlP3J9fxVFzDMJfk",
-	"nsBvrBpmGgzoa5Ku1BC4Th0wp4AOJfJcDZUcFn6y8qfSP5fkpLXC0Mv7n6K65Xt9cl2zc7MKbytdV1nJ",
-	"q5LwhROB51NBVhrDeKoksLnK04RJxVIlJ6CZsRz52pLaVadxzcAYPoHNkqgXPsP7dfLnC3doP3jVqg/K",
-	"53aqtPerrEOsERUSvjD1oEwgFglUH1YIIsndwa0ppbXQUdJOG+ZwKDW8Bm28m2H9DcLETlOtAhv3vDJH",
-	"sZyoArHKLMXOyv3Xn5KA3iYNXupGrRqff+0mCl8MVwwb9R6baMAnGmAG0g5BJt0NBuVnCIZOhzoS2k6J",
-	"QXR5PdhmN2z9wvJZhu+T8t35fZhxkdbiN8hkqIF7w1fbYC9lck4v3kSDMZ+JdDFstMxMQHolsW3Iv9Jb",
-	"7n1xDbJ5uKkwVukGn6ix3OaGpWribpU5GOtNtlE3E8IFfv9SWr2oMyN0RC7JCc09Mq4/h892SAarrpyh",
-	"xbqkUndsE2GsxnmHsZJjoWc9bWHZVMl6iLsbGWKPY8sw9wTIuEyYhRRwEMY1sCl6ZthYqxlz1/tipJIm",
-	"gcFb7jqCgs5400kS26HzLL8aGiFj6A6UXGYpj6FKF8sA+Hm6YFwyIekOZnRjM3exOoFGKjbRKs/qxm7h",
-	"5bUmuWB9q9DHMvEVpFY9sgJeKyAo5y9ZSMl8SjJrZukv8N2NjH0mZPXXR1uy+rcwr3L7w/Phgk9WpNAn",
-	"NULoGgNcfb8ST/Io2jd77DnZCmdaErCjvTCqgo1sBNsSW9mVLdw0oul7PoHe2oCAPoZnmuicXOkdTc9x",
-	"ro3qY3uugR9cC0WcsH1wNy4bwVjpmuHD/bhJQiSQNLMDt/1NYF5e5rsx+TYICwLr5I1XSlj5YHdpsScv",
-	"uGURp6uY0SwTdLzM16nu9i7Xne+4pnut3GEzsl4U2wx6PUaBLXvPYi5jSFP8MREmVlKujlvC9UV4SmGp",
-	"fTlO+LqXyFZ+ZVV1L4XZIBBG3YKTYp1tJ+13Q+xmDFrXI87KYRaxt0srrI4RLW+59qSWIdrXUZaUX3Vj",
-	"4isHuMbKa/fYwBFVLu07/QrmNSKzj49zzDkDlaXAuON2LNg0mQEnPNozdhqxsRMqlWYzpQEd7B8HH/PT",
-	"02/jpx8H7MEPj//88JgVI6Kw7bilVWyscl3Ge42FJfMN7fZ4UDVlerQ5/VTj//9SxgM+rX0ccM6vqgbV",
-	"PkWDz0cTdeR/fkWW1Bel2trjUDtxxnXOUndGW9JpshPLvhKyXiU0oAVPG5y6Kr4aFjEE7eqriq8u8M1a",
-	"/uqNariK5YGbIXTuptuC8uown544xQjnrhoMOx2lH7l2sXNIU+9WOKihae98xelaIYpxRUCS6WJNQDIs",
-	"dTxhChpq1emuwoOyTYE0RiS9xN9z/8VGlilIscTNVieKWplpaWyqXHEzdY23iJDGCpv74OoEYuAGH6i5",
-	"HM6FwdBjZYcSIKHf7RR07YX4SkCavNRa6S2ZQk1YMLkBNihlGK65PsBra1jG7TQ4RjDGzoecFnlE3xjm",
-	"5aI2U3vrAlYOiVYTdTHAvxIy8SQXzkXIYSBtB/Zx8HdakaZDcoKYBujjWGR66wf/cbmMNjQNq13fMP1e",
-	"t8O/FoL98tm84TJiczXjkj24uhZSwsOI5fJKqrmsBGe9GUSDHwfR4O+1W/4rWob67TXoDCu49g+QYCzM",
-	"lLX8CjQwK1JmUrBWyAn74YfjN2+O//M/25WIznH30UDnso+1DjoNX39vFSqBR3M/dRi49tAcXPuKi5Pi",
-	"o048j85uE8Pzg9Yt8m8qTfbrt1JyjPx0WY7ofzOkAsxwmdt2Uii8pbRX/GUnb4MDVelu0JA6Hj/k5qr3",
-	"bPRlOWvTK33H7W4gq7sRA8CrI62cZxW6Tdi0fkka0Og2dteQwaC+NKhlsyzlglzLfMYn+NhdmT6RpfWi",
-	"dJP1Ja9p+KYTdSFxbCIuGrIOGpSh1/cWL/1u667VsZDCTHviRXirQkfmehANPqfmcy1gOxKohnFumlaq",
-	"we19mEtL1uuNDFqruWnxJ/fcM4W11w6XyxYQ19FFZf4CmH69YaKqx6IcvwTRCjyakeUc9o0yiV4MdS7r",
-	"WfE45ZMaw+05xs4YpiRz22R2yi2bu/vcKfHlpmoQdDtcW4nmL0zDY8ZZohfMbSDqiJE8NW2hJGSLnnX1",
-	"xJ6r+TmNWqcxtZOAx+jVlXCLZmTMiUq5vKoF5J4QOJz+9ohLKFKBbTPy/izs9LxyBH0MKgWrbDsMz1D3",
-	"F0hfx7fK9e+MIKvcpEzJ3gjL7QDYfdklKDssuWGhFmZ9ORXXWjTRS1xE6Gwk9B6xTGOtfoMG9levxRTs",
-	"Zz4FwhbvEhKGJZCChd5ukP4iqf9kSt6sBol1+bjXL8HVBCGwNu25jk56k8OEerWpkNhDjk5lX1W4VIK4",
-	"Ao4UR1futgkLt/CtFlDrRi0O1W8hn6ebIRlX3ASLi3Bg4QImIBMUMfRlhKGp7pe5sNNE8zkF2ZElqwR/",
-	"lutJg5fpTV9wX8FiWIlOXL0SBSYtY84yx/hhiFispNUqjRi6xNAPi5KYI0sNTFjDnOgN2n1Wa4KcrdSu",
-	"6Bor3Zrgl4HG6Nre1HeYJL91MUfJdIHGOBLbeBHJzK6kv/pb0csbOBpy7arbj5aOtQ4h36hr2MYA0tcO",
-	"VKiclWiPRw2h2muGkfqVr+DOFraxlhuic+mSZhPUpkUXKXF9LDu9bRmVEJWVMHtIyVugJJhaSQthP+xh",
-	"wuuslnYx5iB4qtacMWjwYQM1uqnP2TmQbTJWGXRa8AW+ecirnKahuzyifJMenPPfMT9lBW9xkKjQpREG",
-	"tOXisKoHULGtBuyKSszshPZ9hWdVfNSJN9claa4x6n2Czq9v096rCY59qJ5u3CapfJrLK9P2bJgsB/ks",
-	"2atSMMMMCsfIMpN45R57N6zmE/ClofjIOEwIJQquQYuxgIQtoF5n84JKvfGICGV97vf4UcS8vMPUNWim",
-	"NCtkIhYCeWotUv2cCftFh0BExcGV2yyAURzc8imtHskmlCqyFfeGT+FpL9ZVSQtbjnrmlmW5Jb+ke4ch",
-	"36j/viHUzMuZaf+gp/DZaDE0C+O14eUVvrwGvajoj/EUnOxNUYVTYCZTln40aBQK0njdMlUq5GSoxuMG",
-	"q2rjUuG6/o6uFsvCKOvtkhUQR15eQ33Jg61M1kLG5Mqvu41D8MrGNf0oKG11xhdDj3b1QKBCP6h+kDRL",
-	"+pkwBJ4zxmXQSzTWsptyzDqbumMUEnWRVFQtSjVGhv24PFVuYzWr06J+nio2UUARq26RxnIs0dHpEN/R",
-	"uHUnmKksT3koK7exAGAID+FElp5O6hk3Vobr76xLFk25aX38wb2dCluwffykb7bHPu+KVb+1j7lacV8v",
-	"L7SBuRVsdJmiKjhZsJpO18pPQsIOV8tK7U6Pdd7mQqajFaKsYEpvHrJfKi5wuH4TqLhn3BhINtLQIWMg",
-	"tsLfDYETXRCwE/r0FXN18VFvIb9E1wML+n6Nm/b/737KIgqtaqyos9dVspb65UY8T1MGs8wufJk8H3hx",
-	"zJ6zVBnLfgOtivQOZSxPWawSFN2dXDbi8VXkbk8aw6q5ZOj0BwvJ8aCtqNCSJSdqqzG0McMn1BxazuPv",
-	"lLvzFuaHTBy+zyb7fWSTNdlbfxATYU1p1z9bqyrxjSH7PylfVaR+fMisNbM5seRTY05rD6Fo1Z7anC/j",
-	"V/Spnsh2ioJfpesN6BLu/p6flaHxm/lITQUJnLVh97sG4a0rAtxcYdlfJmzQNYVmMTdQlkXuSWWrgX3t",
-	"FVrItIpzF0tFDddM3SVgFSpNai69ayeoVwb9Fw0J2ttE6VXIfBVM4DQ3d1WlSqFSbhmfcCGfYUViLAbj",
-	"A/EMGy3cgiEdb64usnL+hYmzWr2iXFcDSmxjvq/LF91oLp/xz6/p5SWHCYk30SCX4tcc/BtW5xAs91u7",
-	"aLa1ym9WPEvsfhZKzzMnaRuGJdwr+P7nzeh+SPv9arXDDsbwOjQJ5ZfI9tK33lK9caVv2dLNFXR80BEV",
-	"Iopt6046W7BrElSUhLWUtmdsquZszJEPTrlxwidQgeAULTdkG43YCGKeG2CcJWLsgY9y7Vz5IkMW0pRx",
-	"ZqdCJ4P1CLwdjOQVsm1P4CmS+Q5ngg4H0cX8XGtgbjvdbYzJrZbbbQC3FztqN5PaEnnWlXFZt3JWdtff",
-	"zLlLuMNdS784oOmsC46XQtJy95Fu5rPCTlaccKtlbIk+trCK3SUaucfpWzKn7QkxN+Ljgc1s67i/pYmt",
-	"C1W3mNeWPq+qzaHCZ526XBVXV5NCK1ZzHl+lajKIBnOt5GQYKjE1Z7ZUZMXKsOE740NrWj5djQHE8IkQ",
-	"SECFJCBOhWwaxDuDtlY/aiIBijDclexSCoQMhv1mN1pT5asysn/kS27uP4o1EFMRkNpWhuY9xltuo7/1",
-	"DzNaVTVxgMZFzfqrCR6mNe7G52kacikiajbkhPBqJZ9O9B/qpNZQfSVYfHnqv6k51n0l76yphmhjV5lK",
-	"REe1kdRpVCt8c2P6pNEXxT5rVlyGpa/jaChzylI+H+cpS/iiS6FS+JylXLZ4X00+c4rMXOnERCFHu2gF",
-	"lHI5yam72bqNtosaXySYOugM+9IReQonan3pb30bIKzYWtTjnVOdV4s565I5oLAHc2GnKreMUw27iFmV",
-	"8MXDWi6x/0j7ajXTdeivFKZ1eKjiK+a9y10OOJT226WmX2DzG8oAY13fjY03/IlFJe2XVFLLWnzPmX4q",
-	"+/mrF+y7J0//rRVlV+t52OC8aDfdgNaqRzhfpeDCDbKLYA+rjb72ZvWiS97T776r8Jiqsb6azSVsCh1W",
-	"bn1ToEp8cK7l2VgLY898S6CzX/jRb6dH3w0//evmmGF8Guav1KrysGw4T2rXt5VBqb60Gg7I+IjIWIKd",
-	"K31VQVyeUIKCk5xqJRL4nAkN5jC9hYJWUtTW9rHuIPkIwaa5pNRkT0iYwLxozj7vD4g6/07/0Jjio9Gi",
-	"IY45rYscql2cZGXb350yFhBmm/tW4cLPcxrD5ISO61JHsaxvDBNJVALR/RPZFJanuqQjuuyW+R4KEflZ",
-	"lwG5fBZLqNhGPr0b6lS/6wTwglA3JfGVQzcv2MN+n5UgVKlFBMpKwFitCKZF6XnyhdRTE2ihkmFzxXP/",
-	"QlvBcmzANhxrNeuk1Xcvh1sWrl1exfKySzgse4Aqy2o4laJTSj8u3AuBcI7nca15sqPpKIzig5fIfpQt",
-	"qsdOvVk+1dYc8hypywwYLl6NKe3OGafcTGuSVP72/Ojx0z+HABZjlYaEJSrOZ2S02z321Omzw06zFyqw",
-	"gdqpdzKFKQv98eKtqldztg1cNYL89b0W8c5/13Cz9N9VuGPWR+tu+cuUHVLUdtdZLzJlX9AXZfRpn3oW",
-	"o232+gEFmDqLWmcuh7RcrdJdWCD9rbliiKxaIIMOFMi1mtHjdxRYQDjNZeBGxNACApdYVCUsT91tXPR5",
-	"fIf8oz63siF7M+O/5thAYDwuQzU2eFjjiouVxsaFtkHkRcnc95cq1JrdTw+9aNqxoB83Sr5oaqbYlvZT",
-	"Zja3P97bclaPpEzNKRNyiszqat51BS4r62o7vlfh3uyb5dYEsJBkNcTkK9uBMZS25NVv2xb+VvXvk7MH",
-	"UmwomFpLSBso5115kfVJa1YSPLJtvF7mU243LxbfioqB25a8d9G+uTlRqyTe/dLxjYBaewC17bhy3W5V",
-	"xNHsi0kZgK5mCCN+gw6wwRH921G53jZokBjQ1xkxNx0XbsPwG2xRwZriRq5bbhWUfSNBG9uLNVbZawrT",
-	"o7Hq10d1fraLUg3KkFXDK4BsTdJpdgeWrew6dKJbCz2t3wmGNZ77Kns9MaO52kKfAq9+mPrlmSKIoA/t",
-	"bmqPcOh2B9t0Ldi2/0BLPPW5lzuLEmzcwFxp8o2GQFu0wYhrHi+GajwWMT1MZk5Wt+TyLttVVjpdoonT",
-	"OigNl9+uw9xKaujt3/mjmtjoCzUDKmBMSreaS7aiwHSVHap0ecDQyNKaUK2oGU8hySnhGz5bzZuh/7Yh",
-	"deHNUuvL0tu2WMxmSfKQcZlE1BFeMpzCvROxlxitLaxhwTgMn/ksw9a73z5+9Jejx98+Oj19tNo1M6or",
-	"eXJE//jzzYOjl/TPR9GTm4f/7V8GTZtZC2xQGfrjg4V2KXVxOUNe51JSg/qM+9J2KLcu6Meqjlrpt5Hy",
-	"zDQESVQKv+2peH9RgHv9ScondYXsCQPR9f6MvKZqjj7wUN2vpihSY+dLvJlrZiEHuwaeoH8u02qi+Yz5",
-	"lvIbm89rLPXVUM7bb60O8S+A63jaE7a2tiDXz0onhqpJOu6JXgMkC/evsrmPQ3bfG+Abw8JK+2RJrEo8",
-	"bjW1ewvi6f5Qp1/t8WiAJdF7eZcam0Zkygjb0g50H30jijn6do/YWhNYMfJ169tYnOsmA0F19NplY5/M",
-	"npfmjpdjUfjQsf1XWhhb5rxsvMgaNtG7mG1babNQrCIQr4YsdAxcItOOQZQNS7a56dhTcAX8q71c6/ON",
-	"KMHAUJecS24vn/lSgJYyF9wfdq4ohsSUQSWrwSTNzWFt8+RWqSsG4zHEtpq1KIlH77FY+lJr1j3IxS3i",
-	"brVZ6uEIBqQN1rNO/W3/OWDithrlEdZcDzXIet8+W4eFb+Uy2lvPhpbbwd0eW5QP7dt9p7npzn4rGbc2",
-	"LDLNIFgTrCsNVMqGc9EgVcbWSsMXeZalAnRnv3VNFR6VLVgI9jMznqae0ZvBQd3cK85q43fS7K8eVizp",
-	"3ZMq6NMaO3ufIfr7vWWS9l1pcFfvwfsN455bXPKX3/vA77APvK8L+5/lcg4k4LFxlYabCLN0SO/mgr4g",
-	"E9o/ywjWbLzam4XK7/B2Cs7eV439OqrGeqTZc8HY1jKxVTw9cIXYJZLYMqGtA4Ra6sKGFew/k6ulbdWe",
-	"0qzasqv8vu5eqduORWhvrZhsB/TZoY5sy9FsneVfi1IdK7feSgnWnvn/Szd/t/T/XYqc3namdLUSaS+m",
-	"2FxptM/th06nYZ/wCv9FQ5TF3apR0IF6d8sE31Ths1tNzyrJb1u4oCHAqKGvgM8X9pmAcF0Nj6yc5e+c",
-	"ttouk73Vv/29FS8oY4dDJ5u1DjX1mHngEgZrRHA4ga+lgEH16xVrltK2Pu3TQJxrYRcXbgWeJIHrOvfL",
-	"c5aBNg587AoWKJC7b9wFSV8U40+tzQY3N0iE45rMX3IsXQFk1cxtdM8WaMF4yvXsKMaCcdQ9lMrZccNS",
-	"JSfu/2T8nFOpO3eZS2UZx4xc9wo6d2XCULQxTNjjj/Kj/NOfQnW84z/9iZFo4HuN+rxxw/jSVs/Y5XMK",
-	"OfwNs7DP2Pe4YYZJmcP/97/+z+Uxe47tixIFhs2n3K40J2KJevZRXn4+4rmd/naJPmhaf9lNxzfrkYwC",
-	"bdwvoYZfxC4/H42VviRxRSTgKwRP+TUwzjRgMpW09Jkau836JVEVOy/gmaKpkvFdlQxT2juaIiaVZljk",
-	"T8/MR0k+fwwTI8+520/EcpmCMaGcFi7IaWbskgqnX1J4CFb/nilj2aPHbKpyN1GaFCfAURAzANKdwnss",
-	"1UWTVBmDe4E2Wv31mL3XKgZjlGYPPHY/pO5Q3nDLHoRgpYc4hFQjlSzOcEtCr4CLZD5Pgt7cLjRTcxmx",
-	"OFUGkqiwSXNZypHJM8RHjCHys/mICJZLd+5j4Q5HA7v8OPiYn55+Gz/9OLg8/ihx+yNwOGqYVYxLjPxb",
-	"3rpvUc7gM49tumCpuAJCLUQyh+rwWZiA1Ji9bP70J5zQ5wkzyvE17EHItX54zC4dkV466F+uJxbTMmOV",
-	"AP4LLp+xS8qlDjgLSDAYy0EnIwzDoibRR0kVEqlVfJCtdZ5C5JHQP7/maQ7H7Mnp6ZmPKyHq880+8AQE",
-	"4v3smD15/Phs6aeIjXJHXizmEhtoAjPq+KN8cvrdmc/h4hb8Jw7ABbh4mqo5FnZUcw+1D3MRg8PAC5AJ",
-	"u3ydwCxTFmS8OPoRFpd47gT0WW4cwmcZSKZkDGdEdmDxSsEXhWSPn3hcn4B33FJhEjpMR5IaYqUdfXwM",
-	"vTap4qShWvne4un7rXKDQTdn7PLlBz4pfEHuNyEnEbt8PT56w208LR7RmGF3Yoabey2N5ViQXwNzqPDt",
-	"t99+x4Rkf//wInLs0qs97h9+nJXCili1OVXxlTn+KItscs/JK4bas8EjVAwykDwTg7PBt8enx99ixJWP",
-	"CT/xybsUEk/lmwuG9zoZnA1+EsY+j4vYooxrPgOLtpdf1pxkEj7bYvMZnwAbwVhpwAJHg7PBrznoRSg9",
-	"fjZAn1q4unit2lAk8j+qiWv65O5kkynpC4Y8Pj0lt6i0wbjrOFCMuzn5h7eSlLO1Xf7FnvHmXHeOud05",
-	"4D6hOeuGKtZ28j1PQmgvfvJo8yd/l+5yAmnd8iGh777d/N0rpUciSQAV5Kf/8R8dvsCqsSh+5LMZ14v6",
-	"ap5UwDFc4RPNZyZyPMSHv1psXPzLgMexbwTvr1d3zgTL4xmXFGOG1+d6oXS3hgIjT774f92cJMLwUerD",
-	"qVYwsG5v5SvhGF//MHDYkilTg+I/4PDwvEivX0GqJ3V1pvGT5M5jwBNaffsXb5V9hUYi/OC7zR+8UHKc",
-	"CpJzt8axlzKpVDVwAorj5HS7481kgPoaRk5yMhFLhfSS5ZwLK+SElYn0+0RAKgAPDgPpnzeN3PEceBIK",
-	"xh+QGf0whzQlJaGWGSXF868NHbfGrucFUCoYpX0eg2EPinrt2BCxiOJ4WIRThxCNErMqQRslapH8eeyE",
-	"ADQU9ONOhDrInRpQ76QS2bL94E2s7wWFkvhXfVAMabpg7PeKDBv7wWEc/BzGhMSlMu2LWG9mui+KuJd7",
-	"rvvkUYc1fVDqJ669nPLoaZfNewUOkg8LclFuTYD+tIoIboqvxBgmp2VhhYWCc7aSGP14PNfC+6hq6cSp",
-	"wweiEizW51/E1gCHoZDQeKATfTza27QvNMXs1twtVDrxntxuj9yePH68+bvXEovV7ESeeLTeisSUJEsC",
-	"ZmLNp4ql4hqKjnHrZEq0tkSk7qdjKraFJFpxGHjJaY2Zk/0XldxQ5N2yKyETw3ia4sqeuYdKAv4cocHH",
-	"17g8Zk7wSZW6ooYRE6e740XvliwSQ40tjotUuapC+6KwXLfqs8+L6UyTCluE9pa01rFsZTVouNr14cl6",
-	"osJaXoCvOMgr6yMPjGlYZlGqtt8qV7wg5SL/snmRr0OZRN+TsVIesW6FRdnF6iJXXb7rs3zAwyZbpS8X",
-	"ZDBPiT0w/BooZ+lh0+FRRlOtAaKp8/+X2pGKRlnVsbo2FV/bk2IjYFSFC+VTMrdhaUvdblHxbUxGi/pN",
-	"NfVHWc9OEPGU8g+9VVyohKViJmwThvkSW2q8NHPh9QhkstpSK1rJ0vjUYXWv0IhH9VpbloKlvHYCw0+8",
-	"yzxW7TZLsJppdpm581O5QRtasENTmPmT0ydsPgVZLa5LFl/rbcHCsImSEBXG3lQYbykdARvBJHccgyK5",
-	"anYT59oo3YTAD1Ju7P/8hY8+OVTmR+NPX/5y8+Co+OPJzcMv396Ufz96fPOwAdk3CGQ/OSwbHNS2R8wX",
-	"swx+z9a9/mLPbQkX76Q3/3pTsMNELCz7Vuk5TASX5O5yzymLHnEYMRdT7FetipUItGbVu17DRenW9wzs",
-	"q59XPBA/wuJdRv5qj5wHUQD8Qu+OCnAOE2Gsj8yeYs4xTv+TihuKYP88BQ2+kReezepOam74gj/c3H2i",
-	"+8OrDgElsMCrQ1fvvHayima+m2E32q3o9P61ExLKyv6j9ZmngpzabCxSn6aZlnJ9VLiCDXIVb2FWMl2s",
-	"6wMXhZh4ILXeD353SPpHyOzdv9y+OrL5ESAj77VVpLhiLIlRJMdJRXdgWYCfyxrVe/NNWCWmL/SPdgdG",
-	"cTkeWOBqErbICb98vbz8UFdg40PFJ1943/3HX9Udc1teEieoEQSrfjdU1liqJj4TfsnI0lcq6yVwEaIE",
-	"Yyy3cU2ZXmwP4COuuIYyAddYvjiuRmGgmao5kOMZKVQmlCCC1AA+xCiRiD159Hj9uqBKBE3y5Dq6OkRe",
-	"njboX4TtpQIW1t2KyxWV7OMg1Oj57ubjoE7ZOpCYSpv3JRm2duZQuE1fqseQkUpszR+c8LeQRjvcdu8d",
-	"S/Dm2VdchDiHu3ojP3n8l357Og8Ys5N/C/GPYu/M2m20pfAb7uuq17cxLIvo8IfCT3246zs4XsNcTWEI",
-	"4fH9/eqRxAOMFSUbguvTW/DQVLfkDHV3kobqO+iLOWgYwvKt2xYocB8hcO+yvM0IgTjIWT0DBJr46ckX",
-	"+scN4U4KlHOzFg8Yr6H7JtR7LWnl95i3A7csAF/iRIikLgxNRXuOVn7pc00oNl2Es+mFR9tz0c1ODkKs",
-	"Iu5rI7qewOe4KIF2K8tqughe+oXc8ZsgLDMhFZaCHLDTvLgn1N/PFfE+r78efI9CDBko8lGUhAPcFCdT",
-	"LpMjrNB8+7S3WizZWz0K5iiXWGGRW3MFkFX0EQehwsoxnypMFUthbNfNG3/jMnl3DbrHzec+Cd1d72lq",
-	"a1R3YFy79sLJOuCSTCQMW2o/GlXitay7CvdAAkUj2g0m47/6eJ6DKZ5ll+QmP335wr3O6RHp53WByMlD",
-	"8+mChCKepsRG1lr93qJpN6/rJelrriL6MQmQGEzr40ZJXPmML9gI8CL/NefavYtfPMOa6NjPWeNTO+Uy",
-	"9HVGL/Q4N9XwwIRbWOd9b9Q1VHwh+xdr3ATdJJpbJCEJ86+ZjO799YjX1cRmlYEsYjFbCR5fqonqLa+K",
-	"Iuq+0Ur5N3zjgBhOEzRgN63v/nIopAx0iSm5aoRcliQjuhuEnFB2FDrE2uO/D22ARD52n3xxz5G/xuSL",
-	"qoXL58FulW1R8uWydPkeKHFVTEsKOx2FfBUNWgJHwXoLwhovlBkbhLGELyoJlilgtQaS97wYihFbVnNp",
-	"nJqj5DMUAY9Q53FI+lE6AS8FTkVkjP/aQ+3Yx1DD/L86yr1kFtLU14DhlXVjkQiVpwmL1cxfjol3KaMK",
-	"PRVyQsUVVqLFwC6lbqxxutpAcd9Ru+qbTmCMiBEqHq2lOhzIeb/UT+EuyaK1aguTas4eKE2H9fCeGX6F",
-	"zLC0+keekzieUqH5jmqpKTswdHKfX3iXwIFLmiz35NvYr+gu5EeUTRj+kMVPgtM+eAqwzInP7urlhK8V",
-	"ZEP0dGFhvespCaFVxp0RjH9HrtY/PHP/wK+coCthHizbQlq1jTvWsXWf49rG1f8a0mAPxh39DA2s0S/x",
-	"q64MVRqQfBhuKBkZc0eaIk3ZyNvmEyYk8s9k+SIvC2eW542/HfsQ2bYKPagQnXxx/7s58TUR+6s6Tt1v",
-	"NTn4pryF0WGTI8y/f6+y7xYTNBZ6hkof1bokV8VSjDZ2FWBjpZ8tFSzFWouEdD7PdZMGHXCnEauOdNmR",
-	"ec/Y9dxcuXc80hzIqrXSV3rbaIrnAeD3qP0V3tHPzVWRMLdWYbafHUrM3B7ab+jX/p0DXtFhioY7Oqzy",
-	"q72k/f7ZfKqMO1P6Cwvr4u18BZmNnFAGxq4Z9wN0lg6afjzWuaxqNiv3n5hMLdNqTlNhy2OnRKFHtrTo",
-	"RVShljwLmMDj9KHECQlazSNfzRbtcSqBY/azsFN2mejFUOfSm/W8hY4Jg3sJJQ8+Stpr1exHZj6qFUtF",
-	"Y9DEOBYpUK3XLmY/Amhj2Zg6S4Bf8B6NfrM8tSLj2p6MlZ4dJdzyZZLo05pfULepFT7vi0Q/PWVvxPfV",
-	"DqQjIbmu7cY+41nmS3MuD/bfL969pRrAmNeIHCVWaT6T7IjqGaP9Fo87qoRxUjULhxhSWSrebKxSCXn5",
-	"Z5ldsIoJGAUAGlXlmxsv4r7Xy7Xfrh2UsOkcUbXeFIoVqWMHtsL46X5QM3hYpJqoubnXgO/+7fq9RkYl",
-	"CzEVwxg5e3Hx78SEsMv5XOmrkVJXffhw5cI9+UL/aE/0Jbzb2uQZOalczVnRNaKzAdSXcD7F/ypFnU/r",
-	"mtXfBQsoQcrdPOcwzrHCbKsscR9hsJRSTECJKgXbKfmVwrDcZT1O+UoycRexo5+lFL8tYuyp6VojbbyB",
-	"QwqkbxpN6TFP01sPnN3J+kMr9oerVQpUk7lsnVFNVpvBSiVmiUUGiXmVTfwalQXfHPCQhd7lwk/SWJ4A",
-	"4X0fRVStAEMgQbURPlvNmc6laVQpyr6Ivax9Udktpz/1y+XGT212GGoLefc9Mb595Z1xxNybhf4IZiGn",
-	"dQUSf8b8ekK7IrGJzPG3Y26uqiz/5Av+v11aDVR5cM6/gfHf8/2VcjHUHwj7MFQUVWxz9c/l+Xia3bKt",
-	"1q6HdeQ8KaPie1v/d1lJawTsPq6qOtXp0X6DvJJGwnrn27zf3xi3V40TS206Zb7g4+RVW20tVTrWOjH1",
-	"it1/hXI0Kc13g25+gDgVEhquk7rmPvTBPY7uFEOFMEQ/LkGmJ0aVrX3a1MP3lQZAhwtbLSZpCocrX/ha",
-	"PUo/kxFHeJ2PM4PllHxnzoipNKlT/OqaMQVoHVOHypXjPvkS/nlz4r7OLPf9bftxknBo7T54nCC82ok5",
-	"0Cf3zOFWNRGEOUmby5EgU2489UHyDJugYn7Teg7Fboio4R+UNHAgPDzH8XvhIX1yj4e7mbEcDDfjVfA2",
-	"e0fxNmhVtrCu7YbS2HJ3AtgpdakRbqmEY+ae73aLXU6ZRY+/GvvOsEtjBZlvQY2K3Y5pX1Z9lIlCg27E",
-	"gMdTJiT6ZtVcrnYzfnB5LWB++bDOS+5uZN/g+7Bqu5+kSW/3T7/Wu5h23z+osoKIJ1/IiddugcGJbuMo",
-	"W0/y3v6ybH9xo0QhXY6cMd+YFTLtgRR9bQn+wD7VINMJ9TXfRvELozZKatQxvcTI/RvYn4fF33I0yIWF",
-	"rNa6Tlu+v+G/SuM6He6zslGPwMiQ30AW/XtipVIhJ0dqPA4tmLBpkulE3USLUMv1T0aaX8HR1qHzm6j1",
-	"JzG237spBv8EunGT31PNLsj5kxM6GeJIQvcNmyimpK+l5wVOpsHk2HjK7o6QPoWcb6dkbcLHFzj6IS8P",
-	"HyZ0V+6OFxzT8dV4fE8HX+Ht4Y4Xg/EcabrrgQL0mLAYh/Gs0s0TNTk2U9dAZV+orq6Ez/sgWiWtVnuR",
-	"9laqd6Ly6usACMPiKcRXFCKONSIWxsKMqpmZTFl6TjHDieZzecxe43eJkkBNHi79WlNIhqPFkEa4LGNp",
-	"HSCFYY5e1wuDebp44be7Rs+PD07P916znS+10guWaTjSuWRxcZ6b6SC820YHJ2MhhZnu//p6heM2ot8t",
-	"XCcF8dxj4PYY+LKQ6xGaxJjITldyMTQ9Ul4EFuDaHTuLTr/NGVn4Ro9myM/QJonrD913WvojQ//Gw25F",
-	"F/jpUtvhf9vcdnj3gh0dWgDfgQB1C7M/XgPTHdyXytf+Lq77Db2t6ohtpxp3bXazjOeHUMPfu2EPbsRt",
-	"ujRw9vsLYwesvbAqYxivI4WceCl1BHYOIJmdKxZPc3llnpEHS/iSaoBmokXxV6cbhBCnQc7PtJpgG8I2",
-	"Z8H78NJh/QXFNM2xGP75PfMran7O2ZjrQmF0EkasZnBHnQiZVlbFpFa2YRu9dHBso2masc0/v8e2SopQ",
-	"ppUakzebdCJIMOrwgUnBWkCoXak0fUhZRCq3PpCIpwzTmtsxL0D9AMi3Q6THptuYog3+QEbI9z6AgtLs",
-	"7wWBr9AQeQHYtKI0rgUhhcdXPkMwVPB/5lvCV95dqdKzpRWS3BCHoFc3boP4fHiT3zlJffdks6sfC5Wr",
-	"JT/W7hKxyZQ9Iqtze43RTNkX9NohGXA5S4OcYvgsS+8NAstSCroKQtPSQhjGSHT3x3wq4inFy80heBZ2",
-	"L2G3S4JTm+RSQcmTL5kyWAnmZmu2uNnK9d7PUW3osspBY6WTV4Uh8xAyjx/9pbR6sXV9M1rovbHid9ET",
-	"jg6rLCsxJmselwuKZh3llgk5pEZxIFO3UBNqyzsuuLNFHaNw9u/1dDwJfbYaMuCW1kxzRp4bUW2k9bwt",
-	"71nAvkbs3NfZ8E5htHjmEh9S8X3ZEF607vm8cDsNItAecg4PUs9edyzgdC+z3as6uxhjOUbcM6+MeImy",
-	"pyzphoQ4104ScEQ0Aq7BCQmfHIEY0NeBvHKdDs4GJzwTJ9ePkHz8PF/WqoUpxg1KmN6nNYPBumPMF69j",
-	"D658oxH7D5BgLMyUtfwK9MMIU7uyIhWBEg5WhBc/RSjEvz5PqJ6OreaonRBU1lb2iF+/hJ2aaJhV1L/y",
-	"wQiuuRZyYrL/+79TmEwelqOEtk7rk1d7itAi6FiC7UnnMoGHZ0ENjViIWY4ouDIqbXrFbEVCwXqX2VD6",
-	"pHzZZzeuv/xKpOCrf1EfLgpCqXxa1qWsO+MpN4zyTQIHrx5NtNTBxIZ0vbpsvYrzk9JXbj7d/P8AAAD/",
-	"/w==",
+	"7H3rkttGutirdDFbZWkP5iJZ2rOeqVRKlqy1Yt1q5D0+W5bC6QE+kr0Eu7HdjaFoZaryMsmL5E3yJKn+",
+	"vm4AJAEQ4GV2rB3/8YgA+vrdr18GsZplSoK0ZnD2ZZBxzWdgQeO/nsWxyqV99cL9Q8jB2SDjdjKIBpLP",
+	"YHA24PR8EA00/CMXGpLBmdU5RAMTT2DG3WcjpWfcDs4GQto/PRlEg5mQYpbPBmePooFdZECPYAx6cHMT",
+	"DZ4liQZjmuek593mzHORDIppjNVCjnGW56mAlo3F+HjHOV7AtYihcY4EH+84x48qTRpnmKg02XH8VwnM",
+	"MmVBxoufYOG+ScDEWmRWKDfh84kyINnVgtkJsJinKeiIKQlspDQDHk8Yj+0540xDBla4z9gYrMH3R0Ib",
+	"y7g0c9CDiLYwAZ7gv/wmKis4ckto28+Mf34Ncmwng7PHT58iqIV//3nz7t7hpnh6N3a5w65mmdLNsC3w",
+	"8a5wId/kUsQi46mwNXDx8wTYrPLGN4bJfHYF+gyPzOSZW0TE5hPFZrmxzPCF+4cB5pYFhs7OAOMawqH9",
+	"Iwe9KDdSHX/pwDJuLWj3xf/49fTou09fntz8oXYXr8VM2PXFX6i5YWrEOMv4uGn2FL+tTpvAiOepHZw9",
+	"PY3cpRGVe3x6upHmvdMJ6MYLU5pAZZf7eq+MoN3VTpGFxxuwy2/i1P23cVfvtcqU4WnjxjL/wl75xwVi",
+	"VuOcOiDeHmdUuUzqUUC7RwXsB0haXlHxrHlFf9AwGpwN/stJyaxP6Kk5wdnf0hg3bjkaTKakAeTg3/Pk",
+	"gvDJ/StW0jq+dvZlwLMsFTF3az3JtLpKYfZvfzcEIN0mfk9f0aQ1W6dpmTBMKuvQyU6Ecdg/GzgGrOQo",
+	"FfGtL8tYbsGvRo4NSxTQAnmaqjkTlkk1dwt8Sbh8i6vTKr9KcW0q1yZiSiP7SLjlV9yAO0k+5wv24Onp",
+	"txGbCzthF2D14ujZyIJ+iItW+kokCcjbPtaCJ+oKi/zGsCksIjbjC3fEA+Qb1zwVyW0u74OaOR4MaWJY",
+	"zKW76ytgRp27NTkgYHNuWDzhcgyJW+NbZV8GlL7FM9RAuMJMHk8IPJFXItrQgQ6QqkKsZILk+iUXKdz6",
+	"YV6pZMEgNYAHh9LN6sIuClJ2e0t7NTp6w208cac4E8Yg64sGPyv1musx3DZG4CkJw6xSLMUF3ESDv0qe",
+	"2wlI66a+3eN5qxiinkNJWooXwiD5GXna7R/PN4Y5dhpYhOVTkMhR/RgVFRTXlBBw8dRJFqCtcDxuxFMD",
+	"EcoS4acvg1iDO98ht0sMPeEWjqyYwbqMFA2IKq0x/1WGHw1SbuwwN8Xwy5t7zZ00K8bySEikh5xlWo01",
+	"n31jmPuU5QZIupyioN9tdakaCzz9tSckRtQ80HAtYN7zFLRK6QiFhZnZLHykCNd+GK41R+Aylo9GQy/Z",
+	"1K0N2fD64c25sEKOSUngzCBFYRloo+Q5m/F4IiSclUdKXHAKCzOIBiCdjPZrGASlrWvh0Cwa8NiKa7dh",
+	"P8YgGiTC8CtHPj/VCcylMPbrAGVqPOZwDys7DMcW9hVVAbAcXl39HWKklR6qTU+w5pXPOt1PwJ6aK5Lw",
+	"uQZ6L7mTJS5JQALmXkIl6JylMLJM5ZYpiY8cKFehtwlfVs6y2ELtsXjbTr9TyZSxsUqgAdA0gK19ZNW8",
+	"DqNWFuwHiMpp/Je1G5AL1OXwYIU72JmQ3CpN+lOWuRncn0vKc/3dVRXsd14F9CS76ZMP9JjevinOafGW",
+	"NA1HDtzPSsK70eDs13bYWZ//Jmr/Ynn6T5XzMAc5ENPvRMz+j8T0OhNTHMp7R748pO/zWIpxo4HbJo1Y",
+	"/9k7/7zySbezLD7Y52lWBu10np3fX9tm5QqsilW66QrcoaQCdNuC3PNivGgwnzi22CwX0XvrxxerbNH9",
+	"+CoDbT6ypRWGIygNF3sEQRq0O/yF97sBH729T8gLI3YCu24vL29t6bTNQY7b9D1v0+/Azf5P3PQ6ctPv",
+	"zAOWZ5lW12TQ7ydlQWaHV5pPYcmu699elpj+BiYiHX3G5aIUgK6USoFLEsRnXE/Xha0Pli8MEyRPVS8+",
+	"YhKuQYdHWUlaqr4AtMGuCy9rQsn3qYqnJJP0UaFSTvxpTW4KslaQtzWgdM1J0pZqaCzXdpiQJOxV8aHO",
+	"U/dPruOJuIZhLskhgt9YNcw0GNDXJF2pIXCdusOcALqwyFc2VHJYeObKn0qPYJKT1gpDL+9/iuqW7/XJ",
+	"dc3OzSq8rXRdZSU/TsIXTgSeTwRZaQzjqZLA5ipPEyYVS5Ucg2bGcqRrS2pXncY1A2P4GDZLol74DO/X",
+	"yZ/P3aW98KpVH5DP7URp78lZP7FGUEj4wtQfZQKxSKD6sIIQSe4ubk0prT0dJe2kYQ4HUsNr0MY7Ntbf",
+	"IEjsNNXqYeOeV+YolhNVTqwyS7Gzcv/1tySgt0mDl7pRq8bnX7uJwhfDSWERbrA5csn8u8xOuK1aHEv7",
+	"uAGoJW5hlhXzSb0nKhrwsQaYgbRDkEl3s0T5GR52J9C5EtpOiAx1eT1YgDcc8AfLZxm+Typ+5/dhxkVa",
+	"i0Ugk6EG7s1rbYP9IJMLevEmGoz4TKSLYaP9ZwzSq6JtQ/6F3nLvi2uQzcM1ghGkkE0cCeQyYXDktol/",
+	"zh0sCcPmWlgL0nGzkQZHKXViGNdQ2hRW7dx1gDYRxird4Gs2ltvcsFSNHe+cg7HeMB11M5R8wO9/kFYv",
+	"6owlHYFbckJmjwzrz+GzHZJZriv9a7GhqdSBzVgYq3HeYazkSOhZT4sf3l3tBE7ugNjD+PKZ/4K0A109",
+	"SMzcPQvDCEbYSKsZ42nKrnLLOHMglbARzBukI2+m7HgidNWbLpRoLF1r+dXQCBlD97PJZZbyGKrouXoO",
+	"C0c+hSSBI5yGkyIcvEvFxlrlWd3YLYyr1v4YTI0VNF2mAQXGV2+uwNs1flCc5MrhlCsraVxJHUs8bOZs",
+	"z/HdjfxtJmT110dbcry3MK8yvcMzioKQV4TxJzWy+BqFXn2/EsjzKNo3/e452QrpWtIzor1QsoLObDy2",
+	"JbqzK8G4aQTT93wMvZUiAX3s7zTRBUUUdLTAx7k2qo8Jvub84FooopHtg7tx2RWMlK4ZPjDQTYIyHUkz",
+	"OXDb33TMy8t8NyIXD0FBIKpBRnWyhS2FjoocMdhdaO5JC25ZBusqhzQLDR25/TrW3R7b3Zn7NfG1cofN",
+	"wPqh2GYwb2D43bITMeYyhjTFHxNhYiXl6rjluT4PTykeuC/FCV/3kunKr6yq7qWwngTEqFtwUqyz7ab9",
+	"bojcjEDresBZucwi6HlphdUxouUt197U8on29Rcm5VfdiPjKBa6R8to9NlBElUv7Tr+E+TpxfubDBB1x",
+	"zkBlKTCOynkw7Tod3DBhz9hpxEZO3FSazZQGjDP4OPiYn55+Gz/9OGAPXjz+08NjVoyIArmjllaxkcor",
+	"av1IeH2fdns8qFp0PdicfqoJg/hShkU+rX0cYM6vqgbUPkWDz0djdeR/fkkG5eelXt3jUjtRxnXKUndH",
+	"W+JpshPJngpZrzMa0IKnDb5tFU+HRShFu36r4ukHfLOWvnrbIq5ieeDmE7pw022BeXWQT0+cyoRzV+2m",
+	"na7Sj1y72DmkqfeuHNTetne60mxzebYuHaXiGgxzanmtlt1VclC2KZjIiKSX7Hvhv9hIL8WSllpOFLVS",
+	"0tIUVuFvM3WNLERIY4XNfUh7AjFwgw/UXA7nwmD4tbJDCZDQ73YCupYbvhSQJj9orfSWFKEmNJpcIRs0",
+	"MgxZXR/glTUs43YSnEMYZ+jDbovsrW8M80JRm7uhdQErl0Sribo4IV4KmXh8C/ci5DDgtTv2UfD5WpGm",
+	"Q3IEmYbTx7HIMNfv/EflMtrANKx2fcP0e90O/1JI9ct384bLiM3VjEv2YHotpISHEcvlVKq5rASovRlE",
+	"g58G0eCvtVv+CxqM+u01KAwrsPZ3kGAszJS1fIoGO5Eyk4K1Qo7ZixfHb94c/+1v7RpE59yDaKBz2ceI",
+	"B52Gr2dahT7gwdxPHQauvTR3rn1lxXHxUSeaR3e3ieD5QesW+aNKk/367pQcIT1dFiL6c4ZUgBkuU9tO",
+	"2oQ3oPaKQe3kC3FHVTpDNKSOxg+5mfaejb4sZ216pe+43a1jdRwxHHh1pJX7rJ5uEzStM0kDGl3njg0Z",
+	"DGxMg042y1IuyL3OZ3yMjx3L9Mk8rYzSTdYXvSbhm07YhcixCbloyLrToLzIvly89Aquu5dHQgoz6QkX",
+	"4a0KHpnrQTT4nJrPtQfbEUE1jHLTtFINbu/DXFoyXW8k0FrNTYtPveeeKbS/drhcthxxHV5U5i8O0683",
+	"TFR1V5Tjl0e0ch7NwHIB+waZRC+GOpf1pHiU8nGN1fYC44cMU5K5bZKTfu74udPgy03VAOh2sLaS0VDY",
+	"hUeMs0QvmNtA1BEieWrawmnIED3r6qe9UPMLGrVOXWpHAQ/RqyvhFm3ImBeWcjmtPcg9AXC4/e0Bl0Ck",
+	"crbNwPuLsJOLyhX0saYUpLLtMjxB3V8yQR3dKte/M4CsUpMyEX7jWW53gN2XXR5lhyU3LNTCrC+l4lqL",
+	"JnyJiyiljYjeI55rpNVv0ED+6rWYgvzMJyBXQg4SSMFCbx9If5HUfzIhV1aDxLp83etMcDVJCqxNe66j",
+	"k97kIKFebSok9pCnVNlX9VwqgWwBRoqrK3fbBIVbOFaLU+uGLQ7UbyGnqZsVGVfcdBYfwoUFBkyHTKeY",
+	"LAbR4ArDc90vc2EnieZzCjQkS1Z5/Fmuxw0upjd9j3sKi2ElQnOVJQpM3Ma8bY4x1BCxWEmrVRox9Ieh",
+	"ExYlMYeWGpiwhjnRG7T7rNYEOVupGNI1Xrw1yTEDjRHGvbHvMImO62KOkukCjXEktvEimptNpWf9reDl",
+	"DRwN+YbV7UdL11oHkG/UNWxjAOlrBypUzkqox6OGcPU1w0j9yldgZwvbWAuH6FwwptkEtWnRRVpgH8tO",
+	"b1tGJT5lJdUAUvIWKAmmVtLCsx/2MOF1Vku7GHPweKrWnBFo8DEDNbqpz1s6kG0yVhl0WvAHfPOQrJym",
+	"IV4eUc5ND8r5H5ijswK3OEhU6NJ4BrTl4rKqF1CxrQboikrI7AT2fYVnVXzUiTbXJaquEep9Hp1f36a9",
+	"V5M8+2A9cdwmqXySy6lpezZMliN8luxVKZhhBoVjZJlIvHSPvQ9W8zH4glz8yjhICGUarkGLkYCELaBe",
+	"Z/OCSr3xiBBlfe73+FHEvLzD1DVopjQrZCIWonhqLVL9nAn7BYeARMXFldssDqO4uOVbWr2STSBVZGzu",
+	"DZ7C016kq5IatxwMzS3Lckt+SfcOQ7pR/31DnJmXM9P+EU/hs6vF0CyM14aXV/jDNehFRX+MJ+Bkbwop",
+	"nAAzmbL0IyUoBGm8bpkqFXI8VKNRg1W1calwXc+jqwXDMMR6u1QGhJEfrqG+7MNWJmshY3Ll13HjELmy",
+	"cU0/CUrdnfHF0INd/SH41COnfpA0S/qZMHQ8Z5iwRANorCA44Zh5N3HXKCTqIqmoWpRqjAz7cXmq3MZq",
+	"VqdF/TJRbKzA+FQY5bQlLFPS6RLf0bh1N5ipLE95KOa3seyiZ9qME1p6PKkn3FiPr7+zLlk05ef18Qf3",
+	"dipsQfbxk75JIPvkFat+ax9wteK+Xl5oA3EryOgyRlVgsiA1ndjKayFhB9ayUjHVQ523uZDpaAUpK5DS",
+	"m4bsF4sLGK7fBCruGTcGko04dMgYiK3gd0PgRBcA7AQ+fcVcXXzUW8gvwfXAgr5f46b9/4efsohCqxor",
+	"6ux1b/kMkvchgo8qlu4W79qx+lJDxGslhapfosazNGUwy+zCly70gSDH7BlLlbHsN9CqyDVRxvKUxSpB",
+	"VcLJiVc8nkaOm9MYVs0lwyAEsJAcD9oKPS1ZlqK2uk8b041CHajl2gqdEonewrxjMvdKEJ9knGUG8kTJ",
+	"xUzlZolr03GFp1hE0NFQTHZAU2KEP2AqBJkWhaEjjFDaCHUtsUYjv1JeIqcyalSTEGP57tPtDpdu909I",
+	"sGuyQr8QY2FN6e04W6s38o0hrwippFXUenzIRD6zOdfmU2MCcA9RcdXK3JxC5FfUQCN3SgxYpS4boDFI",
+	"RD0/K7MFNlOzmtoiOGvD7ncNTVxXj7iZYkFoJmzQwIVmMTdQFszuicSr4Y7ttXvI4IxzF0tFvd9MHCuy",
+	"ClVJNZfe4RWUToNenYZs9m1iFytovpZn7/RZR7RTpdBUYRkfcyHPsVY1lgny4YmGXS3cgiEdba47s3L/",
+	"heG3WtekXFcDSGzj1KhLod3oRJjxz6/o5SU3Egl90SCX4h85+DesziH4M7Z2XG3rq9isjpfQfR7aIDCn",
+	"fxiG7QQq8P6nzeB+SK/Gah3MDi6CBjDZTdLlZQXgXpX5faHehC/6B+CGOes2FCqNkYmt717qbWh9K/Ru",
+	"LhblY8uo5lbcvpPOjoqVLG2ZLjCpcDVt8ZxN1JyNOBL2CTdOpocgdzIhGZnAI3YFMc+djMoSMfLQhOrC",
+	"XPl6WhbSlHFmJ0KvS6w7+UIqdKg9SatI2DycpyFcRBcvQ60foe12t/EZtBrotzm4vZjLu1lOl9CzrpbP",
+	"ujG7srv+1uxdolruWpbNAS2kXWC8lPqWW/t0s5IW5tDihlsNoEv4sYXx8y7hyD1M35LVdE+AuREeD2xN",
+	"XYf9LS2pXbC6xYq69HnVDhCK2dbp/1X5ezX3t+Ic4fE0VeNBNJhrJcfDUIerOYGpIvxWhg3fGR9B1fLp",
+	"aqgnRsmEeBEqFgJxKmTTIN7nt7U+VRPwUURbr9kf7QSCPps0e0ub6p6VCRxXvrrs/oOVAzIVccdtpYbe",
+	"Y1jtNgpp/2iyVd0ZB2hc1Ky/muDPtMar/CxNQ8pMRH21nBBerdbUCf9DSeAarK/kBCxP/aOaY4ljcsKb",
+	"aiQ+NlCqBO5UNbPTqFb45sb0KZVQ1LWtWXGZfbAOo6GiL0v5fJSnLOGLLjV54XOWctniZDf5zCkyWMoy",
+	"Cqn4RderlMtxTq0D183MXewSRR6xO51hXzwih/BYrS/9rfcMYHHiovT0nEoaWyxNIJk7FPZgLuxEYflG",
+	"XHHErEr44mEtldh/QkW1cO/66a/UYHZwqOIp80EEXS44FHbcpaJjIPMbKl5jCeuNPWb8jUUl7pdYUkta",
+	"fHulfir7xcvn7LsnT/+9FWRXa7bY4H9pt0WB1qpH1GalrsYNkotg4KsNsvd+gqIF5dPvvqvQmKr3oZq0",
+	"J2wKHVZuff+rShh4ruXZSAtjz3z3q7Nf+dFvp0ffDT/92+bQcHwa5q/UI/Nn2XCf1AtzK4NSffk8HNA7",
+	"ADmTYOdKTyuAyxPKQ3GSU61EAp8zocEcpo1W0EqKMvI+pQEkv8Jj01xSBrpHJMxTXzQXGeh/EHUOq/4R",
+	"UMVHV4uGcPW0LkCsdnGSlT21d0pMwTPb3KINF36R0xgmJ3BclzqKZX1jmEii8hDdn0imsATZJV3RZbcC",
+	"B6HYlJ91+SCX72IJFNvQp3fvqOp3nQ68QNRNuZrl0M0L9me/z4IfqtQiAmYlYKxWdKZFlwVy7tRjE2ih",
+	"kmFzcX//Qlttfuw1OBxpNeuk1XcvhlwWJ15exfKyy3NYdmlVltVwKwfyVNTIwKFad+cK8v06FHrHR30y",
+	"7RlDC5N3LWq4VtNuglNz4B3vvpU6alDSPe+LpwE73FJvW0n5VVeMXwKKTYgfxm9aeug61Y/N91uvm+NZ",
+	"XGv/7mibDKP4IEiC2GxRpSvU5+pTbe0yz/K6zIBpJ9XY9O6sd8LNpCbZ7cdnR4+f/ikEnhmrNCQsUXE+",
+	"I6vw7jHsqTB22Gn2wsZioHbqnWytykJ/uHir6vXobQPgjaAIl16LeOe/axBd+u8qCDHro3U3LWfKDin7",
+	"o+usHzJln9MXZRR7n7o4V9vs9WeUkOtMtp3ZKOJytdR/YeL2YtmKpbtq4g5KdkDXamag31EgAeE2lw83",
+	"IoIWALiEoipieexuo6LP4jvkgPc52g1Z4Bn/R45tSkajMrhpUxBCxYdPY+NC207keUnc95dy2FolhB56",
+	"3adjYVBulHze1Ji2LX2wrJDQ/nhvy1m9kjLFr0zsKyo0VOs3VM5lZV1t1/cy8M2+2bJNBxaSNYeYxGk7",
+	"EIbSWbH6bdvC36r+Pcf2gIoNVZdrEWkD5rwrGVmf8ghKgge2jexlPuF282LxragYuG3Je9cdmxu9tap6",
+	"3ZmOb6rW2k+tbccVdrtVMVizLyJlALoqY0b8Bh3OBkf0b0flettOg8SAvt6uuem4cBuG32DsDOY6N3Ld",
+	"cqtH2Td2urFVY2O1zqbA1uaAvlAvbLu47qAMWTWcAmRrkk6zv7lsC9qhq+dasHb9TjAQ+MJX6+ytFjdV",
+	"belTKNoPU788U0Sp9MHdTT1WDt0zZZvWJ9s2MWnJQLjwcmdRypEbmCtNzvcQmo5GPnHN48VQjUYipofJ",
+	"zMnqlmIqyta/la7BaEO37pSGy2/XQW4lxfz2ef5VjVnrg5oBFUInpVvNJVtRYLrKDlW8PGDsbWlNqFbm",
+	"jSeQ5FQ4Aj5bzZtP/21Dss+bpTbCpTt3sZjNkuQh4zKJMOeCS4ZTuHci9gPmNwhrWLDCwWc+y7CN+beP",
+	"H/356PG3j05PH612II7qSicd0R9/unlw9AP9+Sh6cvPwv/1h0LSZtcgZlWHAR3ABLKVAL1fa0LmUbii3",
+	"El8iE+XWBf1Y1VErTXtSnpmGKJxKAck9dQApCvmvP0n5uK65A0Egxnack1tezTHIIlQJrSmu1thFGDlz",
+	"zSwUwUHGym8My7Qaaz6j+zebU0k1lgxsaAvgt1YH+B+A63jS82xtbWG/X7CRKFalpaxI7lVr91fZIcwB",
+	"u28w8o1hYaV98opWJR63mtq9BfF0f6DTr4dBNMDWCr3cl42dZzJlhG1prbyP5jPFHH1b0GytCawY+bp1",
+	"hy3udZOBoDp67bLRAdKTae7IHF9Xu+y+1MLYMktsIyNr2ETvothtJRJD0ZuAvBqy0HZ0CU07Ruk2LNnm",
+	"pmNj0pXjX+1YXZ+hRxkshlptXXJ7ee5LilpKjXH/sHNFQUqmjFpadbo1t8C2zZNbpaYMRiOIbTXPVxKN",
+	"3mPThaUG1HuQi1vE3WpL5sMhDEgbrGedfLD/nGPithpGFNZcf2qQ9eY+W+cdbOUy2lvvlxbu4LjHFmWI",
+	"+7bwau7ctd+K6K1dz0zzEawJ1pVGTGXXymiQKmNrpeEPeZalAnRnv3VNNS+VLViIJjUznqae0JvBQd3c",
+	"K85q43fS7K8eVizp3bN26NMaO3ufIfr7vWWS9l1pcFfvwfsNo55bXPKX3/vA77APvK8L+5/lcg4o4KFx",
+	"FYebELN0SO/mgv5AJrR/lhGs2Xi1NwuV3+HtFK6+rz79dVSf9kCz58LTreWmq3B64ErTSyixZcZkhxNq",
+	"qS8dVrD/VMGW9nd7yuNrS9/z+7p7JbM7FrO+taLUHcBnh3rULVezdRmJWpDqWAH6Vko59ywwscT5u9WX",
+	"2KVY8m2n4lcrGvciis0Vi/twP3Q6DfuEV/gvGqIs7lYRjA7Yu1upgU2VgrvVBq6i/LaVMRoCjBr6k/iE",
+	"dJ9qCtfV8MjKXf7OcauNmeytjvbvrTpGGTscOmKtdbqqh8wD18hYQ4LDCXwtFTKqX69Ys5Sut9n9VZqJ",
+	"gDR5AbEIqnmvOKBZfWV+nYMvHcr1FGvbnzMc4YwJW5S3X+Wva+FBK9mmYasoT8W5FnbxwZ2cJyXAdZ3b",
+	"6JmvZstTNoUFKhLuGzcxfVGMP7E2G9zcIPEY1aTEk0NsCpBVSxqgW7kAZ8ZTrmdHMZaGpO7JVLiSG5Yq",
+	"OXb/J6PtnIpa+iq8jGOqunsFndIyYSiSGSbs8Uf5Uf7xj6EO5vEf/8hIpPG9ln1BBcP40lbP2OUzCpX8",
+	"DcsTnLHvccMMs5WH/+9//Z/LY/YM27clCgybT7hdac7GEnX+UV5+PuK5nfx2ib5zEyoE+25ivlmZZBQg",
+	"5H4J1Tojdvn5aKT0JYlZIgFfIX3Cr4FxpgGzDKWlz9TIbdYviepVesHUFE3ljO8qZ5jS3kEWMak08zly",
+	"5qOkWAUMbyOPv9tPxHKZgjGhzhwuyGmU7JIaR1xSWAt2P5gpY9mjx2yicjdRmhQ3wFGANADS3cJ7rGFH",
+	"kyxVZTbge7hVfz1m77WKwRil2QOPlQ+pO543OLMHIcjqIQ4h1ZVKFme4JaFXjotkVU86vJtAaKbmMmJx",
+	"qgwkUWFL57KUf5NzhEeMffKz+UgOlkt37yPhLkcDu/w4+Jifnn4bP/04uDz+KHH7V+Bg1DCrGJcYsbi8",
+	"dS7N3F0PfOaxTRcsFVMg0EIgc6AOn4UJQI1p/eaPf8QJfQI9o+R3wx6EIgQPj9mlQ9JLd/qX6xn3tMxY",
+	"JYB/weU5u6QiAwFmAREGY1DoZoRhWO0n+iipFirLuJ0UOoHOU4g8EPrn1zzN4Zg9OT098/EwhH2+2RHe",
+	"gEC4nx2zJ48fny39FLGr3KEXi7nEBsLAjDr+KJ+cfnfmc8+4Bf+JO+DiuHiaqjmWcFVzf2o/z0UMDgI/",
+	"gEzY5asEZpmyIOPF0U+wuMR7p0Of5cYBfJaBZErGcEZoBxZpPL4oJHv8xMP6GLzDmSr20GU6lNQQK+3w",
+	"42PoNUy1ZQ0VDPeWWt9vmhsMFjpjlz/8zMeFD8v9JuQ4YpevRkdvuI0nxSMaM+xOzHBzr6SxHBuSaGAO",
+	"FL799tvvmJDsrz8/jxy59Oqa+8OPs1JCFavEpyqemuOPsiiz4Cl5xcB8NniECk0GkmdicDb49vj0+FuM",
+	"FPOx7Cc+6ZRC+alcfEHwXiWDs8FrYeyzuIiJyrjmM7BoM/p1zbkn4bMtNp/xMbArGCkNWPlrcDb4Rw56",
+	"ERJczwboCwysi/eub3rzyXFWkynpK+k8Pj0ld660wSjtKFCMuzn5u7fulLO1CS3FnpFzrjv13O7c4T6h",
+	"OeuGKtZ28j1PQkgyfvJo8yd/lY45gbRu+ZDQd99u/u6l0lciSQAV+6f/+Z8dvsD60Ch+5LMZ14v6ur1U",
+	"2TSw8LHmMxM5GuLDdi02bsfCsWBQkvPs1d0zneXxjEuKjUP2ud4owq2hgMiTL/6vm5NEGH6V+jCwFQis",
+	"21v5SrjGVy8GDloyZWpA/AUOD8+K/OsVoHpSV1EeP0nuPAQ8odW3f/FW2Zdo3MIPvtv8wXMlR6kg+Xxr",
+	"GPtBJpVyH05AcZScuDtyJgPU1zVykpOJWCqklyznXFghx6ysMLFPAKTmDuAgkP68aaSOF8CT0AzigMTo",
+	"xRzSlBTPWmKUFM+/NnDcGrqeFYdSgSjt8y9MEeztA0jOnTyNq8R6zlhTjsRJZQBJXOLr9FcgrRJ8UoIa",
+	"yaPHTihAg0c/akWghNSqARRPKhE62w/eRAqfU0iMf9UH95D+CsZ+r8hAsx+YxsEvYERAXarIvnz9ZiL8",
+	"vIjfuafCTx51WNPPSr3m2sstj5522bxX6CD5eUGu1q0R0t9WEYlOcaIYi+W0LqwUUVDSVhSjH4/nWnhf",
+	"Wy2eOPX4QFiCVS39iz9SJ6FDYEhoOdIJPx7tbdrnmmKPa3gN1Ri9R7fbQ7cnjx9v/u6VxKpOO6EnXq23",
+	"KjElybKAGWXziWKpuIaig+Y6mhKuLSGp++mYqtIhilYcH16SWiPmZKBFpTd0Q7BsKmRiGE9TXNm5e+g4",
+	"tPs5QgOQLwZ7zJwglCo1pVYxY6fLI+N3SxaJoZY2x0XKX1XBfV5Y4Fv122fFdKZJpS1ClEtc61jftRr8",
+	"XO338mQ94WItv8GX5uSV9ZEnyTQss6jp3G+VK96ccpF/3rzIV6GeqO9RW6kjWrfCoj5pdZHrpvW6bAqR",
+	"kO3Slz0ymG/FHhh+DZR79bDp8igzq9YgUR9f5RZQN1LRqK86Vk2m4B/qh1zZk2JXwKhcHSRFK2CsAavb",
+	"LSy+gdHVon5TTa1g1rMsRDyhPEpvJRcqYamYCdsEYb4WnRotzVx4bwKarLbPi1ayTT51WN1LNOpRYeOW",
+	"pWDNu52O4TXvMo9Vu80SrGiaXWbu/lRu0KYW7NIULv/k9AmbT0BWq1CTBdh627AwbKwkRIXxNxXGW06v",
+	"gF3BOHcUgyLSanYT59oo3QTAD1Ju7P/8lV99cqDMj0afvvz55sFR8Y8nNw+/fHtT/vvR45uHDcC+QSB7",
+	"7aBscFBbHxFfzJb4PVv7+os9tyVcvJPeHOxNww4SsQLzW6XnMBZckvvLPa90+UTILZt8VgSOSiRds+pd",
+	"r+GidOt7lvbVzyseiZ9g8S4jh7IHzoMoAH6hd0cFuICxMNZHmE/KQpKvVdxQLf6XCWgo6mzyoC2VO6nh",
+	"8AV9uLn7SPcvrzoEkMBKyA5cvTPbySqa+T6m3XC3otP7105IKCv7H9dn0ApycrORSH26aVrK9VHhGjZI",
+	"VbzFWcl0sa4PfCjExAOp9X7wu4PSP0Fm7z5z++rQ5ieAjLzZVpHiirElRpEcJxXxwLJTBZc1qvdmTlhF",
+	"pi/0R7tDo2COBxa4moQtcsovs5cffq4rFPJzxUdfeOP9x18Vj7ktr4kT1OgEq344VNZYqsY+o3/JyNJX",
+	"KuslcBGgBGMst3FNuWHso+EjsLiGMpHYWL44rkZloJmqObDjnBQqE0opYfd49xCjRiL25NHjdXZBFRWa",
+	"5Ml1cHWAvDxt0L8I2ksFLKy7FZYrKtnHQag19N3Nx0GdsnUgMZU270tLbO3MofCbvliPISSVWJt/ccTf",
+	"QhrtwO3eO5LgzbMvuQhxD3eVIz95/Od+e7oIELOTfwvhj2LxzBo32lL4Dfy66vVtDNMiPHzh3zwk+w6O",
+	"1zBXU1hCeHzPXz2Q+ANjRemJ4Pr0Fjw01S05Qx1P0lB9B30xBw1DWOa6bYEC9xEC9y7L24wQiIOc1TNA",
+	"oImennyhP24IdlKg3KG1+MB4Ddw3gd4rSSu/h7wdqGVx8CVMhMjqwtBUtBlppZc+94Ri1UW4m15wtD0V",
+	"3ezkIMAq4r42gusJfI6LUm63sqwmRvCDX8gd5wRhmQmpsBTkAE6LFfeI+vthEe/zevbgm3liyECRn6Ik",
+	"HIBTnEy4TI6w0vTt495q0Wdv9SiIo1wihUWuzRQgq+gj7oQKK8d8ojB1LIWRXTdv/Mhl8u4adA/O5z4J",
+	"bZDvcWprUHfHuMb2ws26wyWZSBi21Kc3qsRrWccK94ACRcfmDSbjv/h4noMpnmU78SY/ffnCvc7pAemX",
+	"dYHIyUPzyYKEIp6mREbWemLfomk3r2u66mvHIvgxCZAYTPPjRklc+Ywv2BUgI/9HzrV7F784x9ru2Phc",
+	"41M74TI0QEcv9Cg31fDAhFtYp31v1DVUfCH7F2vcBN0kmltEIQnzrxmN7v31CNfVRGeVgSxiMVsRHl+q",
+	"ieotWUURdd9opfwR3zgghNMEDdBN67tnDoWUgS4xJVeNkMuSZES8QcixI6feIdYe/31oAyTSsfvki3uK",
+	"/DUmX1QtXD4vdqtsi5IuZ9TC2QGkLyKyi/banEqNRUdC/Z0DoeZaeZ9tjUK02nuU+hpR6mc+hbJWE5/z",
+	"BRqL0RIiLGoIoWMYGpFloWP7bF+YF6YRLFdipnU5wNuFX9Wg45Eue9btHS2fmekSTm5CjGdhs/eosUMG",
+	"upkWcafUzWrEOMtCL/0iaQOze7CvFYLpHoIFyn4be4CkVZ08KZwyFN9bdBULG8JiO8Iar4EbGzTvhC8q",
+	"efcpYKkeUu69zQHDc63m0nBEjnPU94/QwOVg5KN0eJoCpwpixn/tWeSxT5iB+X91LOCSWUhTXwCMV9aN",
+	"FYJUniYsVjOvCSU+fgiRfSLkmCrrrIQGg13K01sTa2uzgmhJS4k0CYwQYEL9ubW8tgNFai01AbpLhoda",
+	"GxWTas4eKE2X9fCeFn2FbLp08UaekjiaUsH5juTQlG2DOsVKffD+3wPXs1puJLuxyd5dSIYrOwf9S1a+",
+	"ChFawS2MNa58Km+viKtaQSykyhTutLuefxb6O90ZK8jvKK7mXgdzOhhHj4J3Ywpp1TaxN46s+4IGbVT9",
+	"L6HmwcGoo5+hgTT6JX7VZQFLb4HPuQj1gmPuUFOkqdNnqHgDExLpZ7LMyMtqz+V942/HPh+irTwbWr9O",
+	"vrj/3Wxvy/pRpUmryuw7yRcW5k0qs3//3pi0WwDoSOgZKn1U6Jj80ksJOYUh5nypWjUW2iWg80UNNplL",
+	"A+w0QtX2JpmN0PXMTN07HmgOZCf1oxdQtqWV9N4Y9DXz6KqVaq28eD+ng5i5PbRz6Ff+nQOy6DBFA48O",
+	"q/xqmbTfP5tj7UoN9C+sqo7ceQqZjZxQBsaueXLD6SxdNP14rHNZ1WxW+J8YTyzTak5TkT1TUDnNikUv",
+	"ovLk5EbGbE2nDyVOSNBqHvlS5miPUwkcs1+EnbDLRC+GOpferOctdEwY3Euob/NR0l6rZj8y81GhcKoQ",
+	"hibGkUiBCn13MfvRgTbWCKuzBPgF79HoN8tTKzKu7clI6dlRwi1fRokeDS7c9mvovO8Q8PSUvRHfV9tm",
+	"XwnJcXfrfUt5lvm6zMuD/fcP796eFe4UoiixSvOZZEdUzB7tt3jdUSVmn0oXOcCQylLlfmOVSiika5bZ",
+	"BauYgFEAoFFVvrlbMO67pvHGrdpBCZouEFTrTaHYjiB2x1YYP90PagYPi7xCNTf3GvDd567fayRUshBT",
+	"MWads+cf/oOIkNKMs7nS0yulpn3ocIXhnnyhP9qrOhDcbW3yjJxUruasaHXU2QDq6/ef4n+Viv6nNRX9",
+	"74QFlE7KcZ4LGOVYXrxVlrgPJ1uqH0GHElW6dVClA4q5dcx6lPKVyhFdxI5+llL8tkiook6hjbjxBg4p",
+	"kL5pNKXHPE1vPUtiJ+sPrdhfrlYpUCn1sm9SNTN5Bitl+CVWlCXiVXaebVQWfEfbQ3b5kAs/SWMtGjzv",
+	"+5DRarkvOhJUG+Gz1ZzpXJpGlaJs5tvL2heVLd76Y79c7lbYZoehXsZ33xPjey7fGUfMvVnoX8Es5LSu",
+	"gOLnzK8n9KoTm9AcfzvmZlol+Sdf8P/t0mrAyoNT/g2E/57ur9QGo+Zw2ISnoqhij8N/Ls3H2+yWWrvG",
+	"HtaB86RMgept/d9lJa3pDvtgVXWq06P9BnkljYj1jsqC3nOMWyy9jHWVnTJf0HHyqq32FSwda52IesXu",
+	"v4I5mpTmu4E3LyBOhYQGdlKfE+A+uIfRnWKo8AzRj0sn0xOiyr5uberh+0r3t8OFrRaTNIXDlS98rR6l",
+	"X8iII7zOx5nB2nm+LXPEVJrUKX51nfjCaR1Te+KV6z75Ev68OXFfZ5b7puz9KEm4tHYfPE4QXu2WF4Gf",
+	"3BOHW9VE8MxJ2lyOBJlw47EPknPsgI3JrOsJc7sBooa/U9LAgeDwAsfvBYf0yT0c7mbGcme4Ga6Ct9k7",
+	"ircEK8r5OdJlbds2tkZvX/iXD8vdlueqZXLKAObCoVsWs+NCe38N12r6O4DDnWzeywmBBsD7q1dTudBv",
+	"vSlfIdPimseLTZGOTcTiLZ/ByqUdLgF+daJbNj66vSa1a1gGUHzv3ht+942Kb9FUVGbajmB+vkJ7YwoB",
+	"NR2ybAtSO+PTTT2d1yjwyRf64+bEz9ifuRNAbqqS68auQ9gOpWvdp/c8fheAew2WcUe/HQOn/pHVvG9H",
+	"ziUILIJDRF4qzYShf3SGP8/qt4ZAYqIHAcALHHob+Lv4nXD2O97gXtgafWQP4ORTKJq6qb4HlaU+7G7J",
+	"yDd2GJGmngILzdS84tfByj8IQEobfJcaoKsR9YNdHiuYERdswq8BCTmJylZ9lInCGIGIAY8nTEgM91Nz",
+	"yTRkGgxIi1DKHlxeC5hfPqwLvHTS8AVt9LCeID9JkyvIP/1aZVzaff88nQognnyhuLB2px5OdBtX2XqT",
+	"9y69ZZeeGyUKFRgovucbs4KmPYCir3vKX9inGmA6IU69jS8hjNpo/CMZoITI/StQz8LibznA+IOFrDZg",
+	"g7Z8z9K/yngNutzzstGvwGDj30AW/X9jpVIhx0dqNAotnLHpsumE3V5qrqX6J1eaT+Fo62zMTdj6Wozs",
+	"95rUvFvHGzf5PdbsroYhjCTEb9hYMSV9LX4vcDINJsfG1XZ3gPRVifh2dvtN8PgcRz8k8/CR53eFdzzn",
+	"WOFJjUb3ePAVcg93vZjf4VDTsQfK+XDaq86lOSftD610qMmxmboGKhtLfXkkfN4H0ipptdqLtLfS/QOV",
+	"V19aShgWTyCeUtYhlh1bGAszqoZuMmXpOaWhJZrP5TF7hd8lSgI1ibz0a00hGV4thjTCZZme5Q5SGObw",
+	"db2wuMeL5367a/j8+OD4fB+ItTNTKwOrMg1HOpcsLu5zMx6Ed9vw4GQkpDCT/bOvlzhuI/jdAjspkOce",
+	"AnezL5Jcj6dJhInsdCUVQ282pdpiAe/doVNYmG1I8sc3NmQaPpMLTy4NnKNNEtcfuvc2ZBgaSyaqEv6K",
+	"5bSm9FmYfcBPMWn5M63w7N+LFESuNV9QAuK+a8AVadR5LpLBHa365g7kd1/07TZ7qijfO6xg9xt6Y9ch",
+	"20418tvsZhnPD6GGv3fDHtyI28Q0cPZ7hrED1H6wKmMYAi6FHHsp9QrsHEAyO1csnuRyas4pKEr4Kr2A",
+	"ZqJF8a9OHIQAp0HOz7QaazCm1VnwPrx0WH9BMU1zeK9/fk/8ip4hczbiulAYnYQRqxncUSdCppVVMamV",
+	"bdBGLx0c2miaZmjzz++hrRKBl2mlRuTNJp0IEkxkeWBSsBbw1KYqTR9SYrrKrY9N5ynDSjntkBdO/QDA",
+	"t0Pw8CZuTAGs/0JGyPc+JpcqN90LAl+hIfIDYNPL0rgWhBQeT33RidABECP+ham+u1L4cUsrJLkhDoGv",
+	"btwG8fnwJr8Lkvru0WZXPxYqV0t+rN0lYpMpe0RW5/ay9Zmyz+m1QxLgcpYGOcXwWZbeGwSWpRR0FfhK",
+	"16YQhjG50f1jPhHxhOLl5hA8C7tXRd4lZ75NcqmA5MmXTBksLnizNVncbOV67+eoNoRdpaCx0snLwpB5",
+	"CJnHj/6DtHqxdclcWui9seJ30VOeLqusVDYiax6XC4pmvcotE3JIjeZBpm6hJrQrclRwZ4s6RuHs3+vp",
+	"aBL6bDVkwC2tmeaMPDWicpvrpQC8ZwH7IrMLX7rNO4XR4plLfEj9nGRDeNG65/OD22kQgfZQxuIgLZJ0",
+	"x5qg9zLbvaqzizGWY8R9SEfxEmVPWdINCXGunSTgkOgKuAYnJHxyCGJAXwf0ynU6OBuc8EycXD9C9PHz",
+	"fFkrQKsYNyhhep/WDAbrjjFfD5k9mPpGpfbvIMFYmClr+RT0wwirBWRFKgIlHKwIL36KkBKxPk9oyIOt",
+	"6qkdMVTWFpqHrH94gWqiYVZR18cHV3DNtZBjk/3f/53CePywHCW0hV6fvNqmjhZB1xJsTzqXCTw8C2po",
+	"xELMckTBlVFp0ytmKxIK1uJUimp65cu+YMb6yy9FCr6gLPXxpiCUyqdlqfO6O55wwyiFOVDw6tVES03x",
+	"bKgAUVcAouL8pIzom083/z8AAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
