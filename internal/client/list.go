@@ -33,6 +33,7 @@ type Row struct {
 	Status      Status
 	StatusSince time.Time
 	Protected   bool
+	Restricted  bool // GDPR 18: the row tells nothing but who it is
 }
 
 // Name is "Hansen, Solveig", as the list sorts it.
@@ -150,7 +151,7 @@ func (w where) page(ctx context.Context, tx *pg.Tx, at Cursor, limit int) (Page,
 			CASE WHEN c.protected THEN '' ELSE coalesce(a.postcode, '') END AS postcode,
 			CASE WHEN c.protected THEN '' ELSE coalesce(a.town, '') END AS town,
 			CASE WHEN c.protected THEN '' ELSE c.phone END AS phone,
-			c.birth_date, c.gender, c.status, c.status_since, c.protected
+			c.birth_date, c.gender, c.status, c.status_since, c.protected, c.restricted_at IS NOT NULL AS restricted
 		FROM client c LEFT JOIN address a ON a.municipality_id = c.municipality_id AND a.id = c.address_id
 		WHERE %[1]s ORDER BY c.family_name %[2]s, c.given_name %[2]s, c.id %[2]s LIMIT %[3]d`, sought.sql, order, limit+1), sought.args...)
 	if err != nil {
@@ -172,6 +173,7 @@ func (w where) page(ctx context.Context, tx *pg.Tx, at Cursor, limit int) (Page,
 			return page, err
 		}
 	}
+	veilRestricted(list)
 	more := len(list) > limit
 	if more {
 		list = list[:limit]
@@ -265,6 +267,7 @@ func (f Filter) where(ctx context.Context, tx *pg.Tx) (where, error) {
 		w.and(`c.unplaced_reason IS NOT NULL`)
 	}
 	if f.Postcode != "" { // a hit would tell where a protected client lives
+		w.and(`c.restricted_at IS NULL`)
 		w.and(`NOT c.protected AND c.address_id IN (SELECT a.id FROM address a WHERE a.municipality_id = $1 AND a.postcode = %s)`, f.Postcode)
 	}
 	if !f.ReviewBy.IsZero() {

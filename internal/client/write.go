@@ -261,7 +261,7 @@ func Change(ctx context.Context, tx *pg.Tx, id ID, version int, ch Changes) erro
 		WHERE municipality_id = $1 AND id = $2`,
 		tx.Municipality(), id, is.GivenName, is.FamilyName, value(is.NationalID), is.BirthDate, is.Gender, is.Phone, is.Email, address,
 		is.Protected, is.AgreementStart, is.ReviewedOn, is.NextReviewOn, tx.Caller.Account, tx.Now())
-	if text := SearchText(is.GivenName, is.FamilyName, r.Number, is.Phone, is.Protected); text != SearchText(was.GivenName, was.FamilyName, r.Number, was.Phone, was.Protected) {
+	if text := SearchText(is.GivenName, is.FamilyName, r.Number, is.Phone, is.Protected || r.restricted); text != SearchText(was.GivenName, was.FamilyName, r.Number, was.Phone, was.Protected || r.restricted) {
 		batch.Queue(`UPDATE client_search SET text = $3 WHERE municipality_id = $1 AND client_id = $2`, tx.Municipality(), id, text)
 	}
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
@@ -340,25 +340,31 @@ func ConfirmOldRegistration(ctx context.Context, tx *pg.Tx, id ID) error {
 
 type held struct {
 	Locked
-	changedBy string
-	changedAt time.Time
+	restricted bool
+	changedBy  string
+	changedAt  time.Time
 }
 
 // hold locks the client and gives its facts.
 func hold(ctx context.Context, tx *pg.Tx, id ID) (facts, held, error) {
-	f, r := facts{}, held{Locked: Locked{ID: id}}
+	f, r, c := facts{}, held{Locked: Locked{ID: id}}, Client{ID: id}
 	err := tx.QueryRow(ctx, `SELECT c.given_name, c.family_name, coalesce(c.national_id, ''), c.birth_date, c.gender, c.phone, c.email,
 			coalesce(a.street, ''), coalesce(a.postcode, ''), coalesce(a.town, ''), c.protected, c.agreement_start, c.reviewed_on, c.next_review_on,
-			c.status, c.status_since, c.version, c.number, c.address_id, coalesce((SELECT s.name FROM staff() s WHERE s.id = c.changed_by), ''), c.changed_at
+			c.status, c.status_since, c.version, c.number, c.address_id, coalesce((SELECT s.name FROM staff() s WHERE s.id = c.changed_by), ''), c.changed_at,
+			c.restricted_at, `+askedIfRestricted+`
 		FROM client c LEFT JOIN address a ON a.municipality_id = c.municipality_id AND a.id = c.address_id
 		WHERE c.municipality_id = $1 AND c.id = $2 FOR NO KEY UPDATE OF c`, tx.Municipality(), id).
 		Scan(&f.GivenName, &f.FamilyName, &f.NationalID, &f.BirthDate, &f.Gender, &f.Phone, &f.Email,
 			&f.Address.Street, &f.Address.Postcode, &f.Address.Town, &f.Protected, &f.AgreementStart, &f.ReviewedOn, &f.NextReviewOn,
-			&r.Status, &r.StatusSince, &r.Version, &r.Number, &r.AddressID, &r.changedBy, &r.changedAt)
+			&r.Status, &r.StatusSince, &r.Version, &r.Number, &r.AddressID, &r.changedBy, &r.changedAt, &c.RestrictedAt, &c.Asked)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = notFound
 	}
 	r.NationalID = f.NationalID
+	if err == nil && c.RestrictedAt != nil && !c.mayOpen(tx.Caller) {
+		err = errRestricted
+	}
+	r.restricted = c.RestrictedAt != nil
 	return f, r, err
 }
 

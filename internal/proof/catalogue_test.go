@@ -89,6 +89,8 @@ var (
 		"status_entry.client_alive", "deletion_round.deletion_round_guard", "installation.stamped_once", "protocol.append_only",
 		"retention_rule.append_only", "round_event.append_only", "round_item.placement_guard", "round_item.round_item_guard", "round_item.round_list_guard_insert", "round_item.round_list_guard_update",
 		"status_entry.status_entry_guard",
+		"rights_request.client_alive", "rights_request.rights_guard", "rights_request.rights_restriction_guard", "rights_request.rights_kept_guard",
+		"rights_request.restricted_guard", "client.restricted_guard", "rights_former.rights_guard",
 	}
 )
 
