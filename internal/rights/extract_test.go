@@ -10,7 +10,7 @@ import (
 // leftOut are columns of told tables that say nothing of the person: keys of our own, and counters.
 var leftOut = map[string]string{
 	"client.version": "a counter", "address.version": "a counter",
-	"rights_request.received_at":  "the day stands there", "rights_request.prepared_at": "the decision's instant stands there",
+	"rights_request.received_at": "the day stands there", "rights_request.prepared_at": "the decision's instant stands there",
 	"rights_request.extension_reason": "the day that it gives stands there", "rights_request.extension_told_on": "the person was told then",
 	"rights_request.corrected": "the history of changes has the values", "rights_request.outcome": "the section of retention tells it as it is now",
 	"round_item.carried": "a counter", "round_item.frozen": "of the list, not of the person", "round_item.chunk": "of the list", "round_item.placed_how": "placement tells it",

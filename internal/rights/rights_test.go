@@ -94,7 +94,10 @@ func (s *stage) find(request uuid.UUID) rights.Request {
 func (s *stage) placement(id uuid.UUID) deletion.Placement {
 	s.t.Helper()
 	var p deletion.Placement
-	s.must(s.by(s.caseworker(), func(ctx context.Context, tx *pg.Tx) (err error) { p, err = deletion.PlacementOf(ctx, tx, id); return err }))
+	s.must(s.by(s.caseworker(), func(ctx context.Context, tx *pg.Tx) (err error) {
+		p, err = deletion.PlacementOf(ctx, tx, id)
+		return err
+	}))
 	return p
 }
 
@@ -498,7 +501,9 @@ func TestMisuse(t *testing.T) {
 			_, err := rights.Receive(ctx, tx, id, rights.New{Kind: rights.Erasure, ReceivedOn: s.today(), Channel: "letter", Reference: "010141 12345", Wish: "x"})
 			return err
 		}, problem.Invalid{}},
-		{"extended for comfort", s.caseworker(), func(ctx context.Context, tx *pg.Tx) error { return rights.Extend(ctx, tx, received, "holiday", s.today()) }, problem.Invalid{}},
+		{"extended for comfort", s.caseworker(), func(ctx context.Context, tx *pg.Tx) error {
+			return rights.Extend(ctx, tx, received, "holiday", s.today())
+		}, problem.Invalid{}},
 		{"told before it came", s.caseworker(), func(ctx context.Context, tx *pg.Tx) error {
 			return rights.Extend(ctx, tx, received, "many", s.today().AddDays(-1))
 		}, problem.Invalid{}},
