@@ -109,6 +109,24 @@ func Head(ctx context.Context, tx *pg.Tx, id ID) (Client, error) {
 	return c, err
 }
 
+// AnyHead is who a client is, restricted or not: for the form of a request, which everybody can make. It writes the page's
+// row of access ("client.head"). Needs RightsPrepare; problem.NotFound.
+func AnyHead(ctx context.Context, tx *pg.Tx, id ID) (Client, error) {
+	if err := tx.Require(access.RightsPrepare); err != nil {
+		return Client{}, err
+	}
+	c := Client{ID: id}
+	err := tx.QueryRow(ctx, `SELECT number, given_name, family_name FROM client WHERE municipality_id = $1 AND id = $2`, tx.Municipality(), id).
+		Scan(&c.Number, &c.GivenName, &c.FamilyName)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Client{}, notFound
+	}
+	if err == nil {
+		audit.Looked(tx, "client.head", "record", id)
+	}
+	return c, err
+}
+
 // SetRestricted marks the client, or takes the mark away; its telephone leaves the search, or comes back. For package
 // rights, which writes down why; needs RightsRelease. The caller holds the client (Lock).
 func SetRestricted(ctx context.Context, tx *pg.Tx, id ID, on bool) error {
