@@ -123,7 +123,9 @@ func (p rightPage) Steps() []rightStep {
 		{Name: p.Say("rights.step.prepared"), Now: r.State == rights.Received},
 		{Name: p.Say("rights.step.answered"), Now: r.State == rights.Prepared},
 	}
-	if r.State != rights.Received && r.PreparedBy != nil {
+	if r.State == rights.Received {
+		steps[1].Name = p.Say("rights.step.prepare")
+	} else if r.PreparedBy != nil {
 		steps[1].Done, steps[1].Lines = true, when(*r.PreparedBy, p.Instant(*r.PreparedAt))
 	}
 	if r.DecidedBy != nil {

@@ -392,7 +392,7 @@ func ParseCursor(s string) (Cursor, error) {
 }
 
 // Answered are at most limit (1 to 200) requests that have an answer or were withdrawn, the newest first, older than the
-// cursor. It writes one row of access. Needs RightsRead.
+// cursor; without the restrictions that stand, which OpenRequests gives. It writes one row of access. Needs RightsRead.
 func Answered(ctx context.Context, tx *pg.Tx, before Cursor, limit int) ([]Request, error) {
 	if err := tx.Require(access.RightsRead); err != nil {
 		return nil, err
@@ -402,7 +402,7 @@ func Answered(ctx context.Context, tx *pg.Tx, before Cursor, limit int) ([]Reque
 		day := before.On.UTC()
 		on = &day
 	}
-	list, err := read(ctx, tx, ` AND r.state NOT IN ('received', 'prepared') AND ($3::date IS NULL OR (r.received_on, r.id) < ($3, $4)) ORDER BY r.received_on DESC, r.id DESC LIMIT $5`,
+	list, err := read(ctx, tx, ` AND r.state NOT IN ('received', 'prepared') AND NOT (r.kind = 'restriction' AND r.state = 'released' AND r.lifted_at IS NULL) AND ($3::date IS NULL OR (r.received_on, r.id) < ($3, $4)) ORDER BY r.received_on DESC, r.id DESC LIMIT $5`,
 		on, before.ID, min(max(limit, 1), 200))
 	if err == nil {
 		looked(tx, "rights", list)
