@@ -94,25 +94,25 @@ DECLARE
 BEGIN
   IF TG_OP = 'INSERT' THEN
     IF NEW.state <> 'received' OR NEW.received_by IS DISTINCT FROM me OR NEW.extension_reason IS NOT NULL THEN
-      RAISE EXCEPTION 'a request begins when it is received' USING ERRCODE = 'FR121';
+      RAISE EXCEPTION 'a request begins when it is received' USING ERRCODE = 'FR081';
     END IF;
     RETURN NEW;
   END IF;
   IF (NEW.municipality_id, NEW.id, NEW.received_on, NEW.received_by, NEW.received_at, NEW.channel, NEW.reference)
        IS DISTINCT FROM (OLD.municipality_id, OLD.id, OLD.received_on, OLD.received_by, OLD.received_at, OLD.channel, OLD.reference) THEN
-    RAISE EXCEPTION 'how it came is not rewritten' USING ERRCODE = 'FR121';
+    RAISE EXCEPTION 'how it came is not rewritten' USING ERRCODE = 'FR081';
   END IF;
   IF NEW.state <> OLD.state AND (OLD.state, NEW.state) NOT IN (('received', 'prepared'), ('received', 'withdrawn'), ('prepared', 'received'),
        ('prepared', 'released'), ('prepared', 'refused'), ('prepared', 'withdrawn')) THEN
-    RAISE EXCEPTION 'no step from % to %', OLD.state, NEW.state USING ERRCODE = 'FR121';
+    RAISE EXCEPTION 'no step from % to %', OLD.state, NEW.state USING ERRCODE = 'FR081';
   END IF;
   IF OLD.state IN ('released', 'refused', 'withdrawn') AND NEW.due_on <> OLD.due_on OR OLD.extension_reason IS NOT NULL AND NEW.extension_reason IS DISTINCT FROM OLD.extension_reason THEN
-    RAISE EXCEPTION 'the time is not moved again' USING ERRCODE = 'FR121';
+    RAISE EXCEPTION 'the time is not moved again' USING ERRCODE = 'FR081';
   END IF;
   IF NEW.state = 'prepared' AND OLD.state <> 'prepared' AND NEW.prepared_by IS DISTINCT FROM me
      OR NEW.state IN ('released', 'refused') AND OLD.state = 'prepared' AND (NEW.decided_by IS DISTINCT FROM me OR NEW.prepared_by IS DISTINCT FROM OLD.prepared_by)
      OR OLD.state IN ('released', 'refused') AND (NEW.decided_by, NEW.decided_at, NEW.prepared_by) IS DISTINCT FROM (OLD.decided_by, OLD.decided_at, OLD.prepared_by) THEN
-    RAISE EXCEPTION 'somebody else signs' USING ERRCODE = 'FR121';
+    RAISE EXCEPTION 'somebody else signs' USING ERRCODE = 'FR081';
   END IF;
   RETURN NEW;
 END $$;
@@ -125,14 +125,14 @@ CREATE TRIGGER rights_guard BEFORE INSERT OR UPDATE ON rights_former FOR EACH RO
 CREATE FUNCTION rights_restriction_guard() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
   IF (NEW.client_id, NEW.kind) IS DISTINCT FROM (OLD.client_id, OLD.kind) THEN
-    RAISE EXCEPTION 'a request is not made another' USING ERRCODE = 'FR121';
+    RAISE EXCEPTION 'a request is not made another' USING ERRCODE = 'FR081';
   END IF;
   IF OLD.lifted_at IS NOT NULL AND (NEW.lifted_at, NEW.lifted_by, NEW.told_on) IS DISTINCT FROM (OLD.lifted_at, OLD.lifted_by, OLD.told_on) THEN
-    RAISE EXCEPTION 'what is lifted stays lifted' USING ERRCODE = 'FR121';
+    RAISE EXCEPTION 'what is lifted stays lifted' USING ERRCODE = 'FR081';
   END IF;
   IF OLD.lifted_at IS NULL AND NEW.lifted_at IS NOT NULL AND (NEW.lifted_by IS DISTINCT FROM nullif(current_setting('frist.account', true), '')::bigint
        OR NEW.told_on > (NEW.lifted_at AT TIME ZONE (SELECT time_zone FROM municipality WHERE id = NEW.municipality_id))::date) THEN
-    RAISE EXCEPTION 'the person is told first' USING ERRCODE = 'FR121';
+    RAISE EXCEPTION 'the person is told first' USING ERRCODE = 'FR081';
   END IF;
   RETURN NEW;
 END $$;
@@ -144,7 +144,7 @@ CREATE TRIGGER rights_restriction_guard BEFORE UPDATE ON rights_request FOR EACH
 CREATE FUNCTION rights_kept_guard() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
   IF EXISTS (SELECT FROM gone WHERE state IN ('received', 'prepared') AND kind <> 'erasure' OR kind = 'restriction' AND state = 'released' AND lifted_at IS NULL) THEN
-    RAISE EXCEPTION 'a request of the person is open' USING ERRCODE = 'FR122';
+    RAISE EXCEPTION 'a request of the person is open' USING ERRCODE = 'FR082';
   END IF;
   RETURN NULL;
 END $$;
@@ -162,7 +162,7 @@ BEGIN
   SELECT c.restricted_at IS NOT NULL INTO marked FROM client c WHERE c.municipality_id = NEW.municipality_id AND c.id = who;
   IF FOUND AND marked <> EXISTS (SELECT FROM rights_request r WHERE r.municipality_id = NEW.municipality_id AND r.client_id = who
        AND r.kind = 'restriction' AND r.state = 'released' AND r.lifted_at IS NULL) THEN
-    RAISE EXCEPTION 'the mark and the decision differ' USING ERRCODE = 'FR121';
+    RAISE EXCEPTION 'the mark and the decision differ' USING ERRCODE = 'FR081';
   END IF;
   RETURN NULL;
 END $$;

@@ -23,8 +23,8 @@ var guards = map[string]string{
 	"FR014": "before_run_date",
 	"FR015": "something_left",
 	"FR016": "placement",
-	"FR121": "rights_step",
-	"FR122": "rights_open",
+	"FR081": "rights_step",
+	"FR082": "rights_open",
 }
 
 // Translate turns what the database says into the vocabulary of package problem. A database's own text can hold the

@@ -317,6 +317,10 @@ func (v *visitor) values(name string) []string {
 		return some(`SELECT id::text FROM import_run ORDER BY municipality_id`)
 	case "recording":
 		return some(`SELECT id::text FROM recording`)
+	case "request", "right":
+		return some(`SELECT id::text FROM rights_request ORDER BY municipality_id, id`)
+	case "format":
+		return []string{"pdf", "json"}
 	case "position":
 		return []string{"1", "2"}
 	case "hash":

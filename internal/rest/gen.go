@@ -33,7 +33,9 @@ const (
 	BlockerCodeHeld              BlockerCode = "held"
 	BlockerCodeMissingRule       BlockerCode = "missing_rule"
 	BlockerCodeNoStartDate       BlockerCode = "no_start_date"
+	BlockerCodeOpenRequest       BlockerCode = "open_request"
 	BlockerCodeReactivated       BlockerCode = "reactivated"
+	BlockerCodeRestricted        BlockerCode = "restricted"
 	BlockerCodeToPreserve        BlockerCode = "to_preserve"
 	BlockerCodeTooEarly          BlockerCode = "too_early"
 )
@@ -55,7 +57,11 @@ func (e BlockerCode) Valid() bool {
 		return true
 	case BlockerCodeNoStartDate:
 		return true
+	case BlockerCodeOpenRequest:
+		return true
 	case BlockerCodeReactivated:
+		return true
+	case BlockerCodeRestricted:
 		return true
 	case BlockerCodeToPreserve:
 		return true
@@ -132,6 +138,21 @@ func (e EndReason) Valid() bool {
 	case EndReasonOther:
 		return true
 	case EndReasonOwnWish:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExtractSchema.
+const (
+	FristExtract1 ExtractSchema = "frist-extract/1"
+)
+
+// Valid indicates whether the value is a known member of the ExtractSchema enum.
+func (e ExtractSchema) Valid() bool {
+	switch e {
+	case FristExtract1:
 		return true
 	default:
 		return false
@@ -413,6 +434,8 @@ const (
 	PlacementUnplacedHeld        PlacementUnplaced = "held"
 	PlacementUnplacedMissingRule PlacementUnplaced = "missing_rule"
 	PlacementUnplacedNoStartDate PlacementUnplaced = "no_start_date"
+	PlacementUnplacedOpenRequest PlacementUnplaced = "open_request"
+	PlacementUnplacedRestricted  PlacementUnplaced = "restricted"
 )
 
 // Valid indicates whether the value is a known member of the PlacementUnplaced enum.
@@ -423,6 +446,34 @@ func (e PlacementUnplaced) Valid() bool {
 	case PlacementUnplacedMissingRule:
 		return true
 	case PlacementUnplacedNoStartDate:
+		return true
+	case PlacementUnplacedOpenRequest:
+		return true
+	case PlacementUnplacedRestricted:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PreparationRestrictionGround.
+const (
+	PreparationRestrictionGroundContested        PreparationRestrictionGround = "contested"
+	PreparationRestrictionGroundLegalClaim       PreparationRestrictionGround = "legal_claim"
+	PreparationRestrictionGroundObjectionPending PreparationRestrictionGround = "objection_pending"
+	PreparationRestrictionGroundUnlawful         PreparationRestrictionGround = "unlawful"
+)
+
+// Valid indicates whether the value is a known member of the PreparationRestrictionGround enum.
+func (e PreparationRestrictionGround) Valid() bool {
+	switch e {
+	case PreparationRestrictionGroundContested:
+		return true
+	case PreparationRestrictionGroundLegalClaim:
+		return true
+	case PreparationRestrictionGroundObjectionPending:
+		return true
+	case PreparationRestrictionGroundUnlawful:
 		return true
 	default:
 		return false
@@ -459,6 +510,183 @@ func (e RefusalCode) Valid() bool {
 	case RefusalCodeSpotChecks:
 		return true
 	case RefusalCodeToKeep:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RightsChannel.
+const (
+	Email  RightsChannel = "email"
+	Letter RightsChannel = "letter"
+	Phone  RightsChannel = "phone"
+	Portal RightsChannel = "portal"
+	Visit  RightsChannel = "visit"
+)
+
+// Valid indicates whether the value is a known member of the RightsChannel enum.
+func (e RightsChannel) Valid() bool {
+	switch e {
+	case Email:
+		return true
+	case Letter:
+		return true
+	case Phone:
+		return true
+	case Portal:
+		return true
+	case Visit:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RightsExtensionReason.
+const (
+	RightsExtensionReasonComplex RightsExtensionReason = "complex"
+	RightsExtensionReasonMany    RightsExtensionReason = "many"
+)
+
+// Valid indicates whether the value is a known member of the RightsExtensionReason enum.
+func (e RightsExtensionReason) Valid() bool {
+	switch e {
+	case RightsExtensionReasonComplex:
+		return true
+	case RightsExtensionReasonMany:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RightsKind.
+const (
+	Access        RightsKind = "access"
+	Erasure       RightsKind = "erasure"
+	Objection     RightsKind = "objection"
+	Rectification RightsKind = "rectification"
+	Restriction   RightsKind = "restriction"
+)
+
+// Valid indicates whether the value is a known member of the RightsKind enum.
+func (e RightsKind) Valid() bool {
+	switch e {
+	case Access:
+		return true
+	case Erasure:
+		return true
+	case Objection:
+		return true
+	case Rectification:
+		return true
+	case Restriction:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RightsRefusalGround.
+const (
+	RightsRefusalGroundCompellingGrounds RightsRefusalGround = "compelling_grounds"
+	RightsRefusalGroundConditionMissing  RightsRefusalGround = "condition_missing"
+	RightsRefusalGroundCorrectAsIs       RightsRefusalGround = "correct_as_is"
+	RightsRefusalGroundLegalClaim        RightsRefusalGround = "legal_claim"
+	RightsRefusalGroundNotIdentified     RightsRefusalGround = "not_identified"
+	RightsRefusalGroundOthersRights      RightsRefusalGround = "others_rights"
+	RightsRefusalGroundRetention         RightsRefusalGround = "retention"
+	RightsRefusalGroundUnfounded         RightsRefusalGround = "unfounded"
+)
+
+// Valid indicates whether the value is a known member of the RightsRefusalGround enum.
+func (e RightsRefusalGround) Valid() bool {
+	switch e {
+	case RightsRefusalGroundCompellingGrounds:
+		return true
+	case RightsRefusalGroundConditionMissing:
+		return true
+	case RightsRefusalGroundCorrectAsIs:
+		return true
+	case RightsRefusalGroundLegalClaim:
+		return true
+	case RightsRefusalGroundNotIdentified:
+		return true
+	case RightsRefusalGroundOthersRights:
+		return true
+	case RightsRefusalGroundRetention:
+		return true
+	case RightsRefusalGroundUnfounded:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RightsRequestExtensionReason.
+const (
+	RightsRequestExtensionReasonComplex RightsRequestExtensionReason = "complex"
+	RightsRequestExtensionReasonMany    RightsRequestExtensionReason = "many"
+)
+
+// Valid indicates whether the value is a known member of the RightsRequestExtensionReason enum.
+func (e RightsRequestExtensionReason) Valid() bool {
+	switch e {
+	case RightsRequestExtensionReasonComplex:
+		return true
+	case RightsRequestExtensionReasonMany:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RightsRequestRestrictionGround.
+const (
+	RightsRequestRestrictionGroundContested        RightsRequestRestrictionGround = "contested"
+	RightsRequestRestrictionGroundLegalClaim       RightsRequestRestrictionGround = "legal_claim"
+	RightsRequestRestrictionGroundObjectionPending RightsRequestRestrictionGround = "objection_pending"
+	RightsRequestRestrictionGroundUnlawful         RightsRequestRestrictionGround = "unlawful"
+)
+
+// Valid indicates whether the value is a known member of the RightsRequestRestrictionGround enum.
+func (e RightsRequestRestrictionGround) Valid() bool {
+	switch e {
+	case RightsRequestRestrictionGroundContested:
+		return true
+	case RightsRequestRestrictionGroundLegalClaim:
+		return true
+	case RightsRequestRestrictionGroundObjectionPending:
+		return true
+	case RightsRequestRestrictionGroundUnlawful:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RightsState.
+const (
+	RightsStatePrepared  RightsState = "prepared"
+	RightsStateReceived  RightsState = "received"
+	RightsStateRefused   RightsState = "refused"
+	RightsStateReleased  RightsState = "released"
+	RightsStateWithdrawn RightsState = "withdrawn"
+)
+
+// Valid indicates whether the value is a known member of the RightsState enum.
+func (e RightsState) Valid() bool {
+	switch e {
+	case RightsStatePrepared:
+		return true
+	case RightsStateReceived:
+		return true
+	case RightsStateRefused:
+		return true
+	case RightsStateReleased:
+		return true
+	case RightsStateWithdrawn:
 		return true
 	default:
 		return false
@@ -630,6 +858,27 @@ func (e ListClientsParamsPeriodOf) Valid() bool {
 	}
 }
 
+// Defines values for ListRightsRequestsParamsList.
+const (
+	ListRightsRequestsParamsListAnswered     ListRightsRequestsParamsList = "answered"
+	ListRightsRequestsParamsListOpen         ListRightsRequestsParamsList = "open"
+	ListRightsRequestsParamsListRestrictions ListRightsRequestsParamsList = "restrictions"
+)
+
+// Valid indicates whether the value is a known member of the ListRightsRequestsParamsList enum.
+func (e ListRightsRequestsParamsList) Valid() bool {
+	switch e {
+	case ListRightsRequestsParamsListAnswered:
+		return true
+	case ListRightsRequestsParamsListOpen:
+		return true
+	case ListRightsRequestsParamsListRestrictions:
+		return true
+	default:
+		return false
+	}
+}
+
 // Address defines model for Address.
 type Address struct {
 	Postcode string `json:"postcode"`
@@ -689,6 +938,19 @@ type Blocker struct {
 
 // BlockerCode defines model for Blocker.Code.
 type BlockerCode string
+
+// ClassAnswer defines model for ClassAnswer.
+type ClassAnswer struct {
+	Authority string              `json:"authority"`
+	Class     string              `json:"class"`
+	Days      int                 `json:"days"`
+	DueOn     *openapi_types.Date `json:"due_on,omitempty"`
+
+	// Kept What keeps the person, as codes
+	Kept   []string            `json:"kept"`
+	Months int                 `json:"months"`
+	RunOn  *openapi_types.Date `json:"run_on,omitempty"`
+}
 
 // ClassDate defines model for ClassDate.
 type ClassDate struct {
@@ -842,6 +1104,36 @@ type Dwelling struct {
 
 // EndReason defines model for EndReason.
 type EndReason string
+
+// Extract docs/extract.md tells every section and field
+type Extract struct {
+	Files []struct {
+		Bytes       int      `json:"bytes"`
+		ContentType string   `json:"content_type"`
+		Name        string   `json:"name"`
+		Seconds     *float32 `json:"seconds,omitempty"`
+	} `json:"files"`
+	MadeAt       time.Time `json:"made_at"`
+	Municipality struct {
+		Name   string `json:"name"`
+		Number string `json:"number"`
+	} `json:"municipality"`
+	Request struct {
+		Id         openapi_types.UUID `json:"id"`
+		ReceivedOn openapi_types.Date `json:"received_on"`
+		Reference  string             `json:"reference"`
+	} `json:"request"`
+	Schema   ExtractSchema                       `json:"schema"`
+	Sections map[string][]map[string]interface{} `json:"sections"`
+	Withheld []struct {
+		Count  int    `json:"count"`
+		Ground string `json:"ground"`
+		What   string `json:"what"`
+	} `json:"withheld"`
+}
+
+// ExtractSchema defines model for Extract.Schema.
+type ExtractSchema string
 
 // FieldError defines model for FieldError.
 type FieldError struct {
@@ -1174,6 +1466,14 @@ type NewDevice struct {
 	Serial *string `json:"serial,omitempty"`
 }
 
+// NewFormerRequest defines model for NewFormerRequest.
+type NewFormerRequest struct {
+	Channel    RightsChannel      `json:"channel"`
+	NationalId string             `json:"national_id"`
+	ReceivedOn openapi_types.Date `json:"received_on"`
+	Reference  string             `json:"reference"`
+}
+
 // NewHold defines model for NewHold.
 type NewHold struct {
 	// Authority Who asks for it and their case number
@@ -1201,6 +1501,21 @@ type NewOrder struct {
 	Reference string             `json:"reference"`
 	RunOn     openapi_types.Date `json:"run_on"`
 	Scope     OrderScope         `json:"scope"`
+}
+
+// NewRightsRequest defines model for NewRightsRequest.
+type NewRightsRequest struct {
+	Channel RightsChannel `json:"channel"`
+	Kind    RightsKind    `json:"kind"`
+
+	// ReceivedOn The answer is due one calendar month later
+	ReceivedOn openapi_types.Date `json:"received_on"`
+
+	// Reference The municipality's case number
+	Reference string `json:"reference"`
+
+	// Wish What the person asks for; needed but for access
+	Wish *string `json:"wish,omitempty"`
 }
 
 // OperatorEvent defines model for OperatorEvent.
@@ -1333,6 +1648,21 @@ type Placement struct {
 // PlacementUnplaced Why an inactive client lies in no group
 type PlacementUnplaced string
 
+// Preparation defines model for Preparation.
+type Preparation struct {
+	Answer *string `json:"answer,omitempty"`
+
+	// Recipients Who was told of what was corrected
+	Recipients        *string                       `json:"recipients,omitempty"`
+	RestrictionGround *PreparationRestrictionGround `json:"restriction_ground,omitempty"`
+
+	// Statement The person's own words
+	Statement *string `json:"statement,omitempty"`
+}
+
+// PreparationRestrictionGround defines model for Preparation.RestrictionGround.
+type PreparationRestrictionGround string
+
 // Problem RFC 9457, in the caller's language
 type Problem struct {
 	Detail string        `json:"detail"`
@@ -1463,6 +1793,98 @@ type Resident struct {
 	Number     string             `json:"number"`
 	Status     ClientStatus       `json:"status"`
 }
+
+// RestrictionLift defines model for RestrictionLift.
+type RestrictionLift struct {
+	Reason string `json:"reason"`
+
+	// ToldOn When the person was told
+	ToldOn openapi_types.Date `json:"told_on"`
+}
+
+// RightsChannel defines model for RightsChannel.
+type RightsChannel string
+
+// RightsExtension defines model for RightsExtension.
+type RightsExtension struct {
+	Reason RightsExtensionReason `json:"reason"`
+	ToldOn openapi_types.Date    `json:"told_on"`
+}
+
+// RightsExtensionReason defines model for RightsExtension.Reason.
+type RightsExtensionReason string
+
+// RightsKind defines model for RightsKind.
+type RightsKind string
+
+// RightsRefusal defines model for RightsRefusal.
+type RightsRefusal struct {
+	// Decision What the person is told
+	Decision *string             `json:"decision,omitempty"`
+	Ground   RightsRefusalGround `json:"ground"`
+}
+
+// RightsRefusalGround defines model for RightsRefusal.Ground.
+type RightsRefusalGround string
+
+// RightsRelease defines model for RightsRelease.
+type RightsRelease struct {
+	// RunOn Of an erasure: ask for an extra run on this day
+	RunOn *openapi_types.Date `json:"run_on,omitempty"`
+}
+
+// RightsRequest defines model for RightsRequest.
+type RightsRequest struct {
+	Answer  *string             `json:"answer,omitempty"`
+	Channel RightsChannel       `json:"channel"`
+	Client  *openapi_types.UUID `json:"client,omitempty"`
+
+	// Corrected Names of fields
+	Corrected       []string                      `json:"corrected"`
+	DecidedAt       *time.Time                    `json:"decided_at,omitempty"`
+	Decision        *string                       `json:"decision,omitempty"`
+	DueOn           openapi_types.Date            `json:"due_on"`
+	ExtensionReason *RightsRequestExtensionReason `json:"extension_reason,omitempty"`
+
+	// Former Somebody whose record is gone
+	Former            bool                            `json:"former"`
+	Id                openapi_types.UUID              `json:"id"`
+	Kind              RightsKind                      `json:"kind"`
+	LiftedAt          *time.Time                      `json:"lifted_at,omitempty"`
+	Outcome           []ClassAnswer                   `json:"outcome"`
+	PreparedAt        *time.Time                      `json:"prepared_at,omitempty"`
+	ReceivedOn        openapi_types.Date              `json:"received_on"`
+	Recipients        *string                         `json:"recipients,omitempty"`
+	Reference         string                          `json:"reference"`
+	RefusalGround     *string                         `json:"refusal_ground,omitempty"`
+	Remark            *string                         `json:"remark,omitempty"`
+	RestrictionGround *RightsRequestRestrictionGround `json:"restriction_ground,omitempty"`
+	State             RightsState                     `json:"state"`
+	Statement         *string                         `json:"statement,omitempty"`
+	ToldOn            *openapi_types.Date             `json:"told_on,omitempty"`
+	Wish              *string                         `json:"wish,omitempty"`
+}
+
+// RightsRequestExtensionReason defines model for RightsRequest.ExtensionReason.
+type RightsRequestExtensionReason string
+
+// RightsRequestRestrictionGround defines model for RightsRequest.RestrictionGround.
+type RightsRequestRestrictionGround string
+
+// RightsRequestPage defines model for RightsRequestPage.
+type RightsRequestPage struct {
+	// Next `after` of the next page; left out on the last
+	Next     *string         `json:"next,omitempty"`
+	Requests []RightsRequest `json:"requests"`
+}
+
+// RightsReturn defines model for RightsReturn.
+type RightsReturn struct {
+	Remark *string `json:"remark,omitempty"`
+}
+
+// RightsState defines model for RightsState.
+type RightsState string
 
 // Role defines model for Role.
 type Role string
@@ -1755,6 +2177,9 @@ type OrderID = openapi_types.UUID
 // Position defines model for Position.
 type Position = int
 
+// RightID defines model for RightID.
+type RightID = openapi_types.UUID
+
 // Round Municipality, run date (yymmdd) and, for an extra run, E and its count
 //
 // Example: 3218-231001
@@ -1921,6 +2346,21 @@ type DeclineOrderParams struct {
 	Municipality *InMunicipality `form:"municipality,omitempty" json:"municipality,omitempty"`
 }
 
+// ListRightsRequestsParams defines parameters for ListRightsRequests.
+type ListRightsRequestsParams struct {
+	// List Which
+	List *ListRightsRequestsParamsList `form:"list,omitempty" json:"list,omitempty"`
+
+	// After `next` of the page before, of answered ones
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+
+	// Limit Rows of a page
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// ListRightsRequestsParamsList defines parameters for ListRightsRequests.
+type ListRightsRequestsParamsList string
+
 // ListItemsParams defines parameters for ListItems.
 type ListItemsParams struct {
 	// State Any of these; all when left out
@@ -1966,6 +2406,9 @@ type MoveClientJSONRequestBody = Move
 // PlaceHoldJSONRequestBody defines body for PlaceHold for application/json ContentType.
 type PlaceHoldJSONRequestBody = NewHold
 
+// ReceiveRightsRequestJSONRequestBody defines body for ReceiveRightsRequest for application/json ContentType.
+type ReceiveRightsRequestJSONRequestBody = NewRightsRequest
+
 // SetClientStatusJSONRequestBody defines body for SetClientStatus for application/json ContentType.
 type SetClientStatusJSONRequestBody = StatusChange
 
@@ -1980,6 +2423,27 @@ type ImportClientsMultipartRequestBody ImportClientsMultipartBody
 
 // AskOrderJSONRequestBody defines body for AskOrder for application/json ContentType.
 type AskOrderJSONRequestBody = NewOrder
+
+// ReceiveFormerRequestJSONRequestBody defines body for ReceiveFormerRequest for application/json ContentType.
+type ReceiveFormerRequestJSONRequestBody = NewFormerRequest
+
+// ExtendRightsRequestJSONRequestBody defines body for ExtendRightsRequest for application/json ContentType.
+type ExtendRightsRequestJSONRequestBody = RightsExtension
+
+// LiftRestrictionJSONRequestBody defines body for LiftRestriction for application/json ContentType.
+type LiftRestrictionJSONRequestBody = RestrictionLift
+
+// PrepareRightsRequestJSONRequestBody defines body for PrepareRightsRequest for application/json ContentType.
+type PrepareRightsRequestJSONRequestBody = Preparation
+
+// RefuseRightsRequestJSONRequestBody defines body for RefuseRightsRequest for application/json ContentType.
+type RefuseRightsRequestJSONRequestBody = RightsRefusal
+
+// ReleaseRightsRequestJSONRequestBody defines body for ReleaseRightsRequest for application/json ContentType.
+type ReleaseRightsRequestJSONRequestBody = RightsRelease
+
+// ReturnRightsRequestJSONRequestBody defines body for ReturnRightsRequest for application/json ContentType.
+type ReturnRightsRequestJSONRequestBody = RightsReturn
 
 // ApproveRoundJSONRequestBody defines body for ApproveRound for application/json ContentType.
 type ApproveRoundJSONRequestBody = Approval
@@ -2763,6 +3227,9 @@ type ServerInterface interface {
 	// PlaceHold Place a hold on the client, at once
 	// (POST /clients/{client}/holds)
 	PlaceHold(w http.ResponseWriter, r *http.Request, client ClientID)
+	// ReceiveRightsRequest A request of the person: it keeps the client until there is an answer, but for erasure
+	// (POST /clients/{client}/rights-requests)
+	ReceiveRightsRequest(w http.ResponseWriter, r *http.Request, client ClientID)
 	// SetClientStatus Disconnect, cancel or re-activate
 	// (POST /clients/{client}/status)
 	SetClientStatus(w http.ResponseWriter, r *http.Request, client ClientID, params SetClientStatusParams)
@@ -2808,6 +3275,39 @@ type ServerInterface interface {
 	// DeclineOrder Decline a request
 	// (POST /orders/{order}/refusal)
 	DeclineOrder(w http.ResponseWriter, r *http.Request, order OrderID, params DeclineOrderParams)
+	// ListRightsRequests Requests of persons: those without an answer, the most urgent first, or those that have one
+	// (GET /rights-requests)
+	ListRightsRequests(w http.ResponseWriter, r *http.Request, params ListRightsRequestsParams)
+	// ReceiveFormerRequest Somebody whose record is gone asks who looked; the national id is hashed and not kept
+	// (POST /rights-requests/former)
+	ReceiveFormerRequest(w http.ResponseWriter, r *http.Request)
+	// ReadRightsRequest One request
+	// (GET /rights-requests/{right})
+	ReadRightsRequest(w http.ResponseWriter, r *http.Request, right RightID)
+	// ExtendRightsRequest Two months more, once, when the person was told within the first
+	// (POST /rights-requests/{right}/extension)
+	ExtendRightsRequest(w http.ResponseWriter, r *http.Request, right RightID)
+	// ReadExtract Everything that is held on the person, after the release; made anew each time
+	// (GET /rights-requests/{right}/extract)
+	ReadExtract(w http.ResponseWriter, r *http.Request, right RightID)
+	// LiftRestriction End a restriction, after the person was told
+	// (POST /rights-requests/{right}/lift)
+	LiftRestriction(w http.ResponseWriter, r *http.Request, right RightID)
+	// PrepareRightsRequest Lay the answer before an approver
+	// (POST /rights-requests/{right}/preparation)
+	PrepareRightsRequest(w http.ResponseWriter, r *http.Request, right RightID)
+	// RefuseRightsRequest Refuse it, with the ground
+	// (POST /rights-requests/{right}/refusal)
+	RefuseRightsRequest(w http.ResponseWriter, r *http.Request, right RightID)
+	// ReleaseRightsRequest Grant it, by an approver who did not prepare it
+	// (POST /rights-requests/{right}/release)
+	ReleaseRightsRequest(w http.ResponseWriter, r *http.Request, right RightID)
+	// ReturnRightsRequest Return it to the caseworker
+	// (POST /rights-requests/{right}/return)
+	ReturnRightsRequest(w http.ResponseWriter, r *http.Request, right RightID)
+	// WithdrawRightsRequest The person does not ask any more
+	// (POST /rights-requests/{right}/withdrawal)
+	WithdrawRightsRequest(w http.ResponseWriter, r *http.Request, right RightID)
 	// ListRounds Rounds by date
 	// (GET /rounds)
 	ListRounds(w http.ResponseWriter, r *http.Request)
@@ -2964,6 +3464,12 @@ func (_ Unimplemented) PlaceHold(w http.ResponseWriter, r *http.Request, client 
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// ReceiveRightsRequest A request of the person: it keeps the client until there is an answer, but for erasure
+// (POST /clients/{client}/rights-requests)
+func (_ Unimplemented) ReceiveRightsRequest(w http.ResponseWriter, r *http.Request, client ClientID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // SetClientStatus Disconnect, cancel or re-activate
 // (POST /clients/{client}/status)
 func (_ Unimplemented) SetClientStatus(w http.ResponseWriter, r *http.Request, client ClientID, params SetClientStatusParams) {
@@ -3051,6 +3557,72 @@ func (_ Unimplemented) PlaceOrder(w http.ResponseWriter, r *http.Request, order 
 // DeclineOrder Decline a request
 // (POST /orders/{order}/refusal)
 func (_ Unimplemented) DeclineOrder(w http.ResponseWriter, r *http.Request, order OrderID, params DeclineOrderParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListRightsRequests Requests of persons: those without an answer, the most urgent first, or those that have one
+// (GET /rights-requests)
+func (_ Unimplemented) ListRightsRequests(w http.ResponseWriter, r *http.Request, params ListRightsRequestsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReceiveFormerRequest Somebody whose record is gone asks who looked; the national id is hashed and not kept
+// (POST /rights-requests/former)
+func (_ Unimplemented) ReceiveFormerRequest(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReadRightsRequest One request
+// (GET /rights-requests/{right})
+func (_ Unimplemented) ReadRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ExtendRightsRequest Two months more, once, when the person was told within the first
+// (POST /rights-requests/{right}/extension)
+func (_ Unimplemented) ExtendRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReadExtract Everything that is held on the person, after the release; made anew each time
+// (GET /rights-requests/{right}/extract)
+func (_ Unimplemented) ReadExtract(w http.ResponseWriter, r *http.Request, right RightID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// LiftRestriction End a restriction, after the person was told
+// (POST /rights-requests/{right}/lift)
+func (_ Unimplemented) LiftRestriction(w http.ResponseWriter, r *http.Request, right RightID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PrepareRightsRequest Lay the answer before an approver
+// (POST /rights-requests/{right}/preparation)
+func (_ Unimplemented) PrepareRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RefuseRightsRequest Refuse it, with the ground
+// (POST /rights-requests/{right}/refusal)
+func (_ Unimplemented) RefuseRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReleaseRightsRequest Grant it, by an approver who did not prepare it
+// (POST /rights-requests/{right}/release)
+func (_ Unimplemented) ReleaseRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReturnRightsRequest Return it to the caseworker
+// (POST /rights-requests/{right}/return)
+func (_ Unimplemented) ReturnRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// WithdrawRightsRequest The person does not ask any more
+// (POST /rights-requests/{right}/withdrawal)
+func (_ Unimplemented) WithdrawRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -3796,6 +4368,32 @@ func (siw *ServerInterfaceWrapper) PlaceHold(w http.ResponseWriter, r *http.Requ
 	handler.ServeHTTP(w, r)
 }
 
+// ReceiveRightsRequest operation middleware
+func (siw *ServerInterfaceWrapper) ReceiveRightsRequest(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "client" -------------
+	var client ClientID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client", chi.URLParam(r, "client"), &client, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "client", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReceiveRightsRequest(w, r, client)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // SetClientStatus operation middleware
 func (siw *ServerInterfaceWrapper) SetClientStatus(w http.ResponseWriter, r *http.Request) {
 
@@ -4336,6 +4934,313 @@ func (siw *ServerInterfaceWrapper) DeclineOrder(w http.ResponseWriter, r *http.R
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.DeclineOrder(w, r, order, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListRightsRequests operation middleware
+func (siw *ServerInterfaceWrapper) ListRightsRequests(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListRightsRequestsParams
+
+	// ------------- Optional query parameter "list" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "list", r.URL.Query(), &params.List, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "list"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "list", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", r.URL.Query(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "after"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "after", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListRightsRequests(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReceiveFormerRequest operation middleware
+func (siw *ServerInterfaceWrapper) ReceiveFormerRequest(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReceiveFormerRequest(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReadRightsRequest operation middleware
+func (siw *ServerInterfaceWrapper) ReadRightsRequest(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "right" -------------
+	var right RightID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "right", chi.URLParam(r, "right"), &right, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "right", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReadRightsRequest(w, r, right)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ExtendRightsRequest operation middleware
+func (siw *ServerInterfaceWrapper) ExtendRightsRequest(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "right" -------------
+	var right RightID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "right", chi.URLParam(r, "right"), &right, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "right", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExtendRightsRequest(w, r, right)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReadExtract operation middleware
+func (siw *ServerInterfaceWrapper) ReadExtract(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "right" -------------
+	var right RightID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "right", chi.URLParam(r, "right"), &right, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "right", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReadExtract(w, r, right)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// LiftRestriction operation middleware
+func (siw *ServerInterfaceWrapper) LiftRestriction(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "right" -------------
+	var right RightID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "right", chi.URLParam(r, "right"), &right, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "right", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.LiftRestriction(w, r, right)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PrepareRightsRequest operation middleware
+func (siw *ServerInterfaceWrapper) PrepareRightsRequest(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "right" -------------
+	var right RightID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "right", chi.URLParam(r, "right"), &right, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "right", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PrepareRightsRequest(w, r, right)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RefuseRightsRequest operation middleware
+func (siw *ServerInterfaceWrapper) RefuseRightsRequest(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "right" -------------
+	var right RightID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "right", chi.URLParam(r, "right"), &right, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "right", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RefuseRightsRequest(w, r, right)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReleaseRightsRequest operation middleware
+func (siw *ServerInterfaceWrapper) ReleaseRightsRequest(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "right" -------------
+	var right RightID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "right", chi.URLParam(r, "right"), &right, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "right", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReleaseRightsRequest(w, r, right)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReturnRightsRequest operation middleware
+func (siw *ServerInterfaceWrapper) ReturnRightsRequest(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "right" -------------
+	var right RightID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "right", chi.URLParam(r, "right"), &right, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "right", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReturnRightsRequest(w, r, right)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// WithdrawRightsRequest operation middleware
+func (siw *ServerInterfaceWrapper) WithdrawRightsRequest(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "right" -------------
+	var right RightID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "right", chi.URLParam(r, "right"), &right, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "right", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.WithdrawRightsRequest(w, r, right)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -5084,6 +5989,42 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/imports/{import}", wrapper.ReadImport)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/clients/{client}/rights-requests", wrapper.ReceiveRightsRequest)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/rights-requests", wrapper.ListRightsRequests)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/rights-requests/former", wrapper.ReceiveFormerRequest)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/rights-requests/{right}", wrapper.ReadRightsRequest)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/rights-requests/{right}/preparation", wrapper.PrepareRightsRequest)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/rights-requests/{right}/return", wrapper.ReturnRightsRequest)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/rights-requests/{right}/release", wrapper.ReleaseRightsRequest)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/rights-requests/{right}/refusal", wrapper.RefuseRightsRequest)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/rights-requests/{right}/withdrawal", wrapper.WithdrawRightsRequest)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/rights-requests/{right}/extension", wrapper.ExtendRightsRequest)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/rights-requests/{right}/lift", wrapper.LiftRestriction)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/rights-requests/{right}/extract", wrapper.ReadExtract)
 	})
 
 	return r
@@ -7420,6 +8361,174 @@ func (response PlaceHold5XXApplicationProblemPlusJSONResponse) VisitPlaceHoldRes
 	return err
 }
 
+type ReceiveRightsRequestRequestObject struct {
+	Client ClientID `json:"client"`
+	Body   *ReceiveRightsRequestJSONRequestBody
+}
+
+type ReceiveRightsRequestResponseObject interface {
+	VisitReceiveRightsRequestResponse(w http.ResponseWriter) error
+}
+
+type ReceiveRightsRequest201JSONResponse Created
+
+func (response ReceiveRightsRequest201JSONResponse) VisitReceiveRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveRightsRequest400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveRightsRequest400ApplicationProblemPlusJSONResponse) VisitReceiveRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveRightsRequest401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveRightsRequest401ApplicationProblemPlusJSONResponse) VisitReceiveRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveRightsRequest403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveRightsRequest403ApplicationProblemPlusJSONResponse) VisitReceiveRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveRightsRequest404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveRightsRequest404ApplicationProblemPlusJSONResponse) VisitReceiveRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveRightsRequest409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveRightsRequest409ApplicationProblemPlusJSONResponse) VisitReceiveRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveRightsRequest413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveRightsRequest413ApplicationProblemPlusJSONResponse) VisitReceiveRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveRightsRequest415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveRightsRequest415ApplicationProblemPlusJSONResponse) VisitReceiveRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveRightsRequest422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveRightsRequest422ApplicationProblemPlusJSONResponse) VisitReceiveRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveRightsRequest5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReceiveRightsRequest5XXApplicationProblemPlusJSONResponse) VisitReceiveRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type SetClientStatusRequestObject struct {
 	Client ClientID `json:"client"`
 	Params SetClientStatusParams
@@ -9231,6 +10340,1567 @@ type DeclineOrder5XXApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DeclineOrder5XXApplicationProblemPlusJSONResponse) VisitDeclineOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRightsRequestsRequestObject struct {
+	Params ListRightsRequestsParams
+}
+
+type ListRightsRequestsResponseObject interface {
+	VisitListRightsRequestsResponse(w http.ResponseWriter) error
+}
+
+type ListRightsRequests200JSONResponse RightsRequestPage
+
+func (response ListRightsRequests200JSONResponse) VisitListRightsRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRightsRequests400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListRightsRequests400ApplicationProblemPlusJSONResponse) VisitListRightsRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRightsRequests401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListRightsRequests401ApplicationProblemPlusJSONResponse) VisitListRightsRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRightsRequests403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListRightsRequests403ApplicationProblemPlusJSONResponse) VisitListRightsRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRightsRequests404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListRightsRequests404ApplicationProblemPlusJSONResponse) VisitListRightsRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRightsRequests5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListRightsRequests5XXApplicationProblemPlusJSONResponse) VisitListRightsRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveFormerRequestRequestObject struct {
+	Body *ReceiveFormerRequestJSONRequestBody
+}
+
+type ReceiveFormerRequestResponseObject interface {
+	VisitReceiveFormerRequestResponse(w http.ResponseWriter) error
+}
+
+type ReceiveFormerRequest201JSONResponse Created
+
+func (response ReceiveFormerRequest201JSONResponse) VisitReceiveFormerRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveFormerRequest400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveFormerRequest400ApplicationProblemPlusJSONResponse) VisitReceiveFormerRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveFormerRequest401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveFormerRequest401ApplicationProblemPlusJSONResponse) VisitReceiveFormerRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveFormerRequest403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveFormerRequest403ApplicationProblemPlusJSONResponse) VisitReceiveFormerRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveFormerRequest404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveFormerRequest404ApplicationProblemPlusJSONResponse) VisitReceiveFormerRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveFormerRequest413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveFormerRequest413ApplicationProblemPlusJSONResponse) VisitReceiveFormerRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveFormerRequest415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveFormerRequest415ApplicationProblemPlusJSONResponse) VisitReceiveFormerRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveFormerRequest422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveFormerRequest422ApplicationProblemPlusJSONResponse) VisitReceiveFormerRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveFormerRequest5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReceiveFormerRequest5XXApplicationProblemPlusJSONResponse) VisitReceiveFormerRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadRightsRequestRequestObject struct {
+	Right RightID `json:"right"`
+}
+
+type ReadRightsRequestResponseObject interface {
+	VisitReadRightsRequestResponse(w http.ResponseWriter) error
+}
+
+type ReadRightsRequest200JSONResponse RightsRequest
+
+func (response ReadRightsRequest200JSONResponse) VisitReadRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadRightsRequest400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReadRightsRequest400ApplicationProblemPlusJSONResponse) VisitReadRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadRightsRequest401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReadRightsRequest401ApplicationProblemPlusJSONResponse) VisitReadRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadRightsRequest403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReadRightsRequest403ApplicationProblemPlusJSONResponse) VisitReadRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadRightsRequest404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReadRightsRequest404ApplicationProblemPlusJSONResponse) VisitReadRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadRightsRequest5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReadRightsRequest5XXApplicationProblemPlusJSONResponse) VisitReadRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExtendRightsRequestRequestObject struct {
+	Right RightID `json:"right"`
+	Body  *ExtendRightsRequestJSONRequestBody
+}
+
+type ExtendRightsRequestResponseObject interface {
+	VisitExtendRightsRequestResponse(w http.ResponseWriter) error
+}
+
+type ExtendRightsRequest204Response struct {
+}
+
+func (response ExtendRightsRequest204Response) VisitExtendRightsRequestResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ExtendRightsRequest400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ExtendRightsRequest400ApplicationProblemPlusJSONResponse) VisitExtendRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExtendRightsRequest401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ExtendRightsRequest401ApplicationProblemPlusJSONResponse) VisitExtendRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExtendRightsRequest403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ExtendRightsRequest403ApplicationProblemPlusJSONResponse) VisitExtendRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExtendRightsRequest404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ExtendRightsRequest404ApplicationProblemPlusJSONResponse) VisitExtendRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExtendRightsRequest409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ExtendRightsRequest409ApplicationProblemPlusJSONResponse) VisitExtendRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExtendRightsRequest413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ExtendRightsRequest413ApplicationProblemPlusJSONResponse) VisitExtendRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExtendRightsRequest415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ExtendRightsRequest415ApplicationProblemPlusJSONResponse) VisitExtendRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExtendRightsRequest422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ExtendRightsRequest422ApplicationProblemPlusJSONResponse) VisitExtendRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExtendRightsRequest5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExtendRightsRequest5XXApplicationProblemPlusJSONResponse) VisitExtendRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadExtractRequestObject struct {
+	Right RightID `json:"right"`
+}
+
+type ReadExtractResponseObject interface {
+	VisitReadExtractResponse(w http.ResponseWriter) error
+}
+
+type ReadExtract200JSONResponse Extract
+
+func (response ReadExtract200JSONResponse) VisitReadExtractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadExtract400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReadExtract400ApplicationProblemPlusJSONResponse) VisitReadExtractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadExtract401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReadExtract401ApplicationProblemPlusJSONResponse) VisitReadExtractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadExtract403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReadExtract403ApplicationProblemPlusJSONResponse) VisitReadExtractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadExtract404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReadExtract404ApplicationProblemPlusJSONResponse) VisitReadExtractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadExtract409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ReadExtract409ApplicationProblemPlusJSONResponse) VisitReadExtractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadExtract5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReadExtract5XXApplicationProblemPlusJSONResponse) VisitReadExtractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftRestrictionRequestObject struct {
+	Right RightID `json:"right"`
+	Body  *LiftRestrictionJSONRequestBody
+}
+
+type LiftRestrictionResponseObject interface {
+	VisitLiftRestrictionResponse(w http.ResponseWriter) error
+}
+
+type LiftRestriction204Response struct {
+}
+
+func (response LiftRestriction204Response) VisitLiftRestrictionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type LiftRestriction400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response LiftRestriction400ApplicationProblemPlusJSONResponse) VisitLiftRestrictionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftRestriction401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response LiftRestriction401ApplicationProblemPlusJSONResponse) VisitLiftRestrictionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftRestriction403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response LiftRestriction403ApplicationProblemPlusJSONResponse) VisitLiftRestrictionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftRestriction404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response LiftRestriction404ApplicationProblemPlusJSONResponse) VisitLiftRestrictionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftRestriction409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response LiftRestriction409ApplicationProblemPlusJSONResponse) VisitLiftRestrictionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftRestriction413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response LiftRestriction413ApplicationProblemPlusJSONResponse) VisitLiftRestrictionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftRestriction415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response LiftRestriction415ApplicationProblemPlusJSONResponse) VisitLiftRestrictionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftRestriction422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response LiftRestriction422ApplicationProblemPlusJSONResponse) VisitLiftRestrictionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftRestriction5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response LiftRestriction5XXApplicationProblemPlusJSONResponse) VisitLiftRestrictionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PrepareRightsRequestRequestObject struct {
+	Right RightID `json:"right"`
+	Body  *PrepareRightsRequestJSONRequestBody
+}
+
+type PrepareRightsRequestResponseObject interface {
+	VisitPrepareRightsRequestResponse(w http.ResponseWriter) error
+}
+
+type PrepareRightsRequest204Response struct {
+}
+
+func (response PrepareRightsRequest204Response) VisitPrepareRightsRequestResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type PrepareRightsRequest400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response PrepareRightsRequest400ApplicationProblemPlusJSONResponse) VisitPrepareRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PrepareRightsRequest401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response PrepareRightsRequest401ApplicationProblemPlusJSONResponse) VisitPrepareRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PrepareRightsRequest403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response PrepareRightsRequest403ApplicationProblemPlusJSONResponse) VisitPrepareRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PrepareRightsRequest404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response PrepareRightsRequest404ApplicationProblemPlusJSONResponse) VisitPrepareRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PrepareRightsRequest409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response PrepareRightsRequest409ApplicationProblemPlusJSONResponse) VisitPrepareRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PrepareRightsRequest413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response PrepareRightsRequest413ApplicationProblemPlusJSONResponse) VisitPrepareRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PrepareRightsRequest415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response PrepareRightsRequest415ApplicationProblemPlusJSONResponse) VisitPrepareRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PrepareRightsRequest422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response PrepareRightsRequest422ApplicationProblemPlusJSONResponse) VisitPrepareRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PrepareRightsRequest5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PrepareRightsRequest5XXApplicationProblemPlusJSONResponse) VisitPrepareRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseRightsRequestRequestObject struct {
+	Right RightID `json:"right"`
+	Body  *RefuseRightsRequestJSONRequestBody
+}
+
+type RefuseRightsRequestResponseObject interface {
+	VisitRefuseRightsRequestResponse(w http.ResponseWriter) error
+}
+
+type RefuseRightsRequest204Response struct {
+}
+
+func (response RefuseRightsRequest204Response) VisitRefuseRightsRequestResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RefuseRightsRequest400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseRightsRequest400ApplicationProblemPlusJSONResponse) VisitRefuseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseRightsRequest401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseRightsRequest401ApplicationProblemPlusJSONResponse) VisitRefuseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseRightsRequest403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseRightsRequest403ApplicationProblemPlusJSONResponse) VisitRefuseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseRightsRequest404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseRightsRequest404ApplicationProblemPlusJSONResponse) VisitRefuseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseRightsRequest409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseRightsRequest409ApplicationProblemPlusJSONResponse) VisitRefuseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseRightsRequest413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseRightsRequest413ApplicationProblemPlusJSONResponse) VisitRefuseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseRightsRequest415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseRightsRequest415ApplicationProblemPlusJSONResponse) VisitRefuseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseRightsRequest422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseRightsRequest422ApplicationProblemPlusJSONResponse) VisitRefuseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseRightsRequest5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RefuseRightsRequest5XXApplicationProblemPlusJSONResponse) VisitRefuseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseRightsRequestRequestObject struct {
+	Right RightID `json:"right"`
+	Body  *ReleaseRightsRequestJSONRequestBody
+}
+
+type ReleaseRightsRequestResponseObject interface {
+	VisitReleaseRightsRequestResponse(w http.ResponseWriter) error
+}
+
+type ReleaseRightsRequest204Response struct {
+}
+
+func (response ReleaseRightsRequest204Response) VisitReleaseRightsRequestResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ReleaseRightsRequest400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseRightsRequest400ApplicationProblemPlusJSONResponse) VisitReleaseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseRightsRequest401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseRightsRequest401ApplicationProblemPlusJSONResponse) VisitReleaseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseRightsRequest403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseRightsRequest403ApplicationProblemPlusJSONResponse) VisitReleaseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseRightsRequest404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseRightsRequest404ApplicationProblemPlusJSONResponse) VisitReleaseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseRightsRequest409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseRightsRequest409ApplicationProblemPlusJSONResponse) VisitReleaseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseRightsRequest413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseRightsRequest413ApplicationProblemPlusJSONResponse) VisitReleaseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseRightsRequest415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseRightsRequest415ApplicationProblemPlusJSONResponse) VisitReleaseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseRightsRequest422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseRightsRequest422ApplicationProblemPlusJSONResponse) VisitReleaseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseRightsRequest5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReleaseRightsRequest5XXApplicationProblemPlusJSONResponse) VisitReleaseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReturnRightsRequestRequestObject struct {
+	Right RightID `json:"right"`
+	Body  *ReturnRightsRequestJSONRequestBody
+}
+
+type ReturnRightsRequestResponseObject interface {
+	VisitReturnRightsRequestResponse(w http.ResponseWriter) error
+}
+
+type ReturnRightsRequest204Response struct {
+}
+
+func (response ReturnRightsRequest204Response) VisitReturnRightsRequestResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ReturnRightsRequest400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReturnRightsRequest400ApplicationProblemPlusJSONResponse) VisitReturnRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReturnRightsRequest401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReturnRightsRequest401ApplicationProblemPlusJSONResponse) VisitReturnRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReturnRightsRequest403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReturnRightsRequest403ApplicationProblemPlusJSONResponse) VisitReturnRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReturnRightsRequest404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReturnRightsRequest404ApplicationProblemPlusJSONResponse) VisitReturnRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReturnRightsRequest409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ReturnRightsRequest409ApplicationProblemPlusJSONResponse) VisitReturnRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReturnRightsRequest413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ReturnRightsRequest413ApplicationProblemPlusJSONResponse) VisitReturnRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReturnRightsRequest415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ReturnRightsRequest415ApplicationProblemPlusJSONResponse) VisitReturnRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReturnRightsRequest422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ReturnRightsRequest422ApplicationProblemPlusJSONResponse) VisitReturnRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReturnRightsRequest5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReturnRightsRequest5XXApplicationProblemPlusJSONResponse) VisitReturnRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawRightsRequestRequestObject struct {
+	Right RightID `json:"right"`
+}
+
+type WithdrawRightsRequestResponseObject interface {
+	VisitWithdrawRightsRequestResponse(w http.ResponseWriter) error
+}
+
+type WithdrawRightsRequest204Response struct {
+}
+
+func (response WithdrawRightsRequest204Response) VisitWithdrawRightsRequestResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type WithdrawRightsRequest400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawRightsRequest400ApplicationProblemPlusJSONResponse) VisitWithdrawRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawRightsRequest401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawRightsRequest401ApplicationProblemPlusJSONResponse) VisitWithdrawRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawRightsRequest403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawRightsRequest403ApplicationProblemPlusJSONResponse) VisitWithdrawRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawRightsRequest404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawRightsRequest404ApplicationProblemPlusJSONResponse) VisitWithdrawRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawRightsRequest409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawRightsRequest409ApplicationProblemPlusJSONResponse) VisitWithdrawRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawRightsRequest5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response WithdrawRightsRequest5XXApplicationProblemPlusJSONResponse) VisitWithdrawRightsRequestResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -11344,6 +14014,9 @@ type StrictServerInterface interface {
 	// PlaceHold Place a hold on the client, at once
 	// (POST /clients/{client}/holds)
 	PlaceHold(ctx context.Context, request PlaceHoldRequestObject) (PlaceHoldResponseObject, error)
+	// ReceiveRightsRequest A request of the person: it keeps the client until there is an answer, but for erasure
+	// (POST /clients/{client}/rights-requests)
+	ReceiveRightsRequest(ctx context.Context, request ReceiveRightsRequestRequestObject) (ReceiveRightsRequestResponseObject, error)
 	// SetClientStatus Disconnect, cancel or re-activate
 	// (POST /clients/{client}/status)
 	SetClientStatus(ctx context.Context, request SetClientStatusRequestObject) (SetClientStatusResponseObject, error)
@@ -11389,6 +14062,39 @@ type StrictServerInterface interface {
 	// DeclineOrder Decline a request
 	// (POST /orders/{order}/refusal)
 	DeclineOrder(ctx context.Context, request DeclineOrderRequestObject) (DeclineOrderResponseObject, error)
+	// ListRightsRequests Requests of persons: those without an answer, the most urgent first, or those that have one
+	// (GET /rights-requests)
+	ListRightsRequests(ctx context.Context, request ListRightsRequestsRequestObject) (ListRightsRequestsResponseObject, error)
+	// ReceiveFormerRequest Somebody whose record is gone asks who looked; the national id is hashed and not kept
+	// (POST /rights-requests/former)
+	ReceiveFormerRequest(ctx context.Context, request ReceiveFormerRequestRequestObject) (ReceiveFormerRequestResponseObject, error)
+	// ReadRightsRequest One request
+	// (GET /rights-requests/{right})
+	ReadRightsRequest(ctx context.Context, request ReadRightsRequestRequestObject) (ReadRightsRequestResponseObject, error)
+	// ExtendRightsRequest Two months more, once, when the person was told within the first
+	// (POST /rights-requests/{right}/extension)
+	ExtendRightsRequest(ctx context.Context, request ExtendRightsRequestRequestObject) (ExtendRightsRequestResponseObject, error)
+	// ReadExtract Everything that is held on the person, after the release; made anew each time
+	// (GET /rights-requests/{right}/extract)
+	ReadExtract(ctx context.Context, request ReadExtractRequestObject) (ReadExtractResponseObject, error)
+	// LiftRestriction End a restriction, after the person was told
+	// (POST /rights-requests/{right}/lift)
+	LiftRestriction(ctx context.Context, request LiftRestrictionRequestObject) (LiftRestrictionResponseObject, error)
+	// PrepareRightsRequest Lay the answer before an approver
+	// (POST /rights-requests/{right}/preparation)
+	PrepareRightsRequest(ctx context.Context, request PrepareRightsRequestRequestObject) (PrepareRightsRequestResponseObject, error)
+	// RefuseRightsRequest Refuse it, with the ground
+	// (POST /rights-requests/{right}/refusal)
+	RefuseRightsRequest(ctx context.Context, request RefuseRightsRequestRequestObject) (RefuseRightsRequestResponseObject, error)
+	// ReleaseRightsRequest Grant it, by an approver who did not prepare it
+	// (POST /rights-requests/{right}/release)
+	ReleaseRightsRequest(ctx context.Context, request ReleaseRightsRequestRequestObject) (ReleaseRightsRequestResponseObject, error)
+	// ReturnRightsRequest Return it to the caseworker
+	// (POST /rights-requests/{right}/return)
+	ReturnRightsRequest(ctx context.Context, request ReturnRightsRequestRequestObject) (ReturnRightsRequestResponseObject, error)
+	// WithdrawRightsRequest The person does not ask any more
+	// (POST /rights-requests/{right}/withdrawal)
+	WithdrawRightsRequest(ctx context.Context, request WithdrawRightsRequestRequestObject) (WithdrawRightsRequestResponseObject, error)
 	// ListRounds Rounds by date
 	// (GET /rounds)
 	ListRounds(ctx context.Context, request ListRoundsRequestObject) (ListRoundsResponseObject, error)
@@ -11985,6 +14691,39 @@ func (sh *strictHandler) PlaceHold(w http.ResponseWriter, r *http.Request, clien
 	}
 }
 
+// ReceiveRightsRequest operation middleware
+func (sh *strictHandler) ReceiveRightsRequest(w http.ResponseWriter, r *http.Request, client ClientID) {
+	var request ReceiveRightsRequestRequestObject
+
+	request.Client = client
+
+	var body ReceiveRightsRequestJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReceiveRightsRequest(ctx, request.(ReceiveRightsRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReceiveRightsRequest")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReceiveRightsRequestResponseObject); ok {
+		if err := validResponse.VisitReceiveRightsRequestResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // SetClientStatus operation middleware
 func (sh *strictHandler) SetClientStatus(w http.ResponseWriter, r *http.Request, client ClientID, params SetClientStatusParams) {
 	var request SetClientStatusRequestObject
@@ -12402,6 +15141,339 @@ func (sh *strictHandler) DeclineOrder(w http.ResponseWriter, r *http.Request, or
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(DeclineOrderResponseObject); ok {
 		if err := validResponse.VisitDeclineOrderResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListRightsRequests operation middleware
+func (sh *strictHandler) ListRightsRequests(w http.ResponseWriter, r *http.Request, params ListRightsRequestsParams) {
+	var request ListRightsRequestsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRightsRequests(ctx, request.(ListRightsRequestsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRightsRequests")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListRightsRequestsResponseObject); ok {
+		if err := validResponse.VisitListRightsRequestsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReceiveFormerRequest operation middleware
+func (sh *strictHandler) ReceiveFormerRequest(w http.ResponseWriter, r *http.Request) {
+	var request ReceiveFormerRequestRequestObject
+
+	var body ReceiveFormerRequestJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReceiveFormerRequest(ctx, request.(ReceiveFormerRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReceiveFormerRequest")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReceiveFormerRequestResponseObject); ok {
+		if err := validResponse.VisitReceiveFormerRequestResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReadRightsRequest operation middleware
+func (sh *strictHandler) ReadRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	var request ReadRightsRequestRequestObject
+
+	request.Right = right
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadRightsRequest(ctx, request.(ReadRightsRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadRightsRequest")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReadRightsRequestResponseObject); ok {
+		if err := validResponse.VisitReadRightsRequestResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ExtendRightsRequest operation middleware
+func (sh *strictHandler) ExtendRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	var request ExtendRightsRequestRequestObject
+
+	request.Right = right
+
+	var body ExtendRightsRequestJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ExtendRightsRequest(ctx, request.(ExtendRightsRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExtendRightsRequest")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExtendRightsRequestResponseObject); ok {
+		if err := validResponse.VisitExtendRightsRequestResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReadExtract operation middleware
+func (sh *strictHandler) ReadExtract(w http.ResponseWriter, r *http.Request, right RightID) {
+	var request ReadExtractRequestObject
+
+	request.Right = right
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadExtract(ctx, request.(ReadExtractRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadExtract")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReadExtractResponseObject); ok {
+		if err := validResponse.VisitReadExtractResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// LiftRestriction operation middleware
+func (sh *strictHandler) LiftRestriction(w http.ResponseWriter, r *http.Request, right RightID) {
+	var request LiftRestrictionRequestObject
+
+	request.Right = right
+
+	var body LiftRestrictionJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.LiftRestriction(ctx, request.(LiftRestrictionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "LiftRestriction")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(LiftRestrictionResponseObject); ok {
+		if err := validResponse.VisitLiftRestrictionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PrepareRightsRequest operation middleware
+func (sh *strictHandler) PrepareRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	var request PrepareRightsRequestRequestObject
+
+	request.Right = right
+
+	var body PrepareRightsRequestJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PrepareRightsRequest(ctx, request.(PrepareRightsRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PrepareRightsRequest")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PrepareRightsRequestResponseObject); ok {
+		if err := validResponse.VisitPrepareRightsRequestResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RefuseRightsRequest operation middleware
+func (sh *strictHandler) RefuseRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	var request RefuseRightsRequestRequestObject
+
+	request.Right = right
+
+	var body RefuseRightsRequestJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RefuseRightsRequest(ctx, request.(RefuseRightsRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RefuseRightsRequest")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RefuseRightsRequestResponseObject); ok {
+		if err := validResponse.VisitRefuseRightsRequestResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReleaseRightsRequest operation middleware
+func (sh *strictHandler) ReleaseRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	var request ReleaseRightsRequestRequestObject
+
+	request.Right = right
+
+	var body ReleaseRightsRequestJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReleaseRightsRequest(ctx, request.(ReleaseRightsRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReleaseRightsRequest")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReleaseRightsRequestResponseObject); ok {
+		if err := validResponse.VisitReleaseRightsRequestResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReturnRightsRequest operation middleware
+func (sh *strictHandler) ReturnRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	var request ReturnRightsRequestRequestObject
+
+	request.Right = right
+
+	var body ReturnRightsRequestJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReturnRightsRequest(ctx, request.(ReturnRightsRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReturnRightsRequest")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReturnRightsRequestResponseObject); ok {
+		if err := validResponse.VisitReturnRightsRequestResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// WithdrawRightsRequest operation middleware
+func (sh *strictHandler) WithdrawRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	var request WithdrawRightsRequestRequestObject
+
+	request.Right = right
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.WithdrawRightsRequest(ctx, request.(WithdrawRightsRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WithdrawRightsRequest")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(WithdrawRightsRequestResponseObject); ok {
+		if err := validResponse.VisitWithdrawRightsRequestResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -12866,200 +15938,229 @@ func (sh *strictHandler) StartRound(w http.ResponseWriter, r *http.Request, numb
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H3pctvGuuCrdHFuVexcaPF27olUU1OOlxNPvJXsc3NvHXuoFvCR7AjsRrobohmPquZlZl5k3mSeZKq/",
-	"rxsASQAEuOgojvInFgH0+u3r10GsppmSIK0ZnHwdZFzzKVjQ+NfTJNFgzKvn7g8hByeDjNvJIBpIPoXB",
-	"yYDT80E00PBbLjQkgxOrc4gGJp7AlLvPRkpPuR2cDPJcJINoYOeZ+9RYLeR4cH0dDZ6lAqRtnCTGx1vO",
-	"8RyuRAyNcyT4eMs5flJp0jjDRKXJluO/SmCaKQsynv8Mc/dNAibWIrNCuQmfTZQByS7mzE6AxTxNQUdM",
-	"SWAjpRnweMJ4bE8ZZxoysMJ9xsZgDb4/EtpYxqWZgR5EtIUJ8AT/8puorODALaFtP1P+5TXIsZ0MTh4+",
-	"eRINpkKGv/+6fnfvcFM8vR273GJX00zpZtgW+HhbuJBvcilikfFU2Bq4+DgBNq288Z1hMp9egD7BIzN5",
-	"5hYRsdlEsWluLDN87v4wwNyywNDZGWBcQzi033LQ83Ij1fEXDizj1oJ2X/yPfxwf/PD56+Prf6ndxWsx",
-	"FXZ18WdqZpgaMc4yPm6aPcVvq9MmMOJ5agcnT44jd2limk8HJw+Pj/HK6K8HxTKEtDAGjet4pxPQjRem",
-	"NIHKNvf1XhlBu6udIguP12CX38Sx+2/trs5ULpN60NDuUQET4YQX11Q8a17Rv2gYDU4G/+WoZChH9NQc",
-	"4exvaYxrtxwNJlPSAHKZH3lyRnDm/oqVtI7en3wd8CxLRczdWo8yrS5SmP7rr4YOrtvE7+krmrRm6zQt",
-	"E4ZJZR2Y2YkwDiumA8eYlBylIr7xZRnLLfjVyLFhiQJaIE9TNWPCMqlmboEvCcZvcHVa5Rcprk3l2kRM",
-	"aSSrCbf8ghtwJ8lnfM7uPTl+FLGZsBN2BlbPD56OLOj7uGilL0SSgLzpYy14ha6wju8Mu4R5xKZ87o54",
-	"gPT0iqciucnlfVBTx5sgTQyLuXR3fQHMqFO3JgcEbMYNiydcjiFxa3yr7MuA0jd4hhoIV5jJ4wmBJ/IQ",
-	"RBs6ULe69xpiJRMkYy+5SOHGD/NCJXMGqQE8OOT6yws7K0jZzS3t1ejgDbfxxJ3iVBiDLCEafFTqNddj",
-	"uGmMwFMShlmlWIoLuI4Gf5c8txOQ1k19s8fzVjFEPYeStBQvnEDyEXnazR/Pd4Y5dhpYhOWXIJGj+jEq",
-	"ahKuKSHg4ul7rTLQVjgeN+KpgWiQVX766vi8jVWCu1oSEiL3LwBb+8iqmax5cF1lzv8IA0TlNP7Lz4V8",
-	"oC5+hRjR4qmco9iDAoJwxzAVklulSdTIMjeD++eCnFl/plVZ9J2XlvwtNn3ygR7T29fFOc3fkvBxJQC5",
-	"nZLwbjQ4+Uf7na7Ofx21f7E4/efKeZi9HIjpdyJm90diep2JKQ7lvVbjAOm7PJZi3Gjgtkkj1n/2zj+v",
-	"fNLtLIsPdnmalUE7nWfn91e2WbkCq2KVrrsCdyipAN22IPe8GC8azCYqhRZSSe+tHl+ssnn346sMtP7I",
-	"FlYYjqDUZXYIgjRod/gL73cDPnp7l5AXRuwEdt1eXtzawmmbvRy36Xvept+Bm92fuOl15KbfmQcszzKt",
-	"rsj21UOe4HEMmR1eaH4JCyYQ//aifPOfYCIS26dczks7xYVSKXA5QHFiyvXlqtHgg+Vzw4RELap68RGT",
-	"cAU6PMpK0lI1m6G5YlV4WRFKfkxVfEkySY9TiFNO/GlFbgqyFsh86iQkDTy24gpl3Ggg1dBYru0w4dbJ",
-	"Sl46H+o8dX9yHU/EFQxzSbZD/MaqYabBgL4i6UoNgevUHeYE0NpLZuWhksPCiF3+VBrPk5wEWRjiiqAi",
-	"o1WXn8uqQFhYd6KBm1V488mqFEsmz4TPmZJsNhGkuBnGUyWBzVSeJk6jS5Ucg2bGcqRrhRnLn8fKeqZg",
-	"DB/DeknUC5/h/Tr585m7tOduop4gn9uJ0t7ouXpijaCQ8LmpP8oEYpFA9WEFIZLcXdyCka/xdJS0k4Y5",
-	"HEgNr0AbbwNcfYMgsdNUy4eNe16ao1hOVDmxyizFzsr919+SCJpXjysqdaM2OhhUqOsofDEkC8wac2o0",
-	"4GMNMAVphyCTlQM7sGIK7Z/hMXS61Auh7YQIRJfXg7lmzdY/WD7N8H0NQeHu9D5MuUhr4RtkMtTAvS7c",
-	"NtgLmZzRi9fRYMSnIp0PyeZbM+wYpFcS24b8G73l3hdXIJuHmwhjlW5wWBjLbW5YqsaOq8zAWG/FiQbC",
-	"wtR0OCWbmxfSapRN/eRca45/dwQuyQnMPTCuPocvdqjBCRVdKYM3pdeNplJ3bWNhrMZ5h7GSI6GnkAy5",
-	"7Q7a2UTJ+hN3HBliD2OLZ+4RkHGZMAsp4CCMa2ATNNaykVZT5tj7/EIlTQKDOwhIuh4F3fG6mySyQ/dZ",
-	"fjU0QsbQ/VBymaU8hipeLB7AL5M545IJSTyYEcdmjrE6gUYqNtYqz+rGbqHlS+QZoaxwplTwYxH5ClSr",
-	"XllxXktHUM5fkpCS+JRo1kzSn+G7awn7VMjqrw82JPVvYVal9vunwwWdrEihj2uE0BUCuPx+xdn7INo1",
-	"eew52RJlWhCwo50QqoKMrD22BbKyLVm4bgTT93wMvbUBESJbOnENmuiMvGvLPMOd4SrdOI9zbZQ+J38d",
-	"MPcW+qpPWQojy1RuneDtHqUc+VfN+cGVUEQJ2wd347ILGCldM3zgj+skRDqSZnLgtr/umBeX+Q798wEK",
-	"AunkjSwlrHywvbTYkxbcsIjTVcxolgk6MvNVrLs55ro1j2via+UOm4H1Q7HNoNdjiAZyPq9NR4OYyxjS",
-	"FH9MhImVlMvjluf6LDylmLG+FCd83UtkK7+yqrqXwmwQEKNuwUmxzrab9rshcjMCresBZ+kyi8C4hRVW",
-	"x4gWt1x7U4sn2tdRlpRfdSPiSxe4Qspr99hAEVUu7Tv9EmY1IrMPmXHEOQOVpcC4o3Ys2DSZASc82hN2",
-	"HLGREyqVZlOlAWMQPg0+5cfHj+Innwbs3vOHf7l/yIoRUdh21NIqNlK5LkNARsKS+YZ2eziomjI92Bx/",
-	"Xo0Bir6WIUJPah8HmPOrqgG1z9Hgy8FYHfifX5Il9Vmptva41E6UcZWy1N3RhniabEWyL4WsVwkNaMHT",
-	"Bqeuii+HGN2zXn1V8eUHfLOWvnqjGq5iceDmEzpz022AeXWQT0+cYoRzVw2Gna7Sj1y72BmkqXcr7NXQ",
-	"tHO64nStENi0JCDJdL4iIBmWOpowAQ216nRX4UHZekjWYETSS/w981+sJZmCFEvcbHWiqJWYlsamCoub",
-	"qivkIkIaK2zuIx8TiIEbfKBmcjgTBqMRlR1KgIR+txPQtQzxpYA0eaG10hsShZpIQXIDrFHKMIJrdYBX",
-	"1rCM20lwjGDYjY9CKwLuvzPMy0VtpvbWBSxdEq0m6mKAfylk4lEu3IuQw4Da7thHwd9pRZoOyQliGk4f",
-	"xyLTW7/zH5XLaAPTsNrVDdPvdTv8WyHYL97NGy4jNlNTLtm9yyshJdyPWC4vpZo5OAyn8WYQDX4eRIO/",
-	"1275b2gZ6rfXoDMswdqvIMFYmCpr+SVoYFakzKRgrZBj9vz54Zs3h//5n+1KROdQ3Gigc9nHWgedhq/n",
-	"W4VK4MHcTx0Grr00d659xcVx8VEnmkd3t47g+UHrFvmTSpPd+q2UHCE9XZQj+nOGVIAZLlLbTgqFt5T2",
-	"UWC6eRvcUZXuBg2po/FDbi57z0ZflrM2vdJ33O4GsjqOGA68OtLSfVZPtwmaVpmkAY1uY8eGDAb1pUEt",
-	"m2YpF+Ra5lM+xseOZfrY9lZG6Sbri16T8E0n7ELkWIdcNGTdaVD6TF8uXvrdVl2rIyGFmfSEi/BWBY/M",
-	"1SAafEnNl9qD7YigGka5aVqpBrf3YS4tWa/XEmitZqbFn9xzzxTpWjtcLluOuA4vKvMXh+nXGyaqeizK",
-	"8csjWjqPZmA5g12DTKLnQ53LelI8Svm4xnB7hrEzhinJ3DaZnXDLZo6fOyW+3FQNgG4Ga4vTvy5MwyPG",
-	"WaLnzG0g6giRPDVtoSRki5529cSeqdkZjVqnMbWjgIfo5ZVwi2ZkTJNIubysPcgdAXC4/c0Bl0CkcrbN",
-	"wPuLsJOzyhX0MagUpLLtMjxBbfZm8JGFDZwZC3SrXP/WALJMTcp8ybVnudkBdl92eZQdltywUAvTvpSK",
-	"ay2a8CUuInTWInqPWKaRVr9DA/mr12IK8jObAEGLdwkJwxJIwUJvN0h/kdR/MiFvVoPEunjdq0xwiVoZ",
-	"sDbtuY5OepODhHq1qZDYaZyFfVXPpRLEFWCkuLpyt01QuIFvtTi1btjiQL27U7UvGeppSMYVN53Fh3Bh",
-	"gQHTIdMpYujLBYamul9mwk4SzWcUZEeWrPL4s1yPG7xMb/oe9yXMh5XoxGWWKDCPEdMYOcYPQ8RiJa1W",
-	"acTQJYZ+WJTEHFpqYMIa5kRv0O6zWhPkdCmxvGusdJU0rCImaIyu7Y19WqXQh62ktTZaY/loNCxpzaqY",
-	"o2Q6R2MciW28iGRml9Kz/lbw8gaOhYnC6he3Hy1cax1AvlFXsIkBpK8dqFA5K9EeDxpCtVcMI/UrX4Kd",
-	"DWxjLRyic12BZhPUukUXKXF9LDu9bRmVEJWlMHtIyVugJJhaSQvPftjDhNdZLe1izMHjqVpzRqDBhw3U",
-	"6KY+Z2dPtslYZdBpwR/wzX2ycpqGeHlE+SY9KOe/Y37KEtziIFGhS+MZ0JaLy6peQMW2GqArKiGzE9j3",
-	"FZ5V8VEn2lyXpLlCqHd5dH596/ZeTXDsg/XEcZuk8kkuL03bs2GyGOSzYK9KwQwzKBwji0TipXvs3bCa",
-	"j8HXbeEXxkFCyFq+Ai1GAhI2h3qdzQsq9cYjQpTVud/jRxHz8g5TV6CZ0qyQiVgI5Km1SPVzJuwWHAIS",
-	"FRdXbrM4jOLiFm9p+UrWgVSRrbgzeApPe5GuSlrYYtQztyzLLfkl3TsM6Ub99w2hZl7OTPsHPYXPLuZD",
-	"MzdeG15c4Ysr0POK/hhPwMneFFU4AWYyZelHg0ahII3XLVOlQo6HajRqsKo2LhWu6nl0tX4ORllvlqyA",
-	"MPLiqtbzvqHJWsiYXPl13DgEr6xd08+C0lanfD70YFd/CFT7A9UPkmZJPxOGjueEcRn0Eo2FpiYcs84m",
-	"7hqFRF0kFVWLUo2RYTcuT5XbWE3rtKhfJoqNFVDEqluksXxuul7iOxq37gYzleUpDzWf1lbnCuEhnNDS",
-	"40k94dYqU/3dXE6NbchN6+MP7u1U2IDs4yd9sz12ySuW/dY+5mrJfb240AbiVpDRRYyqwGRBajqxlddC",
-	"whasZamwnoc6b3Mh09ESUlYgpTcN2S0WFzBcvwlU3DNuDCRrcWifMRAbwe+awIkuANgJfPqKubr4qLeQ",
-	"X4LrngV9v8Z1+/93P2URhVY1VtTZ6ypZS/1yI56mKYNpZue+cpYPvDhkT1mqjGW/g1ZFeocylqcsVgmK",
-	"7k4uu+DxZeS4J41h1UwydPqDheRw0FZUaMGSE7XVGFqb4RNqDi3m8XfK3XkLs30mDt9lk/0xssma7K3P",
-	"xVhYU9r1T1aqSnxnyP5PylcVqB/uM2vNrE8s+dyY09pDKFq2pzbny/gVfa5Hsq2i4Jfxeg24BN7f87My",
-	"NH49HampIIGzNux+2yC8VUWAm0usBMqEDbqm0CzmBspKqT2xbDmwr71CC5lWce5iqajhmoljAlah0qRm",
-	"0rt2gnpl0H/RkKC9SZReBc2Xjwmc5uZYVaoUKuWW8TEX8hSLlGIxGB+IZ9jF3C0Y0tH66iJL91+YOKvV",
-	"K8p1NYDEJub7unzRtebyKf/yil5ecJiQeBMNcil+y8G/YXUOwXK/sYtmU6v8esWzhO7TUBeaOUnbMKyv",
-	"XIH3v6wH933a75erHXYwhteBSSi/RLaXvvWW6o0rvTRxrLi2roKODzqiQkSxbd1JZwt2TYKKkrCS0nbK",
-	"JmrGRhzp4IQbJ3wC1QxN0XJDttGIXUDMcwOMs0SM/OGjXDtTvsiQhTRlnNmJ0MlgNQJvCyN5BW3bE3iK",
-	"ZL79maDDRXQxP9camNtudxNjcqvldpOD24kdtZtJbQE968q4rFo5K7vrb+bcJtzhtqVf7NF01gXGSyFp",
-	"sTVAN/NZYScrbrjVMraAHxtYxW4TjtzB9A2Z03YEmGvhcc9mtlXY39DE1gWrW8xrC59X1eZQ4bNOXa6K",
-	"q8tJoRWrOY8vUzUeRIOZVnI8DJWYmjNbKrJiZdjwnfGhNS2fLscAYvhECCSgQhIQp0I2DeKdQRurHzWR",
-	"AEUY7lJ2KQVCBsN+sxutqfJVGdl/4Utu7j6KNSBTEZDaVobmPcZbbqK/9Q8zWlY1cYDGRU37qwn+TGvc",
-	"jU/TNORSRNR/xAnh1Uo+nfA/1EmtwfpKsPji1D+pGdZ9Je+sqYZoY6OJSkTHoNJb5jiqFb65MX3S6Iti",
-	"nzUrLsPSV2E0lDllKZ+N8pQlqF6vN9h+yVIuW7yvJp86RWamdGKikKNddAdJuRzn1Hpo1UbbRY0vEkzd",
-	"6Qz74hF5CsdqdelvfWcQrNha1OOdUZ1XiznrkrlDYfdmwk5UbhmnGnYRsyrh8/u1VGL3kfbVaqarp79U",
-	"mNbBoYovmfcud7ngUNpvm5p+gcyvKQOMdX0/r5Mw/I1FJe6XWFJLWnwbin4q+9nLZ+yHx0/+rRVkl+t5",
-	"2OC8aDfdgNaqRzhfpeDCNZKLYA+rjb72ZvWihdWTH36o0Jiqsb6azSVsCh1Wbn2fkEp8cK7lyUgLY098",
-	"l5CTf/CD348Pfhh+/tf1McP4NMxfqVXlz7LhPosa/f0MSt2PPMzxNK5VjDsqLWEU7zYnzSWbVwUf6grw",
-	"ubbahQ/H7zIDBipWo5m6k5cJN5Oa8Oifnh48fPKX4Do1VmlIWKLifErq4vZRT06SGnaavRC+DNROvZUS",
-	"piz0h4u3qp7BbhoyZQR5inot4p3/ri6XI0832NVZnjaM1l3nzJQdUrxg11k/ZMo+oy/KuKc+mdQXm+z1",
-	"o/usVpfrXG4WcblaH7bQfb2yu6QCV3XfwH0DulZjyf2OAgkIt7l4uBERtADAJRRVEctjdxsVfRrfIsu8",
-	"z+ppyBvK+G85lq4ejUon4Rrbflwx7tPYuNC2E3lWEvfdBam35pXSw+HFvEcpKadsolGsNiKyJeC8zKlr",
-	"f7yz5SxfSRkUXoaCFzl91Yy/yrksravt+l4Gvtk3v6LpwEJ4/xDD/m0HwlBaMZa/bVv4W9W/Q8MOULGh",
-	"VF8tIq3BnHclI+uTUKckeGBby15mE27XLxbfioqB25aMLO9m2mK0Na3owXR8C4rW7hNtO66w243Kh5ld",
-	"ESkDS2xeSPuXx/X5LOJ36HA2OKJ/OyrX23YaJAb0NYPNTMeF2zD8Gi0IX/OlL+qWWz3KvjFIjY1tGus7",
-	"NQWI0Fj166MKE5vFRwVlyKrhJUC2Iuk0G6LLJkodeiCtBD3V7wQDaiotk/tARnOeb5/Sgn6Y+uWZwn3V",
-	"B3fXFebed6HtTeplb1r5uiWS78zLnUXxH25gpjRZ5UOIFxp2xBWP50M1GomYHiZTJ6tbcraUjdIqPdbQ",
-	"VGfdKQ0X366D3EpS0s3z/IuaqLyir69XutVMsiUFpqvsUMXLPQbllNaEai23eAJJTqmG8MVq3nz6bxuC",
-	"Zt8sNF0r7bzz+XSaJPcZl0mEsYtcMpzCvROxFxgnKKxhRCfd/HyaYdPHRw8f/PXg4aMHx8cPlvu1RXXJ",
-	"9gf0j79c3zt4Qf98ED2+vv/f/mXQtJkVl5rK0BMUUpgWkmYWczN1LqUbyq3EF1VCuXVOP1Z11Eql95Rn",
-	"psE9Vyk5tKOy0UXp19UnKR/XlVAmCESnzynZ69UMvS+hrlRNOY7GnmvImWtmIdeOBp6gZTjTaqz5lO6/",
-	"rqjAijtsNoiaCsn6rdUB/gfgOp70PFtbWwrmF6UTQ3XMHPWM3P8RLdy/yrYSDth9VervDAsr7ROfuyzx",
-	"uNXU7i2Ip7sDnX5Vb6MBFuPt5aJpLFeeKSNsSyO6XVQsL+boW7d8Y01gycjXrWNYca/rDATV0WuXjR3a",
-	"ejLNLZljUXLLkf2XWhhbRluvZWQNm+hdRrGtqE5Ikw7IqyELvaoW0LRj+E7Dkm1uOnazWjr+5S6C9ZHu",
-	"FNpqqD/DObfnp74IlaWYWfeHnSnyXprSnbnsxmxuS2ibJ7dKXTIYjSC21XwZSTR6h2V6F5oC7kAubhF3",
-	"q2369ocwIG2wnnXqrPjPOSZuq/7FsOb6U4OsN/fZOCBxI5fRzqqFt3AHxz02KFzXt+9Dc7uH3dbQbG2V",
-	"YZqPYEWwrpTuL1sdRYNUGVsrDa90Wu8XiID1H1Q2ZyHMxEx5mnpCbwZ7dXMvOauLrveN/uphxZLePZyX",
-	"Pq2xs/cZor/fWyZp35UGd/UOvN8w6rnFBX/5nQ/8FvvA+7qw/1ku54ACHhqXcbgJMUuH9HYuaN/L/59l",
-	"BGs2Xu3MQuV3eDOlDu/qFX4b9Qo90Oy4VGFrgcIqnO65NuECSmyYStHhhFoqEoYV7D6HoKVhyo4C/Nvi",
-	"+v2+bl+RxY7lD2+sjGEH8NmigmHL1WycX1oLUh1rBt5I8b+emacLnL9b4uk25fVuOkevWgOvF1FsrnHX",
-	"h/uh02nYJ7zCf9EQZXG7smM7YO92OYjrast1qyZXRflNU2YbAowaKlr7TDWfgwJX1fDIyl3+wXGrjZns",
-	"rPLiHy1ttowdDj0UVnoj1EPmnpNnV5BgfwJfS+ps9esla5bStj7hyECca2HnH9wKPEoC13Xul6csA23c",
-	"8bFLmKNA7r5xDJK+KMafWJsNrq8RCUc1OWfkWLoEyKo5g+ieLcCC8ZTr6UGMpYqobx0VUuKGpUqO3f/J",
-	"+DmjIkuOmUtlGcdcMPcKOndlwlC0MUzYw0/yk/z++1CX6fD77xmJBr7Lnc9YNIwvbPWEnT+lkMPfMf/v",
-	"hP2IG2aYDjT8f//r/5wfsqfYOAMbbM8m3C61xWCJOv0kz78c8NxOfj9HHzStv+zj4NtEhMbf7pdQPSpi",
-	"518ORkqfk7giEvC1KSf8ChhnGjINBqSlz9TIbdYvieoneQHPFO08jO/nYZjS3tEUMak0w/JSemo+SfL5",
-	"Y5gYec7dfiKWyxSMCYVccEFOM2PnVLL3nMJDsO7sVBnLHjxkE5W7idKkuAGOgpgBkO4W3lPfc5ykShjc",
-	"C7TR6q+H7L1WMRijNLvnofs+9SXxhlt2LwQr3cchpLpQyfwEtyT00nGRzOdR0JvbhWZqJiMWp8pAEhU2",
-	"aS5LOTI5RXjEGKLQqp0iIlgu3b1jr3Y39nmlSfv54SeJ278AB6OGWcW4xMi/xa375rgMvvDYpnOWiksg",
-	"0Cq6uMMXYQJQY96c+f57nNBnqDHKLjPsXsjyu3/Izh2SnrvTP19NaaNlxioB/Becn7JzyuILMAuIMBjL",
-	"QTcjDMN0+uiTpNpc1KQ4yNY6TyHyQOifX/E0h0P2+Pj4xMeVEPb5MvN4AwLhfnrIHj98eLLwU8Qucode",
-	"LOYSW7cBM+rwk3x8/MOJz+HiFvwn7oCL4+JpqmZYUkzN/Kl9nIkYHAR+AJmw81cJTDNlQcbzg59hfo73",
-	"Toc+zY0D+CwDyZSM4YTQDiyyFHxRSPbwsYf1MXjHLaXE02U6lNQQK+3w41Po8ka1zgxVafYWT9/pjxsM",
-	"ujlh5y8+8nHhC3K/CTmO2Pmr0cEbbuNJ8YjGDLsTU9zcK2ksx1LQGpgDhUePHv3AhGR///gscuTSqz3u",
-	"H36cpZJeWC80VfGlOfwkizxGT8krhtqTwQNUDDKQPBODk8Gjw+PDRxhx5WPCj3xFTjBHX/0/rzE6nmqI",
-	"FrTvVULF65JQlxMbhGdK+iTxh8fH5JCUNphVHe7H+PHRr94+QVi91jUXesUjz6pJLi6eR4PHNG/dcMX6",
-	"jn7kSQisxU8erP/k79KxBpDWbQES+u7R+u9eKn1BHdTxi8frv3ir7EtU0K+jwZP/+I8OU2B5QZQW8umU",
-	"6zn17veHQsQREbvo4M7ulV3qlQRTuCzvF7GDwR8ZDSy2vlzwUHo+OTjxEt+hg3iUikOfc/dF/brLV0KX",
-	"/lfPB9efr6Na0DuquHE3HxwDoGrg1/f69696DzCJdWDsj4qk+N3AMA5+BiMC4lJy9LUCl5DncU3R68LJ",
-	"+82B+ePjH9Z/8EzJUSpIlH78oMOaPir1musx0AdPumzeSyuQfJyTPX5jBPS3VYQrUjAROuydSIHpxAXl",
-	"bEUx+vFwpoU3yNbiSdGwefdYgjVR/ItYgXU/GBLqu3bCjwc7m/aZpgC1Gt5CFWru0O3m0O3xw4frv3sl",
-	"r3gqtuOPeLVeZWJKktiMaQeziWKpcAqpb8yxiqZFJ/MSSd1Ph1ighFC0Yh3zktMKMSdjB0p0oZamZZdC",
-	"JsZJwriyU/dQScCfI9RufCmhQ+YEn1SpS6rLO3aCKjJ6t2SRGKoffFjkhQRkfi2MfVaYaZaIxZJBoZjO",
-	"AJZCG5wMfstBz0OTgpMyjq3EtY7VgaoRctXiuo9Xo3JXgmB9YRdeWR+ZG03DMouKYP1WuWTyKxf51/WL",
-	"fBWq0fjWN5UqNHUrLKrbVBe57N9YneUjXjYp5r42hsGgfHbP8CugAP37TZdH4fvVGdc2WP1aO1LRj6A6",
-	"VtfejSt7Uk5npMLPKJ+SbokVhDS7gJHSTeDoq0VfzOs31VSGejUUV8QTSrbxJiChEpaKqbBNEEbvDNVo",
-	"YebCxBfQZLlzQbQUkvy5w+peosZKZbFaluLkje2O4TXvMo9V281yLuGLPXdXe565+1O5QW05GF0opvLx",
-	"8eOVNtNk3rDe8CEMGysJUWHZSIXxZoELYBcwzh3FoLCFmt3EuTaUUFcHwPdSbuz//Ae/+OxAmR+MPn/9",
-	"6/W9g+KPx9f3vz66Lv9+8PD6fgOwrxHIXjsoQ2Fsb+o0EV8MqW1QqDPu2fi3JfbclHDxTtIRBmONg0Ss",
-	"3/VW6RmMBZe+V7MaMUoZpT7EDnIxn5T5DNIgcFTCLZpV73oNF6XbZ6G7eD/loGJu+xnm7zJyznjg3IsC",
-	"4Bd6e1SAMxgLY30Y4gQT7HD61ypuqDX4i++67QgS3s3yTmo4fEEfrm8/0v3pVYcAEox7RuQ9NU5W0cw3",
-	"jemGuxWd3r92REJZ2eapPs1KkAeHjUTqc5LSUq6PCr+HQaoSo9cDU1BX9YEPhZi4J7XeD357UPpnyOzt",
-	"Z27fHNr8DJCRq8YqUlzRcWoUyXFSEQ8s65xyWaN6r+eEVWT6Sv9od2AUzHHPAleTsEUep0X28uJjXTb5",
-	"x4oDqnA1+Y+/KR5zU14SJ6jRCVa8JKSssVSNfdrngpGlr1TWS+AiQAnGWG7jSV0vcEgTH17ANZTZZsby",
-	"+WHV5Yhmqmav5SkpVCbU24DUAD5El2jEHj94uMouKO22SZ5cBVcHyIvTBv2LoL1UwMK6W2G5opJ9GoSC",
-	"FD9cfxrUKVt7ElNp8z7/eGNnDvmW+2I95hxWHMl/csTfQBrtwO3eO5LgzbMvuUj9dm4rR3788K/99nQW",
-	"IGYr/xbCHwWamBVutKHwG/h11etby7dLK/bzwk+9P/YdHK9hrqYwhPD4jr96IPEHxor85OD69BY8NNUt",
-	"OEMdT9JQfQd9MXsNQ1jkum2BAncRAncuy5uMEIiDnNUzQKCJnh59pX9cE+ykQAHmi7D+XJh4BdzXgd4r",
-	"SSu/g7wtqGVx8CVMhLDBwtBU1KJvpZc+sJoCMUW4m15wtDkVXe/kIMAq4r7WgusRfImLej83sqwmRvDC",
-	"L+SWc4KwzIRUWApywIae4g5R/zgs4n1ezx58KxgMGSiCr6lz+q45xdGEy+QAy5HePO4tVwb1Vo+COMoF",
-	"UlgEkl8CZBV9xJ1QYeWYTRTmRaQwsqvmjZ+4TN5dge7B+dwnoYnWHU5tDOo/YXPzJbYXbtYdLslEwrCF",
-	"Lk9RJV7LOla4AxQo+n2tMRn/zcfz7E3xLJvRNfnpyxfudE4PSL+sCkROHppN5iQU8TQlMrLSUe0GTbu5",
-	"rcvfowKDCH5MAiQGc1i4URJXPuVzdgHIyH/LuXbv4henWAAY2+ZpfGonXIb2eeiFHuWmGh6YcAurtO+N",
-	"uoKKL2T3Yo2boJtEc4MoJGH2LaPRnb8e4bqaxacykEUsZivC40s1Ub0lqyii7hutlD/hG3uEcJqgAbpp",
-	"fXfMoZAy0CWm5LIRclGSjIg3CDmm7KjQqLUl/nvfBkikY3fJF3cU+VtMvqhauLjF9N2Nsi1KulzW6d0B",
-	"Ji6LaUlhp6OQr6IbQaAomFwsrKnrZVxJsEwBU5NJ3vNiKEZsWc2lcWqOkqcoAh6gzuOA9JN0Al4KnCom",
-	"GP+1P7VDH0MNs//qMPecWUhTX/CAV9aNGdEqTxMWq6lnjol3KaMKPRFyTJnES9FiYBdSN1YoXW2gOC1p",
-	"IbY6gRECRijvsZLqsCfn/ULx8Nski9aqLUyqGbunNF3W/Tti+A0Sw9LqH3lK4mhKBec7qqWmLDfeyX3+",
-	"wbsEWkN4QnIGmWMwpr01AQfjUxYQfbEB1drmHLchP6KsOP5HTo/Y2mkfPAURu5iHViu9nPC1gmyIni4s",
-	"rLc9JSHUhb81gvEfyNX6pyfuH/mlE3QlzIJlW0irNnHHOrLuc1zbqPrfQhrs3qijn6GBNPolfrPEkRpA",
-	"BwOSD8MN9dFi7lBTpCm78Lb5hAmJ9DNZZORllbjyvvG3Qx8ii+XE3JsLdfg+IxigQnT01f3v+sgXAOuv",
-	"6jh1v9Xk4DtQFkaHdY4w//6dyr5dTNBI6CkqfVTYjVwVCzHaWEKbjZQ+XajOh4XFCOh8nus6DTrATiNU",
-	"Heiy/eiOoeupuXTveKDZk1VrqYnqptEUT8OB34H2N8ijn5rLImFupZxiPzuUmLo9tHPoV/6dPbLoMEUD",
-	"jw6r/GaZtN8/m02UcXdKf2EVSeTOl5DZyAllYOyKcT+czsJF04+HOpdVzWaJ/4nxxDKtZjQV9vd0ShR6",
-	"ZEuLXkTlGMmzgAk8Th9KnJCg1SzypRvRHqcSOGS/CDth54meD3UuvVnPW+iYMLiXUPLgk6S9Vs1+ZOaj",
-	"wohUNAZNjCORAhU27GL2owNtLBtTZwnwC96h0W+ap1ZkXNujkdLTg4RbvogSvXrIU2uVJTrvK6I+OWZv",
-	"xI/VdnsXQnJd23p4yrPMt/VcHOy/f3j3lgpeYl4jUpRYpflUsgMq3on2W7zuqBLGSdUsHGBIZalSqbFK",
-	"JeTln2Z2ziomYBQAaFSVr+8yhvterU18s3ZQgqYzBNV6UyiWX43dsRXGT/eDmsL9ItVEzcydBnz7ueuP",
-	"GgmVLMRUDGPk7NmHfycihC19Z0pfXih12YcOVxju0Vf6R3uiL8HdxibPyEnlasaKEumdDaBimk+p/35o",
-	"wU+/HNd1Zr4NFlA6Kcd5fP/sNbLEXYTBQkoxHUpUqU5Mya8UhuWY9SjlS8nEXcSOfpZS/LaIsacOQ424",
-	"8Qb2KZC+aTSlxzxNbzxwdivrD63YX65WKVBp+7JOfDVZbQqLF8olFhkk4lV2rGpUFnwnrD1ezVM595M0",
-	"lifA876LIqpWgKEjQbURvljNmc6laVQpyiZgvax9Udkaoj/2y8UuJ212GOqBdvs9Mb5X261xxNyZhf4M",
-	"ZiGndQUUP2V+PaE3h1iH5vjbITeXVZJ/9BX/3y6tBqzcO+VfQ/jv6P5SuRhqhuF4/qyiqGJPl38uzcfb",
-	"7JZttcIeVoHzqIyK723932YlrRGwu2BVdarTg90GeSWNiPXO9zS+4xg3V40TS206Zb6g4+RVW+6jUjrW",
-	"OhH1it1/CXM0Kc23A2+eQ5wKCQ3spMbb5T+4g9GtYqjwDNGPSyfTE6LKBne15eMbG3KNAfsoLbTJKqUW",
-	"THXwvbCwBxKz6CJRI983amGsgCRzamNm1BTI7WDVJ5ko1IAjBjyeMCHRmK1mcrnX2b3zKwGz8/t1bgWn",
-	"4fr2f/uVc/wkTYKOf/qtusNo9/2jUCqAePSVrJ7tIiv1Fb6Bq2y9yTuBdVFgdaNEIb+ArFffmSU07QEU",
-	"fYUvf2Gfa4DpiLoebsIpw6iNZg3qp1hC5O4tEk/D4m/YffbBQlZrjgg9wu/49jdojaDLPS07Gwh0pf0O",
-	"smh4ECuVCjk+UKNR6FlBjUM7YbfvQFpL9Y+wDfTBxrGG67D1tRjZH7HT9D8Bb9zkd1izDXC+dkIno8bk",
-	"xG/YWDElTxebr2owOXbqsNsDpM+5K2rw7xYen+Ho+2Qe3q96W3jHM475i2o0usODb5B7uOvF6AWHmo49",
-	"UEQDExYdV6eV9meoybEpduRWMhQilPBlF0hLra13ga9L5c5QeQ2Nnw2LJxBfUkwdJtXOjYUplX8xmbL0",
-	"3DfV1XwmD9kr/C5REqgq9rlfawrJ8GI+pBHKBr94kMIwh6+rlVQ8Xjzz213B54d7x+c7M+PWTK00G2Ya",
-	"DnQuQ2f2TngQ3m3Dg6ORkMJMds++XuK4jeB3A+ykQJ47CNwcAl8Ucj2eJhEmstOVVAyL2VEgKVYs2R46",
-	"i9aIzSHs+EaP7pGnaJPE9Yd2BS0NJaF/p0a3og/46UKfxn9b36dx+wznDj0Tb0FEn4Xpn6/j2xZF5JQv",
-	"llqw+zXNQOqQbauiQG12s4zn+1DD37th927EbWIaOPsdw9gCaj9YlTF0cEohx15KvQA7A5DMzhSLJ7m8",
-	"NKcUuCB8DRpAM9G8+KsTByHAaZDzM63G2LepzVnwPry0X39BMU0T4Sue3xG/okjajI24LhRGJ2HEagq3",
-	"1ImQaWVVTGplG7TRS3uHNpqmGdr88ztoq8RUZ1qpEXmzSSeCBMM07pkUrAU8tUuVpvcp7FrllmWgjZI8",
-	"ZZgH1g554dT3AHwafqV6Wrvnxmc49J/ICPleq0xhhsSYC3knCHyDhsgPgFW+S+NaEFJ4fOlTKkLJ41Pf",
-	"Q7fy7lJZgw2tkOSG2Ae+unEbxOf9m/zOSOq7Q5tt/VioXC34sbaXiE2m7AFZnduLsmXKPqPX9kmAy1ka",
-	"5BTDp1l6ZxBYlFLQVRC6vBXCMHVyF5LNJiKeULzcDIJnYfuaP9tEhLdJLhWQPPqaKYOp89cbk8X1Vq73",
-	"fo5qBfxlChornbwsDJn7kHn86C+k1fONC8LQQu+MFX+IJjp0WWUe7oiseVzOKZr1IrdMyCF11gGZuoWa",
-	"UIzXUcGtLeoYhbN7r6ejSeiz1ZABt7RmmjPy1IiKSawGunvPAjaCYGc+Mdk7hdHimUt8SNWKZUN4UU03",
-	"ebfTIALtIEljLwWAdceKF3cy252qs40xlmPEPfPKiJcoe8qSbkiIc+0kAYdEF8A1OCHhs0MQA/oqoFeu",
-	"08HJ4Ihn4ujqAaKPn+frSnkVxbhBCdP7tKYwWHWM+Wo/7N6lr8xufwUJxsJUWcsvQd+PMD8yK1IRKOFg",
-	"SXjxU4TKxavzhHKz2JuH+i9AZW1lU91VJuzURMOsooZf9y7gimshxyb7v/87hfH4fjlK6IOxOnm1CDst",
-	"gq4l2J50LhO4fxLU0IiFmOWIgiuj0qZXzFYkFKy25Qu54uXLPh1k9eWXIgVfLoUal1AQSuXTopDX5+v/",
-	"HwAA//8=",
+	"7L1rkttGuiC6lQzejrDUB/WQLPVpl+LGDVmWbF3LkqKkPj4nWhpWFvCRzC4wE52ZKIrWVMRsZmYjs5NZ",
+	"yUR+XyYeJAACLLIsq+k/VhFAPr/38/MoVvNMSZDWjM4+jzKu+RwsaPzraZJoMOblD+4PIUdno4zb2Sga",
+	"ST6H0dmI0/NRNNLwz1xoSEZnVucQjUw8gzl3n02UnnM7OhvluUhG0cguM/epsVrI6ejmJho9SwVI2zpJ",
+	"jI9vOccPcC1iaJ0jwce3nOMnlSatM8xUmtxy/JcJzDNlQcbLn2HpvknAxFpkVig34bOZMiDZ5ZLZGbCY",
+	"pynoiCkJbKI0Ax7PGI/tE8aZhgyscJ+xKViD70+ENpZxaRagRxFtYQY8wb/8JiorOHJL6NrPnH96BXJq",
+	"Z6Ozh48fR6O5kOHvv27e3RvcFE+/jF3eYlfzTOl22Bb4+LZwIX/JpYhFxlNhG+Di/QzYvPLGN4bJfH4J",
+	"+gyPzOSZW0TEFjPF5rmxzPCl+8MAc8sCQ2dngHEN4dD+mYNelhupjl87sIxbC9p98d/+fnr03cfPj27+",
+	"1LiLV2Iu7Priz9XCMDVhnGV82jZ7it9Wp01gwvPUjs4en0bu0sQ8n4/OHp6e4pXRXw+KZQhpYQoa1/FG",
+	"J6BbL0xpApXb3NdbZQTtrnGKLDzegF1+E6fuv427OhfTWTsYavf0lrs6V7lMmoFPu0cF1IU7rC+heNa+",
+	"hj9pmIzORv/PScmyTuipOcHZX9MYN245GkympAHkY9/z5Jwg2f0VK2kdRzn7POJZloqYu7WeZFpdpjD/",
+	"t38Yupp+E7+lr2jShq3TtEwYJpV1gGxnwji8m48c61Nykor4zpdlLLfgVyOnhiUKaIE8TdWCCcukWrgF",
+	"viAsusPVaZVfprg2lWsTMaWRcCfc8ktuwJ0kX/Alu/f49NuILYSdsXOwenn0dGJB38dFK30pkgTkXR9r",
+	"wY10hTl9Y9gVLCM250t3xCOk2Nc8FcldLu+dmjvuB2liWMylu+tLYEY9cWtyQMAW3LB4xuUUErfG18q+",
+	"CCh9h2eogXCFmTyeEXgil0K0oQN1q3urIVYyQUL5gosU7vwwL1WyZJAawINDuWJ1YecFKbu7pb2cHP3C",
+	"bTxzpzgXxiB5jkbvlXrF9RTuGiPwlIRhVimW4gJuotHfJM/tDKR1U9/t8bxWDFHPoSQtxYs/kLxHlnb3",
+	"x/ONYY6bBhZh+RVI5Kh+jIoihmtKCLh4+larDLQVjsdNeGogGmWVnz47ScLGKsFdrTDsyP0LwDY+smoh",
+	"Gx7cVJnz38MAUTmN//JjIR6oy39AjGjxVC5RsEIBQbhjmAvJrdIkzGSZm8H9sybJNp9pVdp94+Uxf4tt",
+	"n7yjx/T2TXFOy9ckfFwLQG6nJLyZjM7+3n2n6/PfRN1f1Kf/WDkPs5cDMcNOxOz+SMygMzHFobzVahog",
+	"fZfHUowbjdw2acTmz97455VP+p1l8cEuT7MyaK/z7P3+2jYrV2BVrNJNV+AOJRWguxbknhfjRaPFTKXQ",
+	"QSrpvfXji1W27H98lYE2H1ltheEISl1mhyBIg/aHv/B+P+Cjt3cJeWHEXmDX7+X61mqnbfZy3GboeZth",
+	"B252f+Jm0JGbYWcesDzLtLom69oAeYLHMWR2fKn5FdSMLP7tunzzX2AiEtvnXC5Lm8GlUilwOUJxYs71",
+	"1brR4J3lS8OERC2qevERk3ANOjzKStJSNcyhQWRdeFkTSr5PVXxFMsmAU4hTTvxpTW4KshbIfO4kJA08",
+	"tuIaZdxoJNXYWK7tOOHWyUpeOh/rPHV/ch3PxDWMc0nWSfzGqnGmwYC+JulKjYHr1B3mDNCeTIbrsZLj",
+	"wkxe/lSa55OcBFkY44qA0EKOvXkCzS5uH7Fb6seoaWu5rAqLhW0pGrkVCW9aWZdwyeCa8CVTki1mgpQ6",
+	"w3iqJLCFytPEaXupklPQzFiONK8wN/mzWlvPHIzhU9gspXrBNLzfJJs+cxf6lEzCAxEitzOlvdF1/cxa",
+	"ASXhS9N8mEnubq5mcWs7givIGs781xm37AogI3t3BtooGTGn26sEHCwIC/PmZfkfuNYc2e1cSTtrWajO",
+	"Zb+Frt4HHkoxtj+LqHKUfmetN/WDm+Z3vyeIRQLVhxWyNuASu484hfE1aONtxetvED25zTXU5qjcSvU6",
+	"ilmKnZX7b74lEfTnAVdUarhd3CwowjdR+GJMdrQNBupoxKcaYA7SjkEmawd2ZMUcuj/DY+h1qZdC2xmR",
+	"+T6vB6Pbhq2/s3ye4fsagtmk1/sw5yJthG+QyVgD9xaNrsGey+ScXryJRhM+F+lyTJb7hmGnIL2q3zXk",
+	"j/SWe19cg2wfbiaMVbrFsWUst7lhqZo62WABxnpbXIXQbTglm5vn0uplEwnsCVySE5h7YFx/Dp/sWIMT",
+	"DftSBu8QaRpNpe7apsJYjfOOYyUnQs8hGXPbH7SzmZLNJ+7kKog9jNXP3CMg4zJhFlLAQRjXwGZocmcT",
+	"rebMCWnLS5W0iX3uICDpexR0x5tuksgO3Wf51dgIGUP/Q8lllvIYqnixymCXjEsmJElSjOQu5kQgJ5ZK",
+	"xaZa5VnT2B20fIU8I5QVLrEKftSRr0C16pUV57VyBOX8JQkpiU+JZu0k/Rm+u5Gwz4Ws/vpgS1L/GhZV",
+	"ar9/OlzQyYou8ahBlVgjgKvvV4ICHkS7Jo8DJ1uhTDU1KdoJoSrIyMZjq5GV25KFm1YwfcunMFinEyEC",
+	"qhfXoInOyUe6yjPcGa7TjYs410bpC/K6AnNvYUzDE5bCxDKVW6ciuUcpR/7VcH5wLRRRwu7B3bjsEiZK",
+	"Nwwf+OMmCZGOpJ0cuO1vOub6Mt9gHEeAgkA6eStLCSsf3V5aHEgL7ljE6StmtMsEPZn5OtbdHXO9NY9r",
+	"42vlDtuB9V2xzWCdwVAe5HyFTSTmMoY0xR8TYWIlJbSaRJ6FpxRbOJTihK8HiWzlV1ZV91IYfwJiNC04",
+	"KdbZddN+N0RuJqB1M+CsXGYRQFlbYXWMqL7lxpuqn+hQd2dSftWPiK9c4Bopb9xjC0VUubRv9AtYNIjM",
+	"PvDJEecMVJYC447asWCZZgac8GjP2GnEJk6oVJrNlQaMJPkw+pCfnn4bP/4wYvd+ePiX+8esGBGFbUct",
+	"rWITlesykGciLBnaaLfHo6pB2oPN6cf1WLHocxlK9rjxcYA5v6oGUPsYjT4dTdWR//kF2cOflWrrgEvt",
+	"RRnXKUvTHW2Jp8mtSPaVkM0qoQEteNrimlfx1RhjtDarryq+eodvNtJXb/7EVdQHbj+hczfdFpjXBPn0",
+	"xClGOHfVtNvrKv3IjYtdQJp659BeDU07pytO1wrhaSsCkkyXawKSYamjCTPQ0KhO9xUelG2GZA1GJIPE",
+	"33P/xUaSKUixxM1WJ4o6iWlpbKqwuLm6Ri4ipLHC5j5CNoEYuMEHaiHHC2EwplTZsQRI6Hc7A93IEJ9/",
+	"sprHdqAQm6jYnAB9ejxHkTU1ZPFgBmKMN3eiLAbbrUmuE5GugNIA2L1cWmgxFvuopbH1UUwNimCL7Gkw",
+	"YK06rAxxtPXL9OJYbabIr6npGtfcCTyBQdLOfCWsfcBJte62VYRe3WwQTHGkpu3pMqJ41/zMDR6DuO5v",
+	"IkMxC7ww3kPuLt+vz9W00TLSLeDiRAtjjzwOnDxoRC6PCh0gvhEHKAB8I1ytvbAQdob+0S3RrMPZOdUh",
+	"NGRtw4sZt5tPH98qxgmO1c3osxp8R3dSIlW0moJRunaLm6icTOQJUdPELxzheq610lvKSg1h8OTj3mCr",
+	"Ioq5NsBLa1jG7Sx4/TGm1IdYF/lq3xjm6VOXr7hzAStHHOh3Dw/yCyETL4kEFBFyHCQex40mIZjHijQd",
+	"k4e/WUvzY5FHYtj5T8pldHHvsNr1DdPvTTv8sbB31O/mFy4jtlBzLtm9q2shJdyPWC6vpFo49hxO45dR",
+	"NPp5FI3+1rjlH9Fgvh2BX4G1f4AEY2GurOVXoIFZkTKTgrVCTtkPPxz/8svxf/1Xt22ld57JAC842Syg",
+	"1/DN4nydIRVTh4EbL82d61DiNy0+6iUK0t1tIld+0KZF/qTSZLfufCUnKGbW1avhAnMqwIzrQmgvO4t3",
+	"IA2RdPo5Yd1RlV5YDakTfcfcXA2ejb4sZ217Zei4/f0GTUJJOPDqSCv3WT3dNmha1x0MaIyJcmzIYMR6",
+	"GqxV8yzlguKm+JxP8bHTJEr22a4/uMmGotcsfNMLuxA5NiEXDdl0GpR9OpSLl+EI6/LPREhhZgPhIrxV",
+	"wSNzPYpGn1LzqfFgewvJk9y0rVSD2/s4l5aceptFaLUwHWE2A/dMaRyNw+Wy44ib8KIyf3GYfr1hoqoj",
+	"txy/PKKV82gHlnPYNcgkejnWuWwmxZOUTxv8WecYGGqYksxtk9kZt2zh+LlUlpWbagDQ7WCtPv2rwmM2",
+	"YZwlesncBqKeEMlT0xULSS66ed8AlXO1OKdRm3SfbhTwEL26Em7Ru4Y5gCmXV40HuSMADre/PeASiFTO",
+	"th14fxV2dl65giF6eUEquy7DE9R2Jy+fWNjCx1ujW+X6bw0gq9SkLDew8Sy3O8D+yy6PsseSWxZqYT6U",
+	"UnGtRRu+xEXg4kZEHxDiOdHqN2ghf81aTEF+FjMgaPGecmFYAilYGOwdHi6S+k9m5ORvkVjr170xoNiA",
+	"tenAdfTSmxwkNKtNhcRO49T2VT2XSmxrgJHi6srdtkHhFiEnxan1wxYH6v1jTYaSoYH+NVxx21m8CxcW",
+	"GDAdMp0iRgReYt5F4u1RieYLij0mA395/Fmupy3O91+GHvcVLMeVoO1VligwSR9z9Dkmx0DEYiWtVmnE",
+	"MFIAbfooiTm01MCENcyJ3qDdZ42emVUDdt9EoE57fQYaU0cGY59WKQxhK2mj68pYPpmMS1qzLuYomS7R",
+	"GEdiGy/SdNiV9Ky/2/ROBo7aRGH19e1HtWttAshf1DVsYwAZagcqVM5KENyDljykNcNI88r36vzoXZZn",
+	"mE9kPTV6oGVnsC2jErm3kkMGKTlRlQTTKGnh2Y8HmPB6q6V9jDl4PFVrTrsDxwG/9zrsyTYZqwx6Lfgd",
+	"vrlPVk7TEC+PKJlyAOX8D0y+XIFbHCQqdGk8A9pycVkrHrFgWw3QFZWQ2QvshwrPqvioF21uqkCwRqh3",
+	"eXR+fZv2Xs3eH4L1xHHbpPJZLq9M17NxUo99rNmrUjDjDArHSJ1IvHCPfXSK5lPwZc/4pXGQEEpyXIMW",
+	"EwEJW0KzzuYFlWbjESHK+txv8aOIeXmHqWvQTGlWyEQsxDc2WqSGORN2Cw4BiYqLK7dZHEZxcfVbWr2S",
+	"TSBVpOLvDJ7C00Gkq5LzvJZtmeWW/JLuHYZ0o/n7lghcL2emw2NBw2eXy7FZGq8N11f4HONSSv0xnoGT",
+	"vSnYegbMZMrSjwaNQkEab1qmSoWcjtVk0mJVbV0qXDfz6GpxOEw+2S6HC2Hk+XVjQNKWJmshY4pwauLG",
+	"IaZv45p+FlSTYc6XYw92zYdAha1Q/SBplvQzYeh4zhiXQS/RWKdxxjFteuauUUjURVJRtSg1GBl24/JU",
+	"uY3VvEmL+nWm2FQBBfK7RRpLub29LvENjdt0g5nK8pSHkokbi1uGqDlOaOnxpJlwa5Wp4W4up8beLit6",
+	"O6fCFmQfPxmaBLdLXrHqt/ahqCvu6/pCW4hbQUbrGFWByYLU9GIrr4SEW7CWlbq0Huq8zYVMRytIWYGU",
+	"wTRkt1hcwHDzJlBxz7gxkGzEoX3GQGwFvxsCJ/oAYC/wGSrm6uKjwUJ+Ca57FvT9Gjft/z/8lEVwbtVY",
+	"0WSvqyRzDou2fZqmDOaZXfqykD7w4pg9Zakylv0GWhVZb8pYnmKhC/e2k8sueXwVOe5JY1i1kAyd/mAh",
+	"OR51VcyrWXKirgJ6GxMfQ0G9epGaXimNr2Gxz3oKhyTbP0aSbZu99QcxFdaUdv2ztZJJ3xiy/5PyVQXq",
+	"h/tM5jWb8+0+tqb6DxCKVu2p7WmEfkUfm5HsVslBq3i9AVwC7x/4WZkxtJmONJRAwllbdv9C6Tno860i",
+	"2uMZlxLSjWxdTGfWPPMvdyLNg0f1s3iw6wD5ylx/2XTua86JctX1VUTFSVRnaznw20Y9rmte3FxhXXEm",
+	"bFDuhWYxN1DWXR9I1lYjKbvrvZEtG+culoomBTNzXNcq1FLVQnpfWtBnDTqMWgqFbBMWWaGrq8cETlV2",
+	"skGqFFpBLONTLuQTLHmOpeV85KNhl0u3YEgnm+uRrcBIYVOuVlEq19UCEtv4S5rqFmz0T8z5p5f0cs1D",
+	"RfJkNMql+GcO/g2rcwiukq19Ytu6QTZr+iV0Pwl9LJhTbQzDfhBD8Hy/DpO19I3N3ocWMCE6erekupey",
+	"ih8FbXWFPK/fJKVAYERLDpjCHPMUZMI1wyJkLOUWadYwyj4EZAYDCGYXNtuAy1p7BSF+wigFkV3mFgkz",
+	"j2Oqxlgnwxv5d1BYt+I1ofwnmUeH1vtstn8OMpZhxd9NWVE+LpAKYca2cye9nUwNqbUOzlaT8Z+wmVqw",
+	"CUfOOcNCiXOgmvUpGlfJfRGxS4h5boBxloiJP3NUPRfKF7K0kKaMMzsTej3z81Z+rAqh7049LsoQ7M9L",
+	"FC6ij4eo0QfUdbvb+Hs6nSvbHNxOXB39rN419GwqQLfuiKjsbrgn4jYRSV9ahtQerdt9YLzkIvXMy34W",
+	"7sKUXdxwp/G6hh9bGK6/JBw5wPQdWbx3BJgb4XHPlvB12N/SCt4Hqzss4LXPq5atUGG+yaJVVXBWy1lU",
+	"HFs8vkrVdBSNFlrJ6TjUkGxPPqtoF5Vhw3fGR791fLoaposRTiHWh0pgQZwK2TaI99durbA2BOsUkfIr",
+	"CeAUqxx8b+2e7raanWXyzaUv+b77QPOATEXMeFcBvbcYEr2Nxj88EnDVOIEDtC5qPlxN8GfaEBHwNE1D",
+	"ulNE/e+cEF6tQdgL/0Od/gasr+Rz1Kf+SS2w7wAFUJhqFgU2OqsEXY0q3RNPo0bhmxszpABQUaa8YcVl",
+	"5sg6jIZS+izli0mesgQNMpt9Kp+ylMuOAAmTz50is1A6MVEoo1B0p0u5nObUXHPdjdLH8FPkgLvTGQ/F",
+	"I3LmT9X60l/7znTYFaDoB7GgXgIWy0pI5g6F3VsIO1O5ZZyq70bMqoQv7zdSid0nw1TrsK+f/krzAweH",
+	"Kr5iPgCkzwWHosS3qUYcyPyGNhS+OsiQ7hArBMbfZlTShRKDGsmOhozrAnqH2CeKng2bLCpoPRFZS6j4",
+	"rzOFRAEVfjVhC8w2RUuA1qGocp8p6JCEkuOyTkyRhqqkBWN9oiMh+CgapTDl6ThOuXBiAJ2KG2A9PnKF",
+	"UwVCvQ5vZIf6Bm3thPP9bE4NN0PN64YZWs5fPGPfPXr8752EZrV+nA1e4W4LHGitBsRJVyrZ3CCRD3bv",
+	"xrQW768sWus+/u67CmeoekGrabLCptBj5aEuVyXxItfyDCspnfnegmd/50e/nR59N/74b5uTMXz5LZq/",
+	"UhvVn2UzppWdvYaZAfsfeZjjaXOtpp6qZhjFxyORvpktq/hEvcQ+NpYR8nlOfWbACPBqmGh/pjDjTebg",
+	"dz89PXr4+C8hJsVYpSFhiYrzOSn5tw8ndfLvuNfshchswPapsDZIdVYWhsPFa9UsFm0bi2oEueAHLeKN",
+	"/64pSS5Pt9jVeZ62jNbfUpApO6ZA7L6zvsuUfUZflAGlQ0pUXG6z1/fus0YNvHd7A8Tlaj+CwmLhTRSr",
+	"tcwqFosgMwV0rSbp+B0FEhBus364ERG0AMAlFFURy2N3FxV9Gn9B/hSfLtmSkJnxf+bYKmUyKX1fGzwy",
+	"ccUlQ2PjQrtO5FlJ3HeX/dOZsE8Px5fLAaVLuVESTZmNoeYdmTxlsnL3450tZ/VKymybMsemSJauplJX",
+	"zmVlXV3X9yLwzaGJa20HFvKmxphPZXsQhtL2tPpt18Jfq+EdwXaAii2loRsRaQPmvCkZ2ZBMZSXBA9tG",
+	"9jKsOqUfuGvJyPLupg1bV5O0AUzHtzzr7HbWteMKu92qLqPZFZEysMLmhbR/edScKCh+gx5ngyP6t6Ny",
+	"vV2nQWLAUOPlwvRcuA3Db9CC8DVfU6hpudWj3FkV2NbCeW2BYO1VXkPpnu0CT4MyZNX4CiBbk3Ta3Qdl",
+	"69UenVPXokmbd4KBc9tFJnUUUBgSnemHaV6eKZyOQ3B3UyOYfTd22aY/y7adVjpCpM9L49YrMdnJ9T46",
+	"7RGDalWatAdzVsKuggFvcLRmmCHqhJ5aSFwF81KwFKeWKW2pQOWMQu2vhcEgRMp4aMJBGvT5JwvSDLd+",
+	"6jWfIiW2fEJrn2zOw6kc55YxrWGE9lP6WdQtn0Xcm4bYiomIuS/eD5qbXMOoZjqtWkE7Tm07uplALIxo",
+	"Bqd6FJ8ooGmz4Xfd2KvBgvS7WbHwOopsxho3gaZgLA3tO0TbMcVbT4TvmIP25zE3Y2F8uVJqeuENzPSj",
+	"pP2PvSl/s4l+2u4EDKeLtHwoRBbWjvW2X5L52z5j3FxRPKRkWEIe3Tgh37mXy+umY+HbcJ/SkdDYnHWb",
+	"kNkBteRKL8O6B4zPAVNKsRj5sO7NlEg+zM9VxY/b1LyDQNPGW1GpCaajNFg31Ryw+juV6dAQK504VJ0S",
+	"yd261PPwAOdUTIZmb6syYqK/G9n3JW8yVaDfbHDu+tC0marbbFDbiaLK5LijaUIphv7O7rR+t18P0pq3",
+	"FYjoz2XLoPIe9bE9WlTaOdGY9cjwso5hQ4h4ldqUEPlxEz3dor7hbgukVsECVzRAma4xhk1GtmL4rjOx",
+	"uR4urTXoW709sVXoq4kZdPGjkhqMytrttSq6pXmwUabyVuUCu7iBhdIUKRUStXAWcc3j5VhNJiKmh8lc",
+	"SOpErbBHI2XhUAhB+DFLuXXAO66/3bySopbL3Vv0LpcdPMeDrFpItuKe6GsZ7CZ3O0uUKH2F1RL48QyS",
+	"nCo0odTVfvqvW3KNqw7AqBJ7s1zO50lyn3GZRGuCXcSeY7afsIaRFcTNz50IMDobffvwwV+PHn774PT0",
+	"QV3SfngaNdUoPKJ//OXm3tFz+ueD6NHN/f/vT6O2zazhjMowOi9UfqnVGqmXtNK5lG4otxKPRWiVXtKP",
+	"VQ9UpW9oyjPTEjJZqdS8oyaERcec9ScpnzY15CMIxEC8JxRDpRakO/ty3A1VTMv+OU1F8xtmoXA7DTzB",
+	"uI9Mq6nmc7r/plqMayGKi1HU1n/Hb60J8N8B1/Fs4NnaRj71q9KJofLvks8hcv9HtHD/KpsUO2D3PQ6/",
+	"MSysdEiW7aoxwq2mcW/B+Lw70BnWLMiJH7kcJm22Nr/MlBG2xWy/q/6XxRxDu2BubedfceH3kk7Ke93Y",
+	"8qsyeuOyLZ8P7aJ0W+ZYVCp3ZP+FFsaWOdMbGVnLJgZ3n+iqRRyqywXk1ZBRF9oVNO2ZUtGyZJuj6j9Y",
+	"Ri7rrYBM2vPVKd3QULffC24vnngJ2VIeo/vDLhRFlJoyxHTVkNJ6tdy2T26VumIwmUBsq2VGJNHoHXY3",
+	"Krt+7sbq3WHMpi+2abE2BGFA2uAb7yZhDm9/t2Pitho9GNbcfGqQDeY+WyeJbRUQtrMmax3cwXGPLfTh",
+	"oV2E25sH70ezHtDsvMJ0mzselo3zo1GqjG2Uht/lWZYK0L2jUhvKZqpsyULov5nzNPWE3oz2GsS6Eopq",
+	"/E7ao1HHlTiZ/imW9GlDFM2QIYZHtcokHbrSEIy6g9hWmAzcYi0a9hDh+gVHuA4NUP29AkoDCnhoXMXh",
+	"NsQsw01vF2D6jkxov5cRrN14tTMLld/h3XSIOLR5+DraPHig2XGHh86+DlU43XNLhxpKbJne3uOEOho5",
+	"hBXsPq+7o8/sjpKuu3Kt/b6+vN4UPbtG3Fn3hx7gc4vGDx1Xs3XNn0aQ6tlq4U56JgysBlTj/P2KAd2m",
+	"K8Fd102ptg4YRBTbWwMM4X7odBoPCZ72X7TEUH9ZFYt6YO/t6sJsKsnfrwh/FeW3LWPUkj7Qkt3tq4f4",
+	"ugBwXU1+qtzlHxy3upjJzhpW/NFKGZWZgaH15FpLyWbI3HNBozUk2J/A11HOqPr1ijVLadscRWogzrWw",
+	"y3duBR4lgesm98tTH0rLU3YFSxTI3TeOQdIXxfgza7PRzQ0i4aShDgg5lq4AsmodF3TPFmDBeMr1/CjG",
+	"gsPU7p/KIXPDUiWn7v9k/FxQhU7HzKWyjGN9DvcKOndlwlC0MUzY4w/yg/zzn0N15eM//5mRaOCDhHwV",
+	"GcN4batn7OIpJRT9hpHOZ+x73DDDZP/x//kf/+vimD3FfqOJAkPlJurdRFminnyQF5+OeG5nv12gD9qE",
+	"8GTf/tJ315SMAm1EpfRoxC4+HU2UviBxRSTgW3rM+DUwzjRkGgxIS5+pidusXxJVQfYCnim6oBrfBtUw",
+	"pb2jKWJSaYZFovXcfJDk88fYI/Kcu/1ELJcpGBOKa+KCnGbGLihA9YLCQ7Bdz1wZyx48ZDOVu4nSpLgB",
+	"joKYAZDuFt5i4U6apEoY3Au00eqvx+ytVjEYozS756H7PrVz9YZbdi8EK93HIaS6VMnyDLck9Mpxkczn",
+	"UdCb24VmaiEjFqfKQBIVNmkuSzkyeYLwiDFEfjYfEcFy6e59ItzlaGAXH0Yf8tPTb+PHH0YXxx8kbv8S",
+	"HIwaZhXjEqPI61unGGbD4BOPbbpkqbgCAi0EMgfq8EmYANRYFcP8+c84oa8/wah2hGH3Qg2P+8fswiHp",
+	"hTv9i/WCFbTMWCWA/4KLJ+yCanQEmAVEGIzloJsRhmGJs+iDpArbLON2VsjWOk8h8kDon1/zNIdj9uj0",
+	"9MzHlRD2+e58eAMC4X5+zB49fHhW+ynC+rvCIavEjvfAjDr+IB+dfnfmKzRwC/4Td8DFcfE0VQssDK4W",
+	"/tTeL0QMDgLfgUzYxcsE5pmyIOPl0c+wvMB7p0Of58YBfJaBZErGcEZoBxZZCr4oJHv4yMP6FLzjlsqU",
+	"0WU6lCxinD+E5vhUsdxQtoK3eNLRLrjBoJszdvH8PZ8WviD3m5DTiF28nBz9wm08Kx7RmGF3Yo6beymN",
+	"5dhBSwNzoPDtt99+x4Rkf3v/LHLk0qs97h9+nJUqy9hmJVXxlTn+IIsqJZ6SVwy1Z6MHqBhkIHkmRmej",
+	"b49Pj7/FiCuf8XniG5mAOfns/3mDua/UeqWgfS8TKkGfhHYmGECcKekLdz08PSWHpLTBrOpwn3JRTv7h",
+	"7ROE1RtdcwtKwiCe1VDwqXgejR7RvE3DFes7+Z4nlfjUR6cPNn/yN+lYA0jrtgAJffft5u9eKH0pkgQk",
+	"ffFo8xevlX2BCvpNNHr8n//ZYwpsEoDSQj6fc71EYSAcChFHRGztU/IMu1d0E8F2vYXL8n4ROxj8kdHI",
+	"8qlZ8VB6Pjk68xLfsYN4lIq55nOwaIj7e/O6y1dOPOi8/GF08/EmagS9k4obd/vBMQCqAX6fkd/Uv+o9",
+	"wEXI8/eKpPjdwDAOfg4TAuJScvQV/1eQ51FDr7DCyfvVgfmj0+82f/BMyUkqSJR+9KDHmt4r9YrrKdAH",
+	"j/ts3ksrkLxfkj1+awT0t1WEK1IwETrsnUiBxYIKytmJYvTj8UILb5BtxBMn++0JS7BOpX/xJ8rR2weG",
+	"hC4tvfDjwc6mfaYpQK2Bt1DV0AO63R26PXr4cPN3L+U1T8Xt+CNerVeZmJIkNodUN5YKp5D6BNV1NCVc",
+	"qyGp++kYi0YSilasY15yWiPmZOxAiS70N7DsSsjEOEkYV/bEPVQS8OcItRtf3vWYOcEnVeqKuutMnaCK",
+	"jN4tWSSGugAdF3khAZlfCWOfFWaaFWKxYlAopjOA5alHZ6N/5qCXobfjWRnHVuJaz1S7aoRctUXOo/Wo",
+	"3LUgWF9sk1fWR+ZG07LMokrzsFWumPzKRf518yJfhgqhvmNwpTJo0wqLiqPVRa76N9ZneY+XTYq5r3xn",
+	"MCif3TP8GihA/37b5VH4fnXGDU54t4CmkYo2jtWxGtJJ/tQ85MqelNMZqX0TyqdFojJTml3CROk2cPQ9",
+	"ny6XzZtqS25eD8UV8YySbbwJSKiEpWIubBuE0TtjNanNXJj4ApqsNnyMVkKSP/ZY3QvUWClvu2MpTt64",
+	"3TG84n3msep2s1xI+GQv3NVeZO7+VG5QWw5GF4qpfHT6iC1CBQpv4SHzhvWGD5+VHBWWjVQYbxa4BHYJ",
+	"09xRDApbaNhNnGtDCXVNAHwv5cb+97/zy48OlPnR5OPnv97cOyr+eHRz//O3N+XfDx7e3G8B9g0C2SsH",
+	"ZSiM7U2dJuKLIbUtCnXGPRv/usSeuxIu3kg6wmCscZCI1XlfK72AqeCSbLtYaAALwiAMI+RitRjm68ME",
+	"gaMSbtGuejdruCjd+o62Q/XzirntZ1i+ycg544FzLwqAX+iXowKcw1QY68MQZ5hgh9O/UnFL/fdfZ6DB",
+	"dz3Eu1ndSQOHL+jDzZePdP/yqkMACcY9I/KeGieraOZ77fbD3YpO7187IaGs7I7dnGYlyIPDJiL1OUlp",
+	"KddHhd/DIFWJ0euBKajr+sC7Qkzck1rvB/9yUPpnyOyXz9y+OrT5GSAjV41VpLii49QokuOkIh5Y9p7g",
+	"skH13swJq8j0mf7R7cAomOOeBa42YYs8TnX28vx9Uzb5+4oDqnA1+Y+/Kh5zV14SJ6jRCVa8JKSssVRN",
+	"fdpnzcgyVCobJHARoARjLLdxQ8V57LHgwwu4hjLbzFi+PK66HNFM1e61fEIKlQn1NiA1gA/RJRqxRw8e",
+	"rrMLSrttkyfXwdUBcn3aoH8RtJcKWFh3JyxXVLIPo1CQ4rubD6MmZWtPYipt3ucfb+3MId/yUKzHnMOK",
+	"I/lfHPG3kEZ7cLu3jiR48+wLLlK/nS+VIz96+NdhezoPEHMr/xbCn6+Tt8aNthR+A7+uen0b+XZpxf6h",
+	"8FPvj30Hx2uYqy0MITw+8FcPJP7AWJGfHFyf3oKHprqaM9TxJA3Vd9AXs9cwhDrX7QoUOEQIHFyWdxkh",
+	"EAc5a2CAQBs9PflM/7gh2EmBAszrsP6DMPEauG8CvZeSVn6AvFtQy+LgS5gIYYOFoanoNNVJL31gNQVi",
+	"inA3g+Boeyq62clBgFXEfW0E1xP4FBf1fu5kWW2M4LlfyBfOCcIyE1JhKcgBnBYrDoj6x2ERb/Nm9uAb",
+	"PWLIQBF87Usy75hTnMy4TI6wHOnd495qZVBv9SiIo6yRwiKQ/Aogq+gj7oRMpZI15kWkMLHr5o2fuEze",
+	"XIMewPncJ6Gx8QGntgZ1d4xrbC/crDtckomEYbXOu1ElXss6VrgDFCh6MG8wGf/o43n2pniWDcLb/PTl",
+	"Cwed0wPSr+sCkZOHFrMlCUU8TYmMrHW5vkPTbm6b8veowCCCH5MAicEcFm6UxJXP+ZJdAjLyf+Zcu3fx",
+	"iydYABhbmWt8amdchpbm6IXGotRleGDCLazTvl/UNVR8IbsXa9wE/SSaO0QhCYuvGY0O/nqE62oWn8pA",
+	"FrGYnQiPLzVE9Zasooi6b7VS/qSoj8jeIJwmaIFuWt+BORRSBrrElFw1QtYlyYh4g5BTyo5Ch1h3/Pe+",
+	"DZBIxw7JFweK/DUmX1QtXNxi+u5W2RYlXaZ2X0fV3iU7R8lzagZSb3eyN+xc6aryBQVI+pYoB0T9+hD1",
+	"aZH77xVyKrtxxsR6eRCG9aZJCcfgROmz6qkgwERpVvYfDLjt2/LVkJt+O/YNdloQvCzEvQO8XtXDksIQ",
+	"TzGdRbuRsFWsHiCs8VqXsUHbSviykkGdAtYeIIXO65kYkmk1l4Zjp6wnqOMdoVHDAfcH6TS4FDiVRDH+",
+	"a08Wj32SBCz+X4fzF8xCmvqKJryybix5oPI0YbGae+k38TEjaCObCTmlUgEr4aBga7lZa6JMYyYILamW",
+	"PJHABAEq1O9Zy2XaU3ROrTvAl6RsNtolmFQLdk9puqz7ByL6FRLR0q0XeUriaEoF53vanUzZT6BXfMw7",
+	"7/PrjNEL2VeevPMpdGfYYQBaDdHr/aM3dt/5EhKgypYCf+T8p1tH5QRXYMQul6GX0qAomxaxmNIjChfK",
+	"l55zFBo/fDEi9R8oluJfnri/51dOk5WwCK4rIa3aJt7CkXWfxN5F1X8Mee57o45+hhbS6Jf41RLH91Qu",
+	"zkvtPs4+FECMuUNNkabs0jvfEiYk0s+kzsjLMpAVxcb9duxj4LFeoHuzVmjzI4IBWjxOPrv/3ZzosjX4",
+	"MEr6k0qTDQYMHLmwKm7ydJ+HPqcHKfU2QX8Toeeo9FHlRvJF1pIwsEa+05if1MpvYuVAAjqfyL7JRBZg",
+	"pxWqgoVsD9D11Fy5d0Jn+/2wbz/6ILPYo6YGmv7AD6D9NVqxzFWREbtWL3WYoVnM3R66OfRL/84eWXSY",
+	"ooVHh1V+tUza758tZsq4O6W/sEwscucryGzkhDIwds17F06ndtH047HOZVWzWeF/YjqzTKsFTYUNfJ0S",
+	"hSEXpUUvonqr5DrEDD2nDyVOSNBqEfnarGiPUwkcs1+FnbGLRC/HOpferOctdEwY3EuoafJB0l6rZj8y",
+	"81HlU6oKhSbGiUiBKpf2MfvRgbbWhWqyBPgF79DoN89TKzKu7clE6flRwi2vo8SAAuFu+w103pc8fnzK",
+	"fhHfV/tpXgrJdWNv8TnPMt+3tz7Y///uzWuqaIuJy0hRYpXmc8mOqDov2m/xuqNKnDaVq3GAIZWlUsTG",
+	"KpVQGM88s0tWMQGjAECjqnxzG0Hc93rx8bu1gxI0nSOoNptCsb5y7I6tMH66H9Qc7he5ZGphDhrwl89d",
+	"v9dIqGQhpmKcMmfP3v0HESHs2b1Q+upSqashdLjCcE8+0z+6M/kJ7rY2eUZOKlcLVvRA6G0AFfN8juZP",
+	"9x+aQOmX06bW61+CBZROynEe3yB/gyxxCCGq1QygQ4kq5ccpu53iLB2znqR8pVpAH7FjmKUUvy2SaKiF",
+	"WCtu/AL7FEh/aTWlxzxN7zwy/lbWH1qxv1ytUqDeFWUjiGo26hzqF8olVhEl4lW2pGtVFnyruz1ezVO5",
+	"9JO01h/xQTIHHC9LPNGRUNTCJ6s507k0rSpF2eVvkLUvKnu/DMd+WW9j1GWHoSaHX74nxjdj/GIcMQez",
+	"0L+CWchpXQHFnzC/ntB8R2xCc/ztmJurKsk/+Yz/75ZWA1bunfJvIPwHur9SD4oi3hzPX1QUVWza9PvS",
+	"fLzNfumUa+xhHThPyrSXwdb/26ykM8R9F6yqSXV6sNsgr6QVsd74puUHjnF35Xaxlq5T5gs6Tl611UZJ",
+	"pWOtF1Gv2P1XMEeT0vxl4M0PEKdCQgs7afB2+Q8OMHqrGCo8Q/Tjhsj/QRDVkKHQqiTWYv83tm3A6vUt",
+	"1quU2oE1WOyxJ9goKkrW+z81GKsF+jWwfj1GdEO/QvUdhjas705DoZ/ka442rN1eV9ThQRFvV8TVxOce",
+	"mDNm0etXtnws8gyQ3itjWa6nIG0oZImuXxVCLbAlZ71WRkcWQllTdgVh0Ufli2J0pQe9wNf2nh5Un+aQ",
+	"HnQHvOarU4jfVWqkGCg7YWJfDep1i8U2lLoKhYUkJ6uQL0g+42bmDeBUhyWzWyT7rGLaZ/yhW5lez8K7",
+	"C2p+0Ky30KyHEN6hiiDeTuESaQGkE/hkQRrfvWHbCdorhFmQyV1khdIcz4vNbBv99oOScNAFvsbg9IVi",
+	"cyXtzLA5id0yhqjso0QSFfourUqT0CS5aIu8O9p9gpp5bDtp+HP/zh6pd5iihW6HVR6QYWuYw4b9FLwW",
+	"2o/PoEzzJ5CLKoXMfUTmEzbnCWBgMwMez5gV800y+q2KbvRjFamY2H1wiVdiYs9L3Xpv4dHFDG7CA4c4",
+	"cIgVbMWiexUjTxUzV9hDX7mtknLQhlXEMooGWrtGrrfEke5CBntb2ckBuw7YVcOuV3xJZaXQPuWNn2iw",
+	"yjKNBUN3J2Bt7ZLYjE4YIgh3p9H4kMQDPh3wadUa7ACRiRB5aX0+qtwlb9o637IPIlG22h1iUtjwAZMO",
+	"mFTBpB81lxYR6XJZZUho4E0EmW8936mHvdwevWyu5X6wy418l8iFOzng1gG3VriUgwsmbNHFhRtYKH3V",
+	"V97rhUeOASaaL/Yj8v3qR9/gVjmA9c7tZ+9LxbvoZ8DNFeNyiUbcbVQGqkVRml5XCq2CylKfv1iLlpqC",
+	"xWrpFMAhNFOLSoAsls1FoFHa4LvkZFcTBtegl/WxQjzWkvzvRs3BGwnVB5kolOciMvwJiXmTaiGZhkyD",
+	"AWkRMtm9i2sBi4v7TRmsGCdDG91vSK2fpM3z559+rZnXtPvhBU8qgHjymRLsNjh0vVi/96vsvMmDB7fu",
+	"wXWjRKGUJSVKfWNW0HQAUAy22dMuPjYA0wmJsFuxQz9qawYNCcclRO5eonwaFn/HmdrvLGSNmS+05UOI",
+	"6FeZ+EKX67tbC4NOuolWv4EMhSZYrFQq5PRITTDwTqiEGcuprMlm7PbqZCPVP7nU/AqOtjezbMDWV2Ji",
+	"v3dTjH4HvHGTH7DmVjZzJ3QyhJGE+A2bKqakb2TnBU6mweRzWMnP2hIgfXnnbd1RG+DxGY6+T+YxyF6+",
+	"fxx4xrFUtppMDnjwFXIPd71YKMOhpmMP3q0lLOZIPyHtD+NIUZNjc3UN1HOFzCESPu0CaZW0Wu1E2ltp",
+	"nYnKq6/RLQyLZxBfUfkmrN++NBbm1ErMZMrSc6rnk2i+kMfsJX6XKAkUanXh15pCMr5cjmmEi7LOjTtI",
+	"YZjD1/WuXB4vnvntruHzw73j8yGj7dZMrcxQyzQc6VyyuLjPzXgQ3u3Cg5OJkMLMds++XuC4reB3B+yk",
+	"QJ4DBN4u0IfkejxNIkxkpyupGDZGpZpl2P3q9tApLMw3VEvENzaktD2VS08uDTxBmySuP4WJ9VXRmrLH",
+	"jCUTVQl/xXI6ayNZmL/DT7H62yda4dm/F+llXGu+HJTw1ju9rahHl+ciGX2hCW3uQP7w1fPvsiGp8o23",
+	"C3bvVW+lrtyTVK2UimpCttvFunbYzTKe70MNf+uG3bsRt41p4OwHhnGbZDCrMoa59FLIqZdSL8EuACSz",
+	"C8XiWS6vzBOqkSF8uyNAM9Gy+KsXByHAaZHzM62mGozpdBa8DS/t119QTNNG+IrnB+JXNNxcsAnXhcLo",
+	"JIxYzeELdSJkWlkVk1rZBW300t6hjaZphzb//ABtVee5VmpC3mzSiSDBiiD3TArWAp7alUrT+1GRQk7+",
+	"dp4yLDncDXnh1PcAfBr+Qa3bds+Nz3HofyEj5FutMoXFOKdcyIMg8DWmqwMmr5TGtSCk8PjKBwiH9vlP",
+	"mCBbXvnuSgeNLa2Q5IbYB766cVvE5/2b/M5J6jugzW39WKhc1fxYt5eITabsEVmdu/v/Zco+o9f2SYDL",
+	"WVrkFMPnWXowCNSlFHQV+JZhphCGsUqU+2MxE/GM4uUWEDwLt28vdZvig12SSwUkTz5nymCXhputyeJm",
+	"K9dbPweR0Ly5/I7SyYvCkLkPmceP/lxavdw6DpwWejBW3KWMcovYbqyJU5R8n5A1j0uf8n6ZWybkGNv/",
+	"MZCpW6gJfZ8dFby1RR2jcHbv9XQ0CX22GjLgltZMc0aeGlHfkvWait6zkHALx+zc18D3TmG0eOYSH1Jj",
+	"bNkSXrTu+XzndhpEoB3UA91Lr2ndM6n+ILMdVJ3bGGO5tpU8LS9RDpQl3ZAQ59pJAg6JLoFrcELCR4cg",
+	"BvR1QK9cp6Oz0QnPxMn1A0QfP896rUmFhcFKn9YcRuuOMd9Yit27wn9EzP4DJBgLc2UtvwJ9P8JS3FmR",
+	"ikAJByvCi58iNMlenyd0NnaUhieJBmOgsrbQhXX9w3NUEw2zil0BZOzeJVxzLeTUZP/7f6Ywnd4vR6E2",
+	"cU2TV/v90yLoWoLtSecygftnQQ2NWIhZjii4MiptesVsRULBWpxK0ZagfNlXHl1/+YVIwXfmUXYG2oex",
+	"VD4te8Z9burW5IsvYiqK928WyrRm93784e05e/D46MFfI/bwQeWwfI7Kzceb/xsAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

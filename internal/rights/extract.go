@@ -393,6 +393,9 @@ func Make(ctx context.Context, tx *pg.Tx, id uuid.UUID, format string) (Extract,
 	if tx.Caller.Can(access.RightsRelease) {
 		p = access.RightsRelease
 	}
+	if tx.Caller.Key && !tx.Caller.KeyDecides { // a machine has nothing to prove anew with
+		return Extract{}, problem.Forbidden{Code: "permission", Params: problem.Params{"permission": string(p)}}
+	}
 	if err := tx.RequireFresh(p); err != nil {
 		return Extract{}, err
 	}

@@ -568,7 +568,7 @@ func TestTheDatabaseRefuses(t *testing.T) {
 		t.Error("who prepared decides, and the database takes it")
 	}
 	// The administrator, whom no grant stops, does not delete who waits for an answer.
-	if _, err := s.Admin.Exec(t.Context(), `DELETE FROM rights_request WHERE id = $1`, request); err == nil || !strings.Contains(err.Error(), "FR122") {
+	if _, err := s.Admin.Exec(t.Context(), `DELETE FROM rights_request WHERE id = $1`, request); err == nil || !strings.Contains(err.Error(), "FR082") {
 		t.Errorf("an open request goes: %v", err)
 	}
 	s.must(s.release(request))
