@@ -130,6 +130,8 @@ func valueWords(p edge.Page, section string, f rights.Field, value any) string {
 				names = append(names, p.Text.Field(name))
 			}
 			return strings.Join(names, ", ")
+		case f.Form == rights.Who && v == "system":
+			return p.Say("client.frist")
 		case f.Form == rights.Code:
 			return codeWords(p, section, f.Name, v)
 		case f.Form == rights.Codes:
@@ -348,7 +350,7 @@ thead{display:table-header-group}tr{break-inside:avoid}th{color:#5a6675;font-wei
 
 // widths shares the sheet among the columns: what has a form of its own gets what it needs, words get the rest.
 func widths(forms []rights.Form, whole float64) []float64 {
-	need := map[rights.Form]float64{rights.Instant: 29, rights.Day: 20, rights.Flag: 14, rights.Figure: 16, rights.Code: 30, rights.Codes: 34, rights.Who: 30, rights.File: 36}
+	need := map[rights.Form]float64{rights.Instant: 30, rights.Day: 20, rights.Flag: 22, rights.Figure: 16, rights.Code: 30, rights.Codes: 34, rights.Who: 30, rights.File: 36}
 	list, rest, flexible := make([]float64, len(forms)), whole, 0
 	for i, f := range forms {
 		if f == rights.Words {
