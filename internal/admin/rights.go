@@ -91,8 +91,14 @@ func (s *Server) rights(w http.ResponseWriter, r *http.Request) error {
 	}
 	err = s.DB.InTx(r.Context(), page.Caller, func(tx *pg.Tx) error {
 		return tx.Together(r.Context(),
-			func() (err error) { page.Open, page.Restrictions, err = rights.OpenRequests(r.Context(), tx); return err },
-			func() (err error) { page.Answered, err = rights.Answered(r.Context(), tx, before, answeredPerPage+1); return err },
+			func() (err error) {
+				page.Open, page.Restrictions, err = rights.OpenRequests(r.Context(), tx)
+				return err
+			},
+			func() (err error) {
+				page.Answered, err = rights.Answered(r.Context(), tx, before, answeredPerPage+1)
+				return err
+			},
 		)
 	})
 	if err != nil {

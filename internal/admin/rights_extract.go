@@ -50,9 +50,13 @@ func sheetOfExtract(p edge.Page, e rights.Extract) extractSheet {
 		Made:  p.Say("rights.extract.made", "when", p.Text.DateTime(e.MadeAt, p.Zone)),
 	}
 	s.Facts = []pair{
-		{p.Say("rights.extract.controller"), s.Owner}, {p.Say("field.reference"), e.Request.Reference}, {p.Say("rights.came"), e.Request.ReceivedOn.Short()},
-		{p.Say("rights.extract.when"), p.Text.DateTime(e.MadeAt, p.Zone)}, {p.Say("rights.extract.purpose"), p.Say("rights.extract.purpose.words")},
-		{p.Say("rights.extract.source"), p.Say("rights.extract.source.words")}, {p.Say("rights.extract.recipients"), p.Say("rights.extract.recipients.words")},
+		{p.Say("rights.extract.controller"), s.Owner},
+		{p.Say("field.reference"), e.Request.Reference},
+		{p.Say("rights.came"), e.Request.ReceivedOn.Short()},
+		{p.Say("rights.extract.when"), p.Text.DateTime(e.MadeAt, p.Zone)},
+		{p.Say("rights.extract.purpose"), p.Say("rights.extract.purpose.words")},
+		{p.Say("rights.extract.source"), p.Say("rights.extract.source.words")},
+		{p.Say("rights.extract.recipients"), p.Say("rights.extract.recipients.words")},
 		{p.Say("rights.extract.rights"), p.Say("rights.extract.rights.words")},
 	}
 	for _, w := range e.Withheld {

@@ -74,7 +74,9 @@ func (p rightPage) Clock() clock { return clockOf(p.Page, p.Request) }
 func (p rightPage) By(id int64) string { return nameOf(p.Page, p.Staff, id) }
 
 // Path is the address of one of the request's acts.
-func (p rightPage) Path(act string) string { return "/rettigheter/" + p.Request.ID.String() + "/" + act }
+func (p rightPage) Path(act string) string {
+	return "/rettigheter/" + p.Request.ID.String() + "/" + act
+}
 
 // MayPrepare reports whether the caller has the next step.
 func (p rightPage) MayPrepare() bool {

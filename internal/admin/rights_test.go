@@ -91,7 +91,9 @@ func released(t *testing.T, p *pages, id uuid.UUID) uuid.UUID {
 		request, err = rights.Receive(ctx, tx, id, rights.New{Kind: rights.Access, ReceivedOn: edge.SamplePage("nb").Today(), Channel: "letter", Reference: "23/1042"})
 		return err
 	})
-	act(access.Caseworker, func(ctx context.Context, tx *pg.Tx) error { return rights.Prepare(ctx, tx, request, rights.Preparation{}) })
+	act(access.Caseworker, func(ctx context.Context, tx *pg.Tx) error {
+		return rights.Prepare(ctx, tx, request, rights.Preparation{})
+	})
 	act(access.Approver, func(ctx context.Context, tx *pg.Tx) error { return rights.Release(ctx, tx, request, calendar.Date{}) })
 	return request
 }
