@@ -14,7 +14,7 @@ func (s *tale) asksForRights() {
 	s.look(p, c)
 	p.press("Registrer krav")
 	p.press("Registrer kravet")
-	p.sees("Kommunens saksnummer mangler.")
+	p.sees("Skriv kommunens saksnummer.", "Kanalen mangler.")
 	p.examine("the form of a request with errors", false)
 	ask := func(kind, reference string) string {
 		p.open(c.page() + "/rettigheter")
