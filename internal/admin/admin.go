@@ -27,6 +27,7 @@ var Menu = []edge.NavItem{
 	{Key: "rounds_run", Path: "/drift", Permission: access.RoundOperate},
 	{Key: "rounds", Path: "/runder", Permission: access.RoundRead, Only: []access.Role{access.Caseworker, access.Approver, access.PrivacyOfficer, access.Administrator}},
 	{Key: "orders", Path: "/bestillinger", Permission: access.OrderAsk},
+	{Key: "rights", Path: "/rettigheter", Permission: access.RightsRead},
 	{Key: "import", Path: "/import", Permission: access.ImportRun},
 	{Key: "protocols", Path: "/protokoller", Permission: access.ProtocolRead, Only: []access.Role{access.Support, access.Operator, access.PrivacyOfficer}},
 	{Key: "trail", Path: "/innsyn", Permission: access.AccessLogRead},
@@ -49,6 +50,7 @@ func (s *Server) Routes(r chi.Router) {
 	s.roundRoutes(r)
 	s.accountRoutes(r)
 	s.shieldedRoutes(r)
+	s.rightsRoutes(r)
 }
 
 // home sends everybody to the page where their work begins.

@@ -231,6 +231,8 @@ var allowed = map[string][]access.Role{
 	"POST /klienter/{client}/skjerming":                      {access.Caseworker},
 	"POST /klienter/{client}/skjerming/opphev":               {access.Caseworker, access.Approver},
 	"POST /klienter/{client}/skjerming/behold":               {access.Caseworker, access.Approver},
+	"GET /klienter/{client}/rettigheter":                     {access.Caseworker},
+	"POST /klienter/{client}/rettigheter":                    {access.Caseworker},
 	"GET /adresser/{address}":                                {access.Caseworker, access.Approver},
 	"GET /adresser/{address}/palegg/nytt":                    {access.Caseworker, access.Approver},
 	"POST /adresser/{address}/palegg/nytt":                   {access.Caseworker, access.Approver},
@@ -298,6 +300,9 @@ func TestEachRouteAsksForItsPermission(t *testing.T) {
 			}
 			if strings.HasSuffix(path, "/enheter") && form != nil || strings.HasSuffix(path, "/bytt") && form != nil {
 				form = url.Values{"code": {"300412"}}
+			}
+			if strings.HasSuffix(path, "/rettigheter") && form != nil {
+				form = url.Values{"kind": {"access"}, "received_on": {"19.09.23"}, "channel": {"letter"}, "reference": {"1"}}
 			}
 			if strings.HasSuffix(path, "/flytt") {
 				form = url.Values{"resident": {id.String()}}

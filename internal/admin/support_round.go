@@ -64,7 +64,7 @@ var findings = []string{deletion.FoundInStock, deletion.FoundNot, deletion.Found
 // controls are the checks that every client passes through, in the order of the page.
 var controls = []retention.Code{
 	retention.Reactivated, retention.TooEarly, retention.DeviceOnClient, retention.DeviceOnAddress, retention.Held, retention.DuplicateActive,
-	retention.ArchiveUnanswered, retention.ToPreserve, retention.MissingRule, retention.NoStartDate,
+	retention.ArchiveUnanswered, retention.ToPreserve, retention.MissingRule, retention.NoStartDate, retention.OpenRequest, retention.Restricted,
 }
 
 func (s *Server) supportRound(w http.ResponseWriter, r *http.Request) error {

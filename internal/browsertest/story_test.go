@@ -82,6 +82,7 @@ func story(t *testing.T, w *world, browser context.Context) {
 		{"connects, exchanges and hands over devices", (*tale).devices},
 		{"holds, and an approver confirms the release", (*tale).holds},
 		{"holds everybody at an address", (*tale).holdsAddress},
+		{"a person asks for their rights", (*tale).asksForRights},
 		{"knows an old registration", (*tale).knows},
 		{"shields a client", (*tale).shields},
 		{"a client is active again", (*tale).reactivates},

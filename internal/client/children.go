@@ -294,6 +294,9 @@ func FindRecording(ctx context.Context, tx *pg.Tx, id ID, recording int64) (Reco
 	if err := tx.Require(access.ClientRead); err != nil {
 		return Recording{}, err
 	}
+	if err := Openable(ctx, tx, id); err != nil {
+		return Recording{}, err
+	}
 	rows, err := tx.Query(ctx, `SELECT id, at, seconds::float8 AS seconds, blob_key FROM recording
 		WHERE municipality_id = $1 AND client_id = $2 AND id = $3`, tx.Municipality(), id, recording)
 	if err != nil {

@@ -96,6 +96,8 @@ type Client struct {
 	ReviewedOn           calendar.Date
 	NextReviewOn         calendar.Date
 	DuplicateConfirmedAt *time.Time // D21: "this is the old registration"
+	RestrictedAt         *time.Time // GDPR 18: kept and hidden; see Head
+	Asked                string     // requests of the person, as Asks reads them
 	Version              int
 	CreatedBy            int64 // account; 0 is Frist itself
 	CreatedByName        string
@@ -109,7 +111,7 @@ type Client struct {
 func (c Client) Name() string { return strings.TrimSpace(c.GivenName + " " + c.FamilyName) }
 
 // Find gives the record for its page and writes the page's one row of access ("client"). problem.NotFound when there is
-// none in this municipality.
+// none in this municipality, problem.Forbidden "restricted" when it may only be kept (GDPR 18).
 func Find(ctx context.Context, tx *pg.Tx, id ID) (Client, error) { return FindTab(ctx, tx, id, "") }
 
 // FindTab is Find for a tab of the record: the row of access names it ("client.notes"). A page calls one of the two once.
@@ -126,7 +128,7 @@ func FindTab(ctx context.Context, tx *pg.Tx, id ID, tab string) (Client, error) 
 			coalesce(a.street, '') AS street, coalesce(a.postcode, '') AS postcode, coalesce(a.town, '') AS town,
 			c.protected, c.protected AND NOT sees.hidden AS hidden, c.address_id IS NOT NULL AND a.id IS NULL AS home_hidden, sees.hidden AS shown,
 			coalesce((SELECT p.pseudonymous FROM municipality_policy p WHERE p.municipality_id = $1), false) AS pseudonymous, c.status, c.status_since, c.agreement_start, c.agreement_end, coalesce(c.end_reason, '') AS end_reason,
-			coalesce(c.unplaced_reason, '') AS unplaced_reason, c.reviewed_on, c.next_review_on, c.duplicate_confirmed_at, c.version,
+			coalesce(c.unplaced_reason, '') AS unplaced_reason, c.restricted_at, `+asked+`, c.reviewed_on, c.next_review_on, c.duplicate_confirmed_at, c.version,
 			c.created_by, coalesce(cs.name, '') AS created_by_name, c.created_at, c.changed_by, coalesce(hs.name, '') AS changed_by_name, c.changed_at
 		FROM client c
 		LEFT JOIN address a ON a.municipality_id = c.municipality_id AND a.id = c.address_id
@@ -144,6 +146,9 @@ func FindTab(ctx context.Context, tx *pg.Tx, id ID, tab string) (Client, error) 
 	}
 	if err != nil {
 		return Client{}, err
+	}
+	if found.RestrictedAt != nil && !found.mayOpen(tx.Caller) {
+		return Client{}, errRestricted
 	}
 	found.Address = Address{found.Street, found.Postcode, found.Town}
 	opened(tx, id, tab, found.Shown)
@@ -193,19 +198,33 @@ type Locked struct {
 
 // Lock holds the client's row until the transaction ends (FOR NO KEY UPDATE): the first thing that every writer of a
 // client's facts does. Several clients are locked in the order of their ids, before any address, device or hold.
-// problem.NotFound when there is none in this municipality.
+// problem.NotFound when there is none in this municipality, problem.Forbidden "restricted" when it may only be kept (GDPR 18).
 func Lock(ctx context.Context, tx *pg.Tx, id ID) (Locked, error) {
-	if err := tx.Require(access.ClientRead); err != nil {
-		return Locked{}, err
-	}
-	l := Locked{ID: id}
-	err := tx.QueryRow(ctx, `SELECT status, status_since, version, number, coalesce(national_id, ''), address_id, protected FROM client
-		WHERE municipality_id = $1 AND id = $2 FOR NO KEY UPDATE`, tx.Municipality(), id).
-		Scan(&l.Status, &l.StatusSince, &l.Version, &l.Number, &l.NationalID, &l.AddressID, &l.Protected)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return Locked{}, notFound
+	l, c, err := lock(ctx, tx, id)
+	if err == nil && c.RestrictedAt != nil && !c.mayOpen(tx.Caller) && !tx.Caller.Has(access.System) {
+		return Locked{}, errRestricted
 	}
 	return l, err
+}
+
+// LockKept is Lock for those who work with what a person asked for: a restricted client is held too.
+func LockKept(ctx context.Context, tx *pg.Tx, id ID) (Locked, error) {
+	l, _, err := lock(ctx, tx, id)
+	return l, err
+}
+
+func lock(ctx context.Context, tx *pg.Tx, id ID) (Locked, Client, error) {
+	if err := tx.Require(access.ClientRead); err != nil {
+		return Locked{}, Client{}, err
+	}
+	l, c := Locked{ID: id}, Client{ID: id}
+	err := tx.QueryRow(ctx, `SELECT c.status, c.status_since, c.version, c.number, coalesce(c.national_id, ''), c.address_id, c.protected, c.restricted_at, `+askedIfRestricted+`
+		FROM client c WHERE c.municipality_id = $1 AND c.id = $2 FOR NO KEY UPDATE OF c`, tx.Municipality(), id).
+		Scan(&l.Status, &l.StatusSince, &l.Version, &l.Number, &l.NationalID, &l.AddressID, &l.Protected, &c.RestrictedAt, &c.Asked)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Locked{}, Client{}, notFound
+	}
+	return l, c, err
 }
 
 // Changed leaves one line of the client's own history: a field with its value before and after, nil for none. It goes

@@ -35,6 +35,7 @@ type Row struct {
 	StatusSince time.Time
 	Protected   bool
 	HomeHidden  bool
+	Restricted  bool // GDPR 18: the row tells nothing but who it is
 }
 
 // Name is "Hansen, Solveig", as the list sorts it, or the pseudonym.
@@ -154,7 +155,7 @@ func (w where) page(ctx context.Context, tx *pg.Tx, at Cursor, limit int) (Page,
 	}
 	rows, err := tx.Query(ctx, fmt.Sprintf(`SELECT c.id, c.number, c.given_name, c.family_name,
 			coalesce(a.street, '') AS street, coalesce(a.postcode, '') AS postcode, coalesce(a.town, '') AS town, c.phone,
-			c.birth_date, c.gender, c.status, c.status_since, c.protected, c.address_id IS NOT NULL AND a.id IS NULL AS home_hidden
+			c.birth_date, c.gender, c.status, c.status_since, c.protected, c.address_id IS NOT NULL AND a.id IS NULL AS home_hidden, c.restricted_at IS NOT NULL AS restricted
 		FROM client c LEFT JOIN address a ON a.municipality_id = c.municipality_id AND a.id = c.address_id AND NOT a.protected
 		WHERE %[1]s ORDER BY c.family_name %[2]s, c.given_name %[2]s, c.id %[2]s LIMIT %[3]d`, sought.sql, order, limit+1), sought.args...)
 	if err != nil {
@@ -176,6 +177,7 @@ func (w where) page(ctx context.Context, tx *pg.Tx, at Cursor, limit int) (Page,
 			return page, err
 		}
 	}
+	veilRestricted(list)
 	more := len(list) > limit
 	if more {
 		list = list[:limit]
@@ -269,6 +271,7 @@ func (f Filter) where(ctx context.Context, tx *pg.Tx) (where, error) {
 		w.and(`c.unplaced_reason IS NOT NULL`)
 	}
 	if f.Postcode != "" { // a hit would tell where a protected client lives
+		w.and(`c.restricted_at IS NULL`)
 		w.and(`NOT c.protected AND c.address_id IN (SELECT a.id FROM address a WHERE a.municipality_id = $1 AND a.postcode = %s AND NOT a.protected)`, f.Postcode)
 	}
 	if !f.ReviewBy.IsZero() {

@@ -287,7 +287,7 @@ func Change(ctx context.Context, tx *pg.Tx, id ID, version int, ch Changes) erro
 		WHERE municipality_id = $1 AND id = $2`,
 		tx.Municipality(), id, is.GivenName, is.FamilyName, value(is.NationalID), is.BirthDate, is.Gender, phone, email, address,
 		is.Protected, is.AgreementStart, is.ReviewedOn, is.NextReviewOn, tx.Caller.Account, tx.Now())
-	if text := SearchText(is.GivenName, is.FamilyName, r.Number, is.Phone, is.Protected); text != SearchText(was.GivenName, was.FamilyName, r.Number, was.Phone, was.Protected) {
+	if text := SearchText(is.GivenName, is.FamilyName, r.Number, is.Phone, is.Protected || r.restricted); text != SearchText(was.GivenName, was.FamilyName, r.Number, was.Phone, was.Protected || r.restricted) {
 		batch.Queue(`UPDATE client_search SET text = $3 WHERE municipality_id = $1 AND client_id = $2`, tx.Municipality(), id, text)
 	}
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
@@ -366,6 +366,7 @@ func ConfirmOldRegistration(ctx context.Context, tx *pg.Tx, id ID) error {
 
 type held struct {
 	Locked
+	restricted         bool
 	changedBy          string
 	changedAt          time.Time
 	hidden, homeHidden bool // as Client's
@@ -373,21 +374,26 @@ type held struct {
 
 // hold locks the client and gives its facts, as far as the caller may see them.
 func hold(ctx context.Context, tx *pg.Tx, id ID) (facts, held, error) {
-	f, r := facts{}, held{Locked: Locked{ID: id}}
+	f, r, c := facts{}, held{Locked: Locked{ID: id}}, Client{ID: id}
 	err := tx.QueryRow(ctx, `SELECT c.given_name, c.family_name, coalesce(c.national_id, ''), c.birth_date, c.gender, coalesce(pc.phone, c.phone), coalesce(pc.email, c.email),
 			coalesce(a.street, ''), coalesce(a.postcode, ''), coalesce(a.town, ''), c.protected, c.protected AND NOT frist_reads_protected(),
 			c.address_id IS NOT NULL AND a.id IS NULL, c.agreement_start, c.reviewed_on, c.next_review_on,
-			c.status, c.status_since, c.version, c.number, c.address_id, coalesce((SELECT s.name FROM staff() s WHERE s.id = c.changed_by), ''), c.changed_at
+			c.status, c.status_since, c.version, c.number, c.address_id, coalesce((SELECT s.name FROM staff() s WHERE s.id = c.changed_by), ''), c.changed_at,
+			c.restricted_at, `+askedIfRestricted+`
 		FROM client c LEFT JOIN address a ON a.municipality_id = c.municipality_id AND a.id = c.address_id
 		LEFT JOIN protected_contact pc ON c.protected AND pc.municipality_id = c.municipality_id AND pc.client_id = c.id
 		WHERE c.municipality_id = $1 AND c.id = $2 FOR NO KEY UPDATE OF c`, tx.Municipality(), id).
 		Scan(&f.GivenName, &f.FamilyName, &f.NationalID, &f.BirthDate, &f.Gender, &f.Phone, &f.Email,
 			&f.Address.Street, &f.Address.Postcode, &f.Address.Town, &f.Protected, &r.hidden, &r.homeHidden, &f.AgreementStart, &f.ReviewedOn, &f.NextReviewOn,
-			&r.Status, &r.StatusSince, &r.Version, &r.Number, &r.AddressID, &r.changedBy, &r.changedAt)
+			&r.Status, &r.StatusSince, &r.Version, &r.Number, &r.AddressID, &r.changedBy, &r.changedAt, &c.RestrictedAt, &c.Asked)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = notFound
 	}
 	r.NationalID, r.Protected = f.NationalID, f.Protected
+	if err == nil && c.RestrictedAt != nil && !c.mayOpen(tx.Caller) {
+		err = errRestricted
+	}
+	r.restricted = c.RestrictedAt != nil
 	return f, r, err
 }
 

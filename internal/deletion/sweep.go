@@ -238,6 +238,7 @@ func expire(ctx context.Context, tx *pg.Tx) error {
 	batch := &pgx.Batch{}
 	batch.Queue(`DELETE FROM purged_registration WHERE municipality_id = $1 AND expires_on <= $2`, tx.Municipality(), day)
 	batch.Queue(`DELETE FROM access_subject WHERE municipality_id = $1 AND expires_on <= $2`, tx.Municipality(), day)
+	batch.Queue(`DELETE FROM rights_former WHERE municipality_id = $1 AND expires_on <= $2`, tx.Municipality(), day) // of rights, which lies above
 	batch.Queue(`DELETE FROM import_refusal r USING import_run i WHERE r.municipality_id = $1 AND i.municipality_id = $1 AND i.id = r.import_id AND i.expires_on <= $2`, tx.Municipality(), day)
 	batch.Queue(`DELETE FROM import_run WHERE municipality_id = $1 AND expires_on <= $2`, tx.Municipality(), day)
 	batch.Queue(`DELETE FROM stored_search WHERE municipality_id = $1 AND created_at < $2`, tx.Municipality(), tx.Now().AddDate(0, 0, -1))

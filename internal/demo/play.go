@@ -301,6 +301,9 @@ func (p *play) steps(ctx context.Context) error {
 			})
 		})
 		add(d.at(d.previous.AddDays(40), 12, 0), "shielded", func(ctx context.Context) error { return p.shielded(ctx, s) })
+		for _, a := range p.asks(s) {
+			add(a.at, a.what, a.do)
+		}
 		add(d.at(d.previous.AddDays(50), 11, 0), "move", func(ctx context.Context) error { return p.postpone(ctx, s) })
 	}
 	steps = append(steps, step{d.start, "sweep", sweep})

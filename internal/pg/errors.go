@@ -29,6 +29,8 @@ var guards = map[string]string{
 	"FR031": "second_person",
 	"FR032": "pseudonym_only",
 	"FR033": "has_clients",
+	"FR083": "rights_step",
+	"FR084": "rights_open",
 }
 
 // Translate turns what the database says into the vocabulary of package problem. A database's own text can hold the

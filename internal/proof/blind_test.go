@@ -319,6 +319,10 @@ func (v *visitor) values(name string) []string {
 		return some(`SELECT id::text FROM recording`)
 	case "reader": // one of the named few (D21)
 		return []string{"1"}
+	case "request", "right":
+		return some(`SELECT id::text FROM rights_request ORDER BY municipality_id, id`)
+	case "format":
+		return []string{"pdf", "json"}
 	case "position":
 		return []string{"1", "2"}
 	case "account":

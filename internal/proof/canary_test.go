@@ -341,6 +341,7 @@ func (s *stage) furnish(p *person) {
 		return retention.AskRelease(ctx, tx, hold, get("hold.release_reason"))
 	})
 	s.as(approver, p.m, func(ctx context.Context, tx *pg.Tx) error { return deletion.ReleaseHold(ctx, tx, hold) })
+	s.asks(p)
 }
 
 func (s *stage) sound(p *person, field string) *string {

@@ -101,6 +101,8 @@ var (
 		"protected_contact.client_alive", "protected_release.client_alive", "client.client_shield", "client.client_unshield", "client.client_unshield_gone", "client.protected_guard",
 		"protected_release.protected_release_guard", "protected_reader.protected_reader_guard", "client_search.client_search_guard_insert", "client_search.client_search_guard_update",
 		"client.pseudonym_guard_insert", "client.pseudonym_guard_update", "municipality_policy.pseudonymous_guard",
+		"rights_request.client_alive", "rights_request.rights_guard", "rights_request.rights_restriction_guard", "rights_request.rights_kept_guard",
+		"rights_request.restricted_guard", "client.restricted_guard", "rights_former.rights_guard",
 	}
 )
 

@@ -142,11 +142,12 @@ func TestFew(t *testing.T) {
 type world struct {
 	client, device, hold, address, order, imported uuid.UUID
 	number                                         string
+	right                                          uuid.UUID
 }
 
 func (s *stage) fill(municipality int) world {
 	s.t.Helper()
-	w := world{number: map[int]string{1: "3218-240101", 2: "5501-240101"}[municipality], hold: uuid.New(), order: uuid.New(), imported: uuid.New()}
+	w := world{number: map[int]string{1: "3218-240101", 2: "5501-240101"}[municipality], hold: uuid.New(), order: uuid.New(), imported: uuid.New(), right: uuid.New()}
 	w.client = s.person(pgtest.Person{Municipality: municipality})
 	w.address = s.AddressOf(s.t, w.client)
 	w.device = s.AddDevice(s.t, municipality, w.client, uuid.Nil)
@@ -154,6 +155,7 @@ func (s *stage) fill(municipality int) world {
 	s.Exec(s.t, `INSERT INTO deletion_order (municipality_id, id, scope, group_id, reason, reference, run_on, asked_by, asked_at)
 		SELECT $1, $2, 'group', id, 'other', '1', '2024-01-01', 0, $3 FROM deletion_round WHERE number = $4`, municipality, w.order, s.Now(), w.number)
 	s.Exec(s.t, `INSERT INTO import_run (municipality_id, id, started_by, started_at, format, rows, taken, changed, unchanged, refused, expires_on) VALUES ($1, $2, 0, $3, 'csv', 0, 0, 0, 0, 0, '2030-01-01')`, municipality, w.imported, s.Now())
+	s.asked(municipality, w)
 	return w
 }
 
@@ -172,6 +174,7 @@ func (r request) allows(letter string, machine bool) bool {
 func requests(w world) []request {
 	c, n := "/clients/"+w.client.String(), "/rounds/"+w.number
 	dev := c + "/devices/" + w.device.String()
+	right := "/rights-requests/" + w.right.String()
 	key := []string{"Idempotency-Key", "matrix-" + uuid.NewString()}
 	there := "?municipality=" + w.number[:4]
 	return []request{
@@ -234,6 +237,18 @@ func requests(w world) []request {
 		{"listProposals", "GET", "/proposals", "", "adl!", nil},
 		{"acceptProposal", "POST", "/proposals/999999/acceptance", "", "adl!", nil},
 		{"rejectProposal", "POST", "/proposals/999999/rejection", "", "adl!", nil},
+		{"listRightsRequests", "GET", "/rights-requests", "", "cap", nil},
+		{"receiveRightsRequest", "POST", c + "/rights-requests", `{"kind":"access","received_on":"2023-09-01","channel":"letter","reference":"1"}`, "c", nil},
+		{"receiveFormerRequest", "POST", "/rights-requests/former", `{"national_id":"13097248022","received_on":"2023-09-01","channel":"letter","reference":"1"}`, "c", nil},
+		{"readRightsRequest", "GET", right, "", "cap", nil},
+		{"prepareRightsRequest", "POST", right + "/preparation", `{}`, "c", nil},
+		{"returnRightsRequest", "POST", right + "/return", `{}`, "a!", nil},
+		{"releaseRightsRequest", "POST", right + "/release", `{}`, "a!", nil},
+		{"refuseRightsRequest", "POST", right + "/refusal", `{"ground":"unfounded"}`, "a!", nil},
+		{"withdrawRightsRequest", "POST", right + "/withdrawal", "", "c", nil},
+		{"extendRightsRequest", "POST", right + "/extension", `{"reason":"many","told_on":"2023-09-02"}`, "c", nil},
+		{"liftRestriction", "POST", right + "/lift", `{"told_on":"2023-09-02","reason":"x"}`, "a!", nil},
+		{"readExtract", "GET", right + "/extract", "", "ca!", nil},
 	}
 }
 
@@ -334,10 +349,10 @@ func TestForeignIsMissing(t *testing.T) {
 	s.sweep()
 	s.fill(s.A)
 	foreign := s.fill(s.B)
-	missing := world{uuid.New(), uuid.New(), uuid.New(), uuid.New(), uuid.New(), uuid.New(), "3218-991001"}
+	missing := world{uuid.New(), uuid.New(), uuid.New(), uuid.New(), uuid.New(), uuid.New(), "3218-991001", uuid.New()}
 	garbage := requests(missing)
 	for i := range garbage {
-		for _, id := range []uuid.UUID{missing.client, missing.device, missing.hold, missing.address, missing.order, missing.imported} {
+		for _, id := range []uuid.UUID{missing.client, missing.device, missing.hold, missing.address, missing.order, missing.imported, missing.right} {
 			garbage[i].path = strings.ReplaceAll(garbage[i].path, id.String(), "nonsense")
 		}
 		garbage[i].path = strings.ReplaceAll(garbage[i].path, "/rounds/"+missing.number, "/rounds/nonsense")

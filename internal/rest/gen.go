@@ -60,7 +60,9 @@ const (
 	BlockerCodeHeld              BlockerCode = "held"
 	BlockerCodeMissingRule       BlockerCode = "missing_rule"
 	BlockerCodeNoStartDate       BlockerCode = "no_start_date"
+	BlockerCodeOpenRequest       BlockerCode = "open_request"
 	BlockerCodeReactivated       BlockerCode = "reactivated"
+	BlockerCodeRestricted        BlockerCode = "restricted"
 	BlockerCodeToPreserve        BlockerCode = "to_preserve"
 	BlockerCodeTooEarly          BlockerCode = "too_early"
 )
@@ -82,7 +84,11 @@ func (e BlockerCode) Valid() bool {
 		return true
 	case BlockerCodeNoStartDate:
 		return true
+	case BlockerCodeOpenRequest:
+		return true
 	case BlockerCodeReactivated:
+		return true
+	case BlockerCodeRestricted:
 		return true
 	case BlockerCodeToPreserve:
 		return true
@@ -159,6 +165,21 @@ func (e EndReason) Valid() bool {
 	case EndReasonOther:
 		return true
 	case EndReasonOwnWish:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExtractSchema.
+const (
+	FristExtract1 ExtractSchema = "frist-extract/1"
+)
+
+// Valid indicates whether the value is a known member of the ExtractSchema enum.
+func (e ExtractSchema) Valid() bool {
+	switch e {
+	case FristExtract1:
 		return true
 	default:
 		return false
@@ -440,6 +461,8 @@ const (
 	PlacementUnplacedHeld        PlacementUnplaced = "held"
 	PlacementUnplacedMissingRule PlacementUnplaced = "missing_rule"
 	PlacementUnplacedNoStartDate PlacementUnplaced = "no_start_date"
+	PlacementUnplacedOpenRequest PlacementUnplaced = "open_request"
+	PlacementUnplacedRestricted  PlacementUnplaced = "restricted"
 )
 
 // Valid indicates whether the value is a known member of the PlacementUnplaced enum.
@@ -450,6 +473,34 @@ func (e PlacementUnplaced) Valid() bool {
 	case PlacementUnplacedMissingRule:
 		return true
 	case PlacementUnplacedNoStartDate:
+		return true
+	case PlacementUnplacedOpenRequest:
+		return true
+	case PlacementUnplacedRestricted:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PreparationRestrictionGround.
+const (
+	PreparationRestrictionGroundContested        PreparationRestrictionGround = "contested"
+	PreparationRestrictionGroundLegalClaim       PreparationRestrictionGround = "legal_claim"
+	PreparationRestrictionGroundObjectionPending PreparationRestrictionGround = "objection_pending"
+	PreparationRestrictionGroundUnlawful         PreparationRestrictionGround = "unlawful"
+)
+
+// Valid indicates whether the value is a known member of the PreparationRestrictionGround enum.
+func (e PreparationRestrictionGround) Valid() bool {
+	switch e {
+	case PreparationRestrictionGroundContested:
+		return true
+	case PreparationRestrictionGroundLegalClaim:
+		return true
+	case PreparationRestrictionGroundObjectionPending:
+		return true
+	case PreparationRestrictionGroundUnlawful:
 		return true
 	default:
 		return false
@@ -552,6 +603,183 @@ func (e RefusalCode) Valid() bool {
 	case RefusalCodeSpotChecks:
 		return true
 	case RefusalCodeToKeep:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RightsChannel.
+const (
+	Email  RightsChannel = "email"
+	Letter RightsChannel = "letter"
+	Phone  RightsChannel = "phone"
+	Portal RightsChannel = "portal"
+	Visit  RightsChannel = "visit"
+)
+
+// Valid indicates whether the value is a known member of the RightsChannel enum.
+func (e RightsChannel) Valid() bool {
+	switch e {
+	case Email:
+		return true
+	case Letter:
+		return true
+	case Phone:
+		return true
+	case Portal:
+		return true
+	case Visit:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RightsExtensionReason.
+const (
+	RightsExtensionReasonComplex RightsExtensionReason = "complex"
+	RightsExtensionReasonMany    RightsExtensionReason = "many"
+)
+
+// Valid indicates whether the value is a known member of the RightsExtensionReason enum.
+func (e RightsExtensionReason) Valid() bool {
+	switch e {
+	case RightsExtensionReasonComplex:
+		return true
+	case RightsExtensionReasonMany:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RightsKind.
+const (
+	Access        RightsKind = "access"
+	Erasure       RightsKind = "erasure"
+	Objection     RightsKind = "objection"
+	Rectification RightsKind = "rectification"
+	Restriction   RightsKind = "restriction"
+)
+
+// Valid indicates whether the value is a known member of the RightsKind enum.
+func (e RightsKind) Valid() bool {
+	switch e {
+	case Access:
+		return true
+	case Erasure:
+		return true
+	case Objection:
+		return true
+	case Rectification:
+		return true
+	case Restriction:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RightsRefusalGround.
+const (
+	RightsRefusalGroundCompellingGrounds RightsRefusalGround = "compelling_grounds"
+	RightsRefusalGroundConditionMissing  RightsRefusalGround = "condition_missing"
+	RightsRefusalGroundCorrectAsIs       RightsRefusalGround = "correct_as_is"
+	RightsRefusalGroundLegalClaim        RightsRefusalGround = "legal_claim"
+	RightsRefusalGroundNotIdentified     RightsRefusalGround = "not_identified"
+	RightsRefusalGroundOthersRights      RightsRefusalGround = "others_rights"
+	RightsRefusalGroundRetention         RightsRefusalGround = "retention"
+	RightsRefusalGroundUnfounded         RightsRefusalGround = "unfounded"
+)
+
+// Valid indicates whether the value is a known member of the RightsRefusalGround enum.
+func (e RightsRefusalGround) Valid() bool {
+	switch e {
+	case RightsRefusalGroundCompellingGrounds:
+		return true
+	case RightsRefusalGroundConditionMissing:
+		return true
+	case RightsRefusalGroundCorrectAsIs:
+		return true
+	case RightsRefusalGroundLegalClaim:
+		return true
+	case RightsRefusalGroundNotIdentified:
+		return true
+	case RightsRefusalGroundOthersRights:
+		return true
+	case RightsRefusalGroundRetention:
+		return true
+	case RightsRefusalGroundUnfounded:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RightsRequestExtensionReason.
+const (
+	RightsRequestExtensionReasonComplex RightsRequestExtensionReason = "complex"
+	RightsRequestExtensionReasonMany    RightsRequestExtensionReason = "many"
+)
+
+// Valid indicates whether the value is a known member of the RightsRequestExtensionReason enum.
+func (e RightsRequestExtensionReason) Valid() bool {
+	switch e {
+	case RightsRequestExtensionReasonComplex:
+		return true
+	case RightsRequestExtensionReasonMany:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RightsRequestRestrictionGround.
+const (
+	RightsRequestRestrictionGroundContested        RightsRequestRestrictionGround = "contested"
+	RightsRequestRestrictionGroundLegalClaim       RightsRequestRestrictionGround = "legal_claim"
+	RightsRequestRestrictionGroundObjectionPending RightsRequestRestrictionGround = "objection_pending"
+	RightsRequestRestrictionGroundUnlawful         RightsRequestRestrictionGround = "unlawful"
+)
+
+// Valid indicates whether the value is a known member of the RightsRequestRestrictionGround enum.
+func (e RightsRequestRestrictionGround) Valid() bool {
+	switch e {
+	case RightsRequestRestrictionGroundContested:
+		return true
+	case RightsRequestRestrictionGroundLegalClaim:
+		return true
+	case RightsRequestRestrictionGroundObjectionPending:
+		return true
+	case RightsRequestRestrictionGroundUnlawful:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RightsState.
+const (
+	RightsStatePrepared  RightsState = "prepared"
+	RightsStateReceived  RightsState = "received"
+	RightsStateRefused   RightsState = "refused"
+	RightsStateReleased  RightsState = "released"
+	RightsStateWithdrawn RightsState = "withdrawn"
+)
+
+// Valid indicates whether the value is a known member of the RightsState enum.
+func (e RightsState) Valid() bool {
+	switch e {
+	case RightsStatePrepared:
+		return true
+	case RightsStateReceived:
+		return true
+	case RightsStateRefused:
+		return true
+	case RightsStateReleased:
+		return true
+	case RightsStateWithdrawn:
 		return true
 	default:
 		return false
@@ -723,6 +951,27 @@ func (e ListClientsParamsPeriodOf) Valid() bool {
 	}
 }
 
+// Defines values for ListRightsRequestsParamsList.
+const (
+	ListRightsRequestsParamsListAnswered     ListRightsRequestsParamsList = "answered"
+	ListRightsRequestsParamsListOpen         ListRightsRequestsParamsList = "open"
+	ListRightsRequestsParamsListRestrictions ListRightsRequestsParamsList = "restrictions"
+)
+
+// Valid indicates whether the value is a known member of the ListRightsRequestsParamsList enum.
+func (e ListRightsRequestsParamsList) Valid() bool {
+	switch e {
+	case ListRightsRequestsParamsListAnswered:
+		return true
+	case ListRightsRequestsParamsListOpen:
+		return true
+	case ListRightsRequestsParamsListRestrictions:
+		return true
+	default:
+		return false
+	}
+}
+
 // Account defines model for Account.
 type Account struct {
 	CreatedAt time.Time `json:"created_at"`
@@ -810,6 +1059,19 @@ type Blocker struct {
 
 // BlockerCode defines model for Blocker.Code.
 type BlockerCode string
+
+// ClassAnswer defines model for ClassAnswer.
+type ClassAnswer struct {
+	Authority string              `json:"authority"`
+	Class     string              `json:"class"`
+	Days      int                 `json:"days"`
+	DueOn     *openapi_types.Date `json:"due_on,omitempty"`
+
+	// Kept What keeps the person, as codes
+	Kept   []string            `json:"kept"`
+	Months int                 `json:"months"`
+	RunOn  *openapi_types.Date `json:"run_on,omitempty"`
+}
 
 // ClassDate defines model for ClassDate.
 type ClassDate struct {
@@ -969,6 +1231,36 @@ type Dwelling struct {
 
 // EndReason defines model for EndReason.
 type EndReason string
+
+// Extract docs/extract.md tells every section and field
+type Extract struct {
+	Files []struct {
+		Bytes       int      `json:"bytes"`
+		ContentType string   `json:"content_type"`
+		Name        string   `json:"name"`
+		Seconds     *float32 `json:"seconds,omitempty"`
+	} `json:"files"`
+	MadeAt       time.Time `json:"made_at"`
+	Municipality struct {
+		Name   string `json:"name"`
+		Number string `json:"number"`
+	} `json:"municipality"`
+	Request struct {
+		Id         openapi_types.UUID `json:"id"`
+		ReceivedOn openapi_types.Date `json:"received_on"`
+		Reference  string             `json:"reference"`
+	} `json:"request"`
+	Schema   ExtractSchema                       `json:"schema"`
+	Sections map[string][]map[string]interface{} `json:"sections"`
+	Withheld []struct {
+		Count  int    `json:"count"`
+		Ground string `json:"ground"`
+		What   string `json:"what"`
+	} `json:"withheld"`
+}
+
+// ExtractSchema defines model for Extract.Schema.
+type ExtractSchema string
 
 // FieldError defines model for FieldError.
 type FieldError struct {
@@ -1306,6 +1598,14 @@ type NewDevice struct {
 	Serial *string `json:"serial,omitempty"`
 }
 
+// NewFormerRequest defines model for NewFormerRequest.
+type NewFormerRequest struct {
+	Channel    RightsChannel      `json:"channel"`
+	NationalId string             `json:"national_id"`
+	ReceivedOn openapi_types.Date `json:"received_on"`
+	Reference  string             `json:"reference"`
+}
+
 // NewHold defines model for NewHold.
 type NewHold struct {
 	// Authority Who asks for it and their case number
@@ -1339,6 +1639,21 @@ type NewOrder struct {
 type NewProtectedReader struct {
 	Account int64               `json:"account"`
 	LastDay *openapi_types.Date `json:"last_day,omitempty"`
+}
+
+// NewRightsRequest defines model for NewRightsRequest.
+type NewRightsRequest struct {
+	Channel RightsChannel `json:"channel"`
+	Kind    RightsKind    `json:"kind"`
+
+	// ReceivedOn The answer is due one calendar month later
+	ReceivedOn openapi_types.Date `json:"received_on"`
+
+	// Reference The municipality's case number
+	Reference string `json:"reference"`
+
+	// Wish What the person asks for; needed but for access
+	Wish *string `json:"wish,omitempty"`
 }
 
 // OperatorEvent defines model for OperatorEvent.
@@ -1470,6 +1785,21 @@ type Placement struct {
 
 // PlacementUnplaced Why an inactive client lies in no group
 type PlacementUnplaced string
+
+// Preparation defines model for Preparation.
+type Preparation struct {
+	Answer *string `json:"answer,omitempty"`
+
+	// Recipients Who was told of what was corrected
+	Recipients        *string                       `json:"recipients,omitempty"`
+	RestrictionGround *PreparationRestrictionGround `json:"restriction_ground,omitempty"`
+
+	// Statement The person's own words
+	Statement *string `json:"statement,omitempty"`
+}
+
+// PreparationRestrictionGround defines model for Preparation.RestrictionGround.
+type PreparationRestrictionGround string
 
 // Problem RFC 9457, in the caller's language
 type Problem struct {
@@ -1663,6 +1993,98 @@ type Resident struct {
 	Number     string             `json:"number"`
 	Status     ClientStatus       `json:"status"`
 }
+
+// RestrictionLift defines model for RestrictionLift.
+type RestrictionLift struct {
+	Reason string `json:"reason"`
+
+	// ToldOn When the person was told
+	ToldOn openapi_types.Date `json:"told_on"`
+}
+
+// RightsChannel defines model for RightsChannel.
+type RightsChannel string
+
+// RightsExtension defines model for RightsExtension.
+type RightsExtension struct {
+	Reason RightsExtensionReason `json:"reason"`
+	ToldOn openapi_types.Date    `json:"told_on"`
+}
+
+// RightsExtensionReason defines model for RightsExtension.Reason.
+type RightsExtensionReason string
+
+// RightsKind defines model for RightsKind.
+type RightsKind string
+
+// RightsRefusal defines model for RightsRefusal.
+type RightsRefusal struct {
+	// Decision What the person is told
+	Decision *string             `json:"decision,omitempty"`
+	Ground   RightsRefusalGround `json:"ground"`
+}
+
+// RightsRefusalGround defines model for RightsRefusal.Ground.
+type RightsRefusalGround string
+
+// RightsRelease defines model for RightsRelease.
+type RightsRelease struct {
+	// RunOn Of an erasure: ask for an extra run on this day
+	RunOn *openapi_types.Date `json:"run_on,omitempty"`
+}
+
+// RightsRequest defines model for RightsRequest.
+type RightsRequest struct {
+	Answer  *string             `json:"answer,omitempty"`
+	Channel RightsChannel       `json:"channel"`
+	Client  *openapi_types.UUID `json:"client,omitempty"`
+
+	// Corrected Names of fields
+	Corrected       []string                      `json:"corrected"`
+	DecidedAt       *time.Time                    `json:"decided_at,omitempty"`
+	Decision        *string                       `json:"decision,omitempty"`
+	DueOn           openapi_types.Date            `json:"due_on"`
+	ExtensionReason *RightsRequestExtensionReason `json:"extension_reason,omitempty"`
+
+	// Former Somebody whose record is gone
+	Former            bool                            `json:"former"`
+	Id                openapi_types.UUID              `json:"id"`
+	Kind              RightsKind                      `json:"kind"`
+	LiftedAt          *time.Time                      `json:"lifted_at,omitempty"`
+	Outcome           []ClassAnswer                   `json:"outcome"`
+	PreparedAt        *time.Time                      `json:"prepared_at,omitempty"`
+	ReceivedOn        openapi_types.Date              `json:"received_on"`
+	Recipients        *string                         `json:"recipients,omitempty"`
+	Reference         string                          `json:"reference"`
+	RefusalGround     *string                         `json:"refusal_ground,omitempty"`
+	Remark            *string                         `json:"remark,omitempty"`
+	RestrictionGround *RightsRequestRestrictionGround `json:"restriction_ground,omitempty"`
+	State             RightsState                     `json:"state"`
+	Statement         *string                         `json:"statement,omitempty"`
+	ToldOn            *openapi_types.Date             `json:"told_on,omitempty"`
+	Wish              *string                         `json:"wish,omitempty"`
+}
+
+// RightsRequestExtensionReason defines model for RightsRequest.ExtensionReason.
+type RightsRequestExtensionReason string
+
+// RightsRequestRestrictionGround defines model for RightsRequest.RestrictionGround.
+type RightsRequestRestrictionGround string
+
+// RightsRequestPage defines model for RightsRequestPage.
+type RightsRequestPage struct {
+	// Next `after` of the next page; left out on the last
+	Next     *string         `json:"next,omitempty"`
+	Requests []RightsRequest `json:"requests"`
+}
+
+// RightsReturn defines model for RightsReturn.
+type RightsReturn struct {
+	Remark *string `json:"remark,omitempty"`
+}
+
+// RightsState defines model for RightsState.
+type RightsState string
 
 // Role defines model for Role.
 type Role string
@@ -1970,6 +2392,9 @@ type ProposalID = int64
 // ReaderID defines model for ReaderID.
 type ReaderID = int64
 
+// RightID defines model for RightID.
+type RightID = openapi_types.UUID
+
 // Round Municipality, run date (yymmdd) and, for an extra run, E and its count
 //
 // Example: 3218-231001
@@ -2142,6 +2567,21 @@ type DeclineOrderParams struct {
 	Municipality *InMunicipality `form:"municipality,omitempty" json:"municipality,omitempty"`
 }
 
+// ListRightsRequestsParams defines parameters for ListRightsRequests.
+type ListRightsRequestsParams struct {
+	// List Which
+	List *ListRightsRequestsParamsList `form:"list,omitempty" json:"list,omitempty"`
+
+	// After `next` of the page before, of answered ones
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+
+	// Limit Rows of a page
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// ListRightsRequestsParamsList defines parameters for ListRightsRequests.
+type ListRightsRequestsParamsList string
+
 // ListItemsParams defines parameters for ListItems.
 type ListItemsParams struct {
 	// State Any of these; all when left out
@@ -2190,6 +2630,9 @@ type PlaceHoldJSONRequestBody = NewHold
 // DecideUnshieldJSONRequestBody defines body for DecideUnshield for application/json ContentType.
 type DecideUnshieldJSONRequestBody = UnshieldDecision
 
+// ReceiveRightsRequestJSONRequestBody defines body for ReceiveRightsRequest for application/json ContentType.
+type ReceiveRightsRequestJSONRequestBody = NewRightsRequest
+
 // SetClientStatusJSONRequestBody defines body for SetClientStatus for application/json ContentType.
 type SetClientStatusJSONRequestBody = StatusChange
 
@@ -2207,6 +2650,27 @@ type AskOrderJSONRequestBody = NewOrder
 
 // NameProtectedReaderJSONRequestBody defines body for NameProtectedReader for application/json ContentType.
 type NameProtectedReaderJSONRequestBody = NewProtectedReader
+
+// ReceiveFormerRequestJSONRequestBody defines body for ReceiveFormerRequest for application/json ContentType.
+type ReceiveFormerRequestJSONRequestBody = NewFormerRequest
+
+// ExtendRightsRequestJSONRequestBody defines body for ExtendRightsRequest for application/json ContentType.
+type ExtendRightsRequestJSONRequestBody = RightsExtension
+
+// LiftRestrictionJSONRequestBody defines body for LiftRestriction for application/json ContentType.
+type LiftRestrictionJSONRequestBody = RestrictionLift
+
+// PrepareRightsRequestJSONRequestBody defines body for PrepareRightsRequest for application/json ContentType.
+type PrepareRightsRequestJSONRequestBody = Preparation
+
+// RefuseRightsRequestJSONRequestBody defines body for RefuseRightsRequest for application/json ContentType.
+type RefuseRightsRequestJSONRequestBody = RightsRefusal
+
+// ReleaseRightsRequestJSONRequestBody defines body for ReleaseRightsRequest for application/json ContentType.
+type ReleaseRightsRequestJSONRequestBody = RightsRelease
+
+// ReturnRightsRequestJSONRequestBody defines body for ReturnRightsRequest for application/json ContentType.
+type ReturnRightsRequestJSONRequestBody = RightsReturn
 
 // ApproveRoundJSONRequestBody defines body for ApproveRound for application/json ContentType.
 type ApproveRoundJSONRequestBody = Approval
@@ -3002,6 +3466,9 @@ type ServerInterface interface {
 	// AskUnshield Ask for the mark of a protected client to be taken away
 	// (POST /clients/{client}/protection/release-request)
 	AskUnshield(w http.ResponseWriter, r *http.Request, client ClientID)
+	// ReceiveRightsRequest A request of the person: it keeps the client until there is an answer, but for erasure
+	// (POST /clients/{client}/rights-requests)
+	ReceiveRightsRequest(w http.ResponseWriter, r *http.Request, client ClientID)
 	// SetClientStatus Disconnect, cancel or re-activate
 	// (POST /clients/{client}/status)
 	SetClientStatus(w http.ResponseWriter, r *http.Request, client ClientID, params SetClientStatusParams)
@@ -3068,6 +3535,39 @@ type ServerInterface interface {
 	// RevokeProtectedReader End it at once
 	// (POST /protected-readers/{reader}/revoke)
 	RevokeProtectedReader(w http.ResponseWriter, r *http.Request, reader ReaderID)
+	// ListRightsRequests Requests of persons: those without an answer, the most urgent first, or those that have one
+	// (GET /rights-requests)
+	ListRightsRequests(w http.ResponseWriter, r *http.Request, params ListRightsRequestsParams)
+	// ReceiveFormerRequest Somebody whose record is gone asks who looked; the national id is hashed and not kept
+	// (POST /rights-requests/former)
+	ReceiveFormerRequest(w http.ResponseWriter, r *http.Request)
+	// ReadRightsRequest One request
+	// (GET /rights-requests/{right})
+	ReadRightsRequest(w http.ResponseWriter, r *http.Request, right RightID)
+	// ExtendRightsRequest Two months more, once, when the person was told within the first
+	// (POST /rights-requests/{right}/extension)
+	ExtendRightsRequest(w http.ResponseWriter, r *http.Request, right RightID)
+	// ReadExtract Everything that is held on the person, after the release; made anew each time
+	// (GET /rights-requests/{right}/extract)
+	ReadExtract(w http.ResponseWriter, r *http.Request, right RightID)
+	// LiftRestriction End a restriction, after the person was told
+	// (POST /rights-requests/{right}/lift)
+	LiftRestriction(w http.ResponseWriter, r *http.Request, right RightID)
+	// PrepareRightsRequest Lay the answer before an approver
+	// (POST /rights-requests/{right}/preparation)
+	PrepareRightsRequest(w http.ResponseWriter, r *http.Request, right RightID)
+	// RefuseRightsRequest Refuse it, with the ground
+	// (POST /rights-requests/{right}/refusal)
+	RefuseRightsRequest(w http.ResponseWriter, r *http.Request, right RightID)
+	// ReleaseRightsRequest Grant it, by an approver who did not prepare it
+	// (POST /rights-requests/{right}/release)
+	ReleaseRightsRequest(w http.ResponseWriter, r *http.Request, right RightID)
+	// ReturnRightsRequest Return it to the caseworker
+	// (POST /rights-requests/{right}/return)
+	ReturnRightsRequest(w http.ResponseWriter, r *http.Request, right RightID)
+	// WithdrawRightsRequest The person does not ask any more
+	// (POST /rights-requests/{right}/withdrawal)
+	WithdrawRightsRequest(w http.ResponseWriter, r *http.Request, right RightID)
 	// ListRounds Rounds by date
 	// (GET /rounds)
 	ListRounds(w http.ResponseWriter, r *http.Request)
@@ -3248,6 +3748,12 @@ func (_ Unimplemented) AskUnshield(w http.ResponseWriter, r *http.Request, clien
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// ReceiveRightsRequest A request of the person: it keeps the client until there is an answer, but for erasure
+// (POST /clients/{client}/rights-requests)
+func (_ Unimplemented) ReceiveRightsRequest(w http.ResponseWriter, r *http.Request, client ClientID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // SetClientStatus Disconnect, cancel or re-activate
 // (POST /clients/{client}/status)
 func (_ Unimplemented) SetClientStatus(w http.ResponseWriter, r *http.Request, client ClientID, params SetClientStatusParams) {
@@ -3377,6 +3883,72 @@ func (_ Unimplemented) ConfirmProtectedReader(w http.ResponseWriter, r *http.Req
 // RevokeProtectedReader End it at once
 // (POST /protected-readers/{reader}/revoke)
 func (_ Unimplemented) RevokeProtectedReader(w http.ResponseWriter, r *http.Request, reader ReaderID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListRightsRequests Requests of persons: those without an answer, the most urgent first, or those that have one
+// (GET /rights-requests)
+func (_ Unimplemented) ListRightsRequests(w http.ResponseWriter, r *http.Request, params ListRightsRequestsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReceiveFormerRequest Somebody whose record is gone asks who looked; the national id is hashed and not kept
+// (POST /rights-requests/former)
+func (_ Unimplemented) ReceiveFormerRequest(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReadRightsRequest One request
+// (GET /rights-requests/{right})
+func (_ Unimplemented) ReadRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ExtendRightsRequest Two months more, once, when the person was told within the first
+// (POST /rights-requests/{right}/extension)
+func (_ Unimplemented) ExtendRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReadExtract Everything that is held on the person, after the release; made anew each time
+// (GET /rights-requests/{right}/extract)
+func (_ Unimplemented) ReadExtract(w http.ResponseWriter, r *http.Request, right RightID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// LiftRestriction End a restriction, after the person was told
+// (POST /rights-requests/{right}/lift)
+func (_ Unimplemented) LiftRestriction(w http.ResponseWriter, r *http.Request, right RightID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PrepareRightsRequest Lay the answer before an approver
+// (POST /rights-requests/{right}/preparation)
+func (_ Unimplemented) PrepareRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RefuseRightsRequest Refuse it, with the ground
+// (POST /rights-requests/{right}/refusal)
+func (_ Unimplemented) RefuseRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReleaseRightsRequest Grant it, by an approver who did not prepare it
+// (POST /rights-requests/{right}/release)
+func (_ Unimplemented) ReleaseRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReturnRightsRequest Return it to the caseworker
+// (POST /rights-requests/{right}/return)
+func (_ Unimplemented) ReturnRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// WithdrawRightsRequest The person does not ask any more
+// (POST /rights-requests/{right}/withdrawal)
+func (_ Unimplemented) WithdrawRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -4233,6 +4805,32 @@ func (siw *ServerInterfaceWrapper) AskUnshield(w http.ResponseWriter, r *http.Re
 	handler.ServeHTTP(w, r)
 }
 
+// ReceiveRightsRequest operation middleware
+func (siw *ServerInterfaceWrapper) ReceiveRightsRequest(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "client" -------------
+	var client ClientID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client", chi.URLParam(r, "client"), &client, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "client", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReceiveRightsRequest(w, r, client)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // SetClientStatus operation middleware
 func (siw *ServerInterfaceWrapper) SetClientStatus(w http.ResponseWriter, r *http.Request) {
 
@@ -4919,6 +5517,313 @@ func (siw *ServerInterfaceWrapper) RevokeProtectedReader(w http.ResponseWriter, 
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.RevokeProtectedReader(w, r, reader)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListRightsRequests operation middleware
+func (siw *ServerInterfaceWrapper) ListRightsRequests(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListRightsRequestsParams
+
+	// ------------- Optional query parameter "list" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "list", r.URL.Query(), &params.List, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "list"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "list", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", r.URL.Query(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "after"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "after", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListRightsRequests(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReceiveFormerRequest operation middleware
+func (siw *ServerInterfaceWrapper) ReceiveFormerRequest(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReceiveFormerRequest(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReadRightsRequest operation middleware
+func (siw *ServerInterfaceWrapper) ReadRightsRequest(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "right" -------------
+	var right RightID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "right", chi.URLParam(r, "right"), &right, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "right", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReadRightsRequest(w, r, right)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ExtendRightsRequest operation middleware
+func (siw *ServerInterfaceWrapper) ExtendRightsRequest(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "right" -------------
+	var right RightID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "right", chi.URLParam(r, "right"), &right, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "right", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExtendRightsRequest(w, r, right)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReadExtract operation middleware
+func (siw *ServerInterfaceWrapper) ReadExtract(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "right" -------------
+	var right RightID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "right", chi.URLParam(r, "right"), &right, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "right", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReadExtract(w, r, right)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// LiftRestriction operation middleware
+func (siw *ServerInterfaceWrapper) LiftRestriction(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "right" -------------
+	var right RightID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "right", chi.URLParam(r, "right"), &right, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "right", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.LiftRestriction(w, r, right)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PrepareRightsRequest operation middleware
+func (siw *ServerInterfaceWrapper) PrepareRightsRequest(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "right" -------------
+	var right RightID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "right", chi.URLParam(r, "right"), &right, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "right", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PrepareRightsRequest(w, r, right)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RefuseRightsRequest operation middleware
+func (siw *ServerInterfaceWrapper) RefuseRightsRequest(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "right" -------------
+	var right RightID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "right", chi.URLParam(r, "right"), &right, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "right", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RefuseRightsRequest(w, r, right)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReleaseRightsRequest operation middleware
+func (siw *ServerInterfaceWrapper) ReleaseRightsRequest(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "right" -------------
+	var right RightID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "right", chi.URLParam(r, "right"), &right, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "right", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReleaseRightsRequest(w, r, right)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReturnRightsRequest operation middleware
+func (siw *ServerInterfaceWrapper) ReturnRightsRequest(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "right" -------------
+	var right RightID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "right", chi.URLParam(r, "right"), &right, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "right", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReturnRightsRequest(w, r, right)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// WithdrawRightsRequest operation middleware
+func (siw *ServerInterfaceWrapper) WithdrawRightsRequest(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "right" -------------
+	var right RightID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "right", chi.URLParam(r, "right"), &right, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "right", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.WithdrawRightsRequest(w, r, right)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -5700,6 +6605,42 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/clients/{client}/protection/release", wrapper.DecideUnshield)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/clients/{client}/rights-requests", wrapper.ReceiveRightsRequest)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/rights-requests", wrapper.ListRightsRequests)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/rights-requests/former", wrapper.ReceiveFormerRequest)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/rights-requests/{right}", wrapper.ReadRightsRequest)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/rights-requests/{right}/preparation", wrapper.PrepareRightsRequest)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/rights-requests/{right}/return", wrapper.ReturnRightsRequest)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/rights-requests/{right}/release", wrapper.ReleaseRightsRequest)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/rights-requests/{right}/refusal", wrapper.RefuseRightsRequest)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/rights-requests/{right}/withdrawal", wrapper.WithdrawRightsRequest)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/rights-requests/{right}/extension", wrapper.ExtendRightsRequest)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/rights-requests/{right}/lift", wrapper.LiftRestriction)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/rights-requests/{right}/extract", wrapper.ReadExtract)
 	})
 
 	return r
@@ -8511,6 +9452,174 @@ func (response AskUnshield5XXApplicationProblemPlusJSONResponse) VisitAskUnshiel
 	return err
 }
 
+type ReceiveRightsRequestRequestObject struct {
+	Client ClientID `json:"client"`
+	Body   *ReceiveRightsRequestJSONRequestBody
+}
+
+type ReceiveRightsRequestResponseObject interface {
+	VisitReceiveRightsRequestResponse(w http.ResponseWriter) error
+}
+
+type ReceiveRightsRequest201JSONResponse Created
+
+func (response ReceiveRightsRequest201JSONResponse) VisitReceiveRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveRightsRequest400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveRightsRequest400ApplicationProblemPlusJSONResponse) VisitReceiveRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveRightsRequest401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveRightsRequest401ApplicationProblemPlusJSONResponse) VisitReceiveRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveRightsRequest403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveRightsRequest403ApplicationProblemPlusJSONResponse) VisitReceiveRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveRightsRequest404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveRightsRequest404ApplicationProblemPlusJSONResponse) VisitReceiveRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveRightsRequest409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveRightsRequest409ApplicationProblemPlusJSONResponse) VisitReceiveRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveRightsRequest413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveRightsRequest413ApplicationProblemPlusJSONResponse) VisitReceiveRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveRightsRequest415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveRightsRequest415ApplicationProblemPlusJSONResponse) VisitReceiveRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveRightsRequest422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveRightsRequest422ApplicationProblemPlusJSONResponse) VisitReceiveRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveRightsRequest5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReceiveRightsRequest5XXApplicationProblemPlusJSONResponse) VisitReceiveRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type SetClientStatusRequestObject struct {
 	Client ClientID `json:"client"`
 	Params SetClientStatusParams
@@ -11124,6 +12233,1567 @@ func (response RevokeProtectedReader5XXApplicationProblemPlusJSONResponse) Visit
 	return err
 }
 
+type ListRightsRequestsRequestObject struct {
+	Params ListRightsRequestsParams
+}
+
+type ListRightsRequestsResponseObject interface {
+	VisitListRightsRequestsResponse(w http.ResponseWriter) error
+}
+
+type ListRightsRequests200JSONResponse RightsRequestPage
+
+func (response ListRightsRequests200JSONResponse) VisitListRightsRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRightsRequests400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListRightsRequests400ApplicationProblemPlusJSONResponse) VisitListRightsRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRightsRequests401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListRightsRequests401ApplicationProblemPlusJSONResponse) VisitListRightsRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRightsRequests403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListRightsRequests403ApplicationProblemPlusJSONResponse) VisitListRightsRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRightsRequests404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListRightsRequests404ApplicationProblemPlusJSONResponse) VisitListRightsRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRightsRequests5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListRightsRequests5XXApplicationProblemPlusJSONResponse) VisitListRightsRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveFormerRequestRequestObject struct {
+	Body *ReceiveFormerRequestJSONRequestBody
+}
+
+type ReceiveFormerRequestResponseObject interface {
+	VisitReceiveFormerRequestResponse(w http.ResponseWriter) error
+}
+
+type ReceiveFormerRequest201JSONResponse Created
+
+func (response ReceiveFormerRequest201JSONResponse) VisitReceiveFormerRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveFormerRequest400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveFormerRequest400ApplicationProblemPlusJSONResponse) VisitReceiveFormerRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveFormerRequest401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveFormerRequest401ApplicationProblemPlusJSONResponse) VisitReceiveFormerRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveFormerRequest403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveFormerRequest403ApplicationProblemPlusJSONResponse) VisitReceiveFormerRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveFormerRequest404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveFormerRequest404ApplicationProblemPlusJSONResponse) VisitReceiveFormerRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveFormerRequest413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveFormerRequest413ApplicationProblemPlusJSONResponse) VisitReceiveFormerRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveFormerRequest415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveFormerRequest415ApplicationProblemPlusJSONResponse) VisitReceiveFormerRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveFormerRequest422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveFormerRequest422ApplicationProblemPlusJSONResponse) VisitReceiveFormerRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveFormerRequest5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReceiveFormerRequest5XXApplicationProblemPlusJSONResponse) VisitReceiveFormerRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadRightsRequestRequestObject struct {
+	Right RightID `json:"right"`
+}
+
+type ReadRightsRequestResponseObject interface {
+	VisitReadRightsRequestResponse(w http.ResponseWriter) error
+}
+
+type ReadRightsRequest200JSONResponse RightsRequest
+
+func (response ReadRightsRequest200JSONResponse) VisitReadRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadRightsRequest400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReadRightsRequest400ApplicationProblemPlusJSONResponse) VisitReadRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadRightsRequest401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReadRightsRequest401ApplicationProblemPlusJSONResponse) VisitReadRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadRightsRequest403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReadRightsRequest403ApplicationProblemPlusJSONResponse) VisitReadRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadRightsRequest404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReadRightsRequest404ApplicationProblemPlusJSONResponse) VisitReadRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadRightsRequest5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReadRightsRequest5XXApplicationProblemPlusJSONResponse) VisitReadRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExtendRightsRequestRequestObject struct {
+	Right RightID `json:"right"`
+	Body  *ExtendRightsRequestJSONRequestBody
+}
+
+type ExtendRightsRequestResponseObject interface {
+	VisitExtendRightsRequestResponse(w http.ResponseWriter) error
+}
+
+type ExtendRightsRequest204Response struct {
+}
+
+func (response ExtendRightsRequest204Response) VisitExtendRightsRequestResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ExtendRightsRequest400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ExtendRightsRequest400ApplicationProblemPlusJSONResponse) VisitExtendRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExtendRightsRequest401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ExtendRightsRequest401ApplicationProblemPlusJSONResponse) VisitExtendRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExtendRightsRequest403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ExtendRightsRequest403ApplicationProblemPlusJSONResponse) VisitExtendRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExtendRightsRequest404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ExtendRightsRequest404ApplicationProblemPlusJSONResponse) VisitExtendRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExtendRightsRequest409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ExtendRightsRequest409ApplicationProblemPlusJSONResponse) VisitExtendRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExtendRightsRequest413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ExtendRightsRequest413ApplicationProblemPlusJSONResponse) VisitExtendRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExtendRightsRequest415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ExtendRightsRequest415ApplicationProblemPlusJSONResponse) VisitExtendRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExtendRightsRequest422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ExtendRightsRequest422ApplicationProblemPlusJSONResponse) VisitExtendRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExtendRightsRequest5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExtendRightsRequest5XXApplicationProblemPlusJSONResponse) VisitExtendRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadExtractRequestObject struct {
+	Right RightID `json:"right"`
+}
+
+type ReadExtractResponseObject interface {
+	VisitReadExtractResponse(w http.ResponseWriter) error
+}
+
+type ReadExtract200JSONResponse Extract
+
+func (response ReadExtract200JSONResponse) VisitReadExtractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadExtract400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReadExtract400ApplicationProblemPlusJSONResponse) VisitReadExtractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadExtract401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReadExtract401ApplicationProblemPlusJSONResponse) VisitReadExtractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadExtract403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReadExtract403ApplicationProblemPlusJSONResponse) VisitReadExtractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadExtract404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReadExtract404ApplicationProblemPlusJSONResponse) VisitReadExtractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadExtract409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ReadExtract409ApplicationProblemPlusJSONResponse) VisitReadExtractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadExtract5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReadExtract5XXApplicationProblemPlusJSONResponse) VisitReadExtractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftRestrictionRequestObject struct {
+	Right RightID `json:"right"`
+	Body  *LiftRestrictionJSONRequestBody
+}
+
+type LiftRestrictionResponseObject interface {
+	VisitLiftRestrictionResponse(w http.ResponseWriter) error
+}
+
+type LiftRestriction204Response struct {
+}
+
+func (response LiftRestriction204Response) VisitLiftRestrictionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type LiftRestriction400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response LiftRestriction400ApplicationProblemPlusJSONResponse) VisitLiftRestrictionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftRestriction401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response LiftRestriction401ApplicationProblemPlusJSONResponse) VisitLiftRestrictionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftRestriction403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response LiftRestriction403ApplicationProblemPlusJSONResponse) VisitLiftRestrictionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftRestriction404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response LiftRestriction404ApplicationProblemPlusJSONResponse) VisitLiftRestrictionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftRestriction409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response LiftRestriction409ApplicationProblemPlusJSONResponse) VisitLiftRestrictionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftRestriction413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response LiftRestriction413ApplicationProblemPlusJSONResponse) VisitLiftRestrictionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftRestriction415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response LiftRestriction415ApplicationProblemPlusJSONResponse) VisitLiftRestrictionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftRestriction422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response LiftRestriction422ApplicationProblemPlusJSONResponse) VisitLiftRestrictionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftRestriction5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response LiftRestriction5XXApplicationProblemPlusJSONResponse) VisitLiftRestrictionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PrepareRightsRequestRequestObject struct {
+	Right RightID `json:"right"`
+	Body  *PrepareRightsRequestJSONRequestBody
+}
+
+type PrepareRightsRequestResponseObject interface {
+	VisitPrepareRightsRequestResponse(w http.ResponseWriter) error
+}
+
+type PrepareRightsRequest204Response struct {
+}
+
+func (response PrepareRightsRequest204Response) VisitPrepareRightsRequestResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type PrepareRightsRequest400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response PrepareRightsRequest400ApplicationProblemPlusJSONResponse) VisitPrepareRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PrepareRightsRequest401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response PrepareRightsRequest401ApplicationProblemPlusJSONResponse) VisitPrepareRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PrepareRightsRequest403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response PrepareRightsRequest403ApplicationProblemPlusJSONResponse) VisitPrepareRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PrepareRightsRequest404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response PrepareRightsRequest404ApplicationProblemPlusJSONResponse) VisitPrepareRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PrepareRightsRequest409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response PrepareRightsRequest409ApplicationProblemPlusJSONResponse) VisitPrepareRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PrepareRightsRequest413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response PrepareRightsRequest413ApplicationProblemPlusJSONResponse) VisitPrepareRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PrepareRightsRequest415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response PrepareRightsRequest415ApplicationProblemPlusJSONResponse) VisitPrepareRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PrepareRightsRequest422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response PrepareRightsRequest422ApplicationProblemPlusJSONResponse) VisitPrepareRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PrepareRightsRequest5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PrepareRightsRequest5XXApplicationProblemPlusJSONResponse) VisitPrepareRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseRightsRequestRequestObject struct {
+	Right RightID `json:"right"`
+	Body  *RefuseRightsRequestJSONRequestBody
+}
+
+type RefuseRightsRequestResponseObject interface {
+	VisitRefuseRightsRequestResponse(w http.ResponseWriter) error
+}
+
+type RefuseRightsRequest204Response struct {
+}
+
+func (response RefuseRightsRequest204Response) VisitRefuseRightsRequestResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RefuseRightsRequest400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseRightsRequest400ApplicationProblemPlusJSONResponse) VisitRefuseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseRightsRequest401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseRightsRequest401ApplicationProblemPlusJSONResponse) VisitRefuseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseRightsRequest403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseRightsRequest403ApplicationProblemPlusJSONResponse) VisitRefuseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseRightsRequest404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseRightsRequest404ApplicationProblemPlusJSONResponse) VisitRefuseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseRightsRequest409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseRightsRequest409ApplicationProblemPlusJSONResponse) VisitRefuseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseRightsRequest413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseRightsRequest413ApplicationProblemPlusJSONResponse) VisitRefuseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseRightsRequest415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseRightsRequest415ApplicationProblemPlusJSONResponse) VisitRefuseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseRightsRequest422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseRightsRequest422ApplicationProblemPlusJSONResponse) VisitRefuseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseRightsRequest5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RefuseRightsRequest5XXApplicationProblemPlusJSONResponse) VisitRefuseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseRightsRequestRequestObject struct {
+	Right RightID `json:"right"`
+	Body  *ReleaseRightsRequestJSONRequestBody
+}
+
+type ReleaseRightsRequestResponseObject interface {
+	VisitReleaseRightsRequestResponse(w http.ResponseWriter) error
+}
+
+type ReleaseRightsRequest204Response struct {
+}
+
+func (response ReleaseRightsRequest204Response) VisitReleaseRightsRequestResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ReleaseRightsRequest400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseRightsRequest400ApplicationProblemPlusJSONResponse) VisitReleaseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseRightsRequest401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseRightsRequest401ApplicationProblemPlusJSONResponse) VisitReleaseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseRightsRequest403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseRightsRequest403ApplicationProblemPlusJSONResponse) VisitReleaseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseRightsRequest404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseRightsRequest404ApplicationProblemPlusJSONResponse) VisitReleaseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseRightsRequest409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseRightsRequest409ApplicationProblemPlusJSONResponse) VisitReleaseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseRightsRequest413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseRightsRequest413ApplicationProblemPlusJSONResponse) VisitReleaseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseRightsRequest415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseRightsRequest415ApplicationProblemPlusJSONResponse) VisitReleaseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseRightsRequest422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseRightsRequest422ApplicationProblemPlusJSONResponse) VisitReleaseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseRightsRequest5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReleaseRightsRequest5XXApplicationProblemPlusJSONResponse) VisitReleaseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReturnRightsRequestRequestObject struct {
+	Right RightID `json:"right"`
+	Body  *ReturnRightsRequestJSONRequestBody
+}
+
+type ReturnRightsRequestResponseObject interface {
+	VisitReturnRightsRequestResponse(w http.ResponseWriter) error
+}
+
+type ReturnRightsRequest204Response struct {
+}
+
+func (response ReturnRightsRequest204Response) VisitReturnRightsRequestResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ReturnRightsRequest400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReturnRightsRequest400ApplicationProblemPlusJSONResponse) VisitReturnRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReturnRightsRequest401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReturnRightsRequest401ApplicationProblemPlusJSONResponse) VisitReturnRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReturnRightsRequest403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReturnRightsRequest403ApplicationProblemPlusJSONResponse) VisitReturnRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReturnRightsRequest404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReturnRightsRequest404ApplicationProblemPlusJSONResponse) VisitReturnRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReturnRightsRequest409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ReturnRightsRequest409ApplicationProblemPlusJSONResponse) VisitReturnRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReturnRightsRequest413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ReturnRightsRequest413ApplicationProblemPlusJSONResponse) VisitReturnRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReturnRightsRequest415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ReturnRightsRequest415ApplicationProblemPlusJSONResponse) VisitReturnRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReturnRightsRequest422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ReturnRightsRequest422ApplicationProblemPlusJSONResponse) VisitReturnRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReturnRightsRequest5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReturnRightsRequest5XXApplicationProblemPlusJSONResponse) VisitReturnRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawRightsRequestRequestObject struct {
+	Right RightID `json:"right"`
+}
+
+type WithdrawRightsRequestResponseObject interface {
+	VisitWithdrawRightsRequestResponse(w http.ResponseWriter) error
+}
+
+type WithdrawRightsRequest204Response struct {
+}
+
+func (response WithdrawRightsRequest204Response) VisitWithdrawRightsRequestResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type WithdrawRightsRequest400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawRightsRequest400ApplicationProblemPlusJSONResponse) VisitWithdrawRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawRightsRequest401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawRightsRequest401ApplicationProblemPlusJSONResponse) VisitWithdrawRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawRightsRequest403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawRightsRequest403ApplicationProblemPlusJSONResponse) VisitWithdrawRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawRightsRequest404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawRightsRequest404ApplicationProblemPlusJSONResponse) VisitWithdrawRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawRightsRequest409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawRightsRequest409ApplicationProblemPlusJSONResponse) VisitWithdrawRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawRightsRequest5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response WithdrawRightsRequest5XXApplicationProblemPlusJSONResponse) VisitWithdrawRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListRoundsRequestObject struct {
 }
 
@@ -13238,6 +15908,9 @@ type StrictServerInterface interface {
 	// AskUnshield Ask for the mark of a protected client to be taken away
 	// (POST /clients/{client}/protection/release-request)
 	AskUnshield(ctx context.Context, request AskUnshieldRequestObject) (AskUnshieldResponseObject, error)
+	// ReceiveRightsRequest A request of the person: it keeps the client until there is an answer, but for erasure
+	// (POST /clients/{client}/rights-requests)
+	ReceiveRightsRequest(ctx context.Context, request ReceiveRightsRequestRequestObject) (ReceiveRightsRequestResponseObject, error)
 	// SetClientStatus Disconnect, cancel or re-activate
 	// (POST /clients/{client}/status)
 	SetClientStatus(ctx context.Context, request SetClientStatusRequestObject) (SetClientStatusResponseObject, error)
@@ -13304,6 +15977,39 @@ type StrictServerInterface interface {
 	// RevokeProtectedReader End it at once
 	// (POST /protected-readers/{reader}/revoke)
 	RevokeProtectedReader(ctx context.Context, request RevokeProtectedReaderRequestObject) (RevokeProtectedReaderResponseObject, error)
+	// ListRightsRequests Requests of persons: those without an answer, the most urgent first, or those that have one
+	// (GET /rights-requests)
+	ListRightsRequests(ctx context.Context, request ListRightsRequestsRequestObject) (ListRightsRequestsResponseObject, error)
+	// ReceiveFormerRequest Somebody whose record is gone asks who looked; the national id is hashed and not kept
+	// (POST /rights-requests/former)
+	ReceiveFormerRequest(ctx context.Context, request ReceiveFormerRequestRequestObject) (ReceiveFormerRequestResponseObject, error)
+	// ReadRightsRequest One request
+	// (GET /rights-requests/{right})
+	ReadRightsRequest(ctx context.Context, request ReadRightsRequestRequestObject) (ReadRightsRequestResponseObject, error)
+	// ExtendRightsRequest Two months more, once, when the person was told within the first
+	// (POST /rights-requests/{right}/extension)
+	ExtendRightsRequest(ctx context.Context, request ExtendRightsRequestRequestObject) (ExtendRightsRequestResponseObject, error)
+	// ReadExtract Everything that is held on the person, after the release; made anew each time
+	// (GET /rights-requests/{right}/extract)
+	ReadExtract(ctx context.Context, request ReadExtractRequestObject) (ReadExtractResponseObject, error)
+	// LiftRestriction End a restriction, after the person was told
+	// (POST /rights-requests/{right}/lift)
+	LiftRestriction(ctx context.Context, request LiftRestrictionRequestObject) (LiftRestrictionResponseObject, error)
+	// PrepareRightsRequest Lay the answer before an approver
+	// (POST /rights-requests/{right}/preparation)
+	PrepareRightsRequest(ctx context.Context, request PrepareRightsRequestRequestObject) (PrepareRightsRequestResponseObject, error)
+	// RefuseRightsRequest Refuse it, with the ground
+	// (POST /rights-requests/{right}/refusal)
+	RefuseRightsRequest(ctx context.Context, request RefuseRightsRequestRequestObject) (RefuseRightsRequestResponseObject, error)
+	// ReleaseRightsRequest Grant it, by an approver who did not prepare it
+	// (POST /rights-requests/{right}/release)
+	ReleaseRightsRequest(ctx context.Context, request ReleaseRightsRequestRequestObject) (ReleaseRightsRequestResponseObject, error)
+	// ReturnRightsRequest Return it to the caseworker
+	// (POST /rights-requests/{right}/return)
+	ReturnRightsRequest(ctx context.Context, request ReturnRightsRequestRequestObject) (ReturnRightsRequestResponseObject, error)
+	// WithdrawRightsRequest The person does not ask any more
+	// (POST /rights-requests/{right}/withdrawal)
+	WithdrawRightsRequest(ctx context.Context, request WithdrawRightsRequestRequestObject) (WithdrawRightsRequestResponseObject, error)
 	// ListRounds Rounds by date
 	// (GET /rounds)
 	ListRounds(ctx context.Context, request ListRoundsRequestObject) (ListRoundsResponseObject, error)
@@ -14011,6 +16717,39 @@ func (sh *strictHandler) AskUnshield(w http.ResponseWriter, r *http.Request, cli
 	}
 }
 
+// ReceiveRightsRequest operation middleware
+func (sh *strictHandler) ReceiveRightsRequest(w http.ResponseWriter, r *http.Request, client ClientID) {
+	var request ReceiveRightsRequestRequestObject
+
+	request.Client = client
+
+	var body ReceiveRightsRequestJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReceiveRightsRequest(ctx, request.(ReceiveRightsRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReceiveRightsRequest")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReceiveRightsRequestResponseObject); ok {
+		if err := validResponse.VisitReceiveRightsRequestResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // SetClientStatus operation middleware
 func (sh *strictHandler) SetClientStatus(w http.ResponseWriter, r *http.Request, client ClientID, params SetClientStatusParams) {
 	var request SetClientStatusRequestObject
@@ -14618,6 +17357,339 @@ func (sh *strictHandler) RevokeProtectedReader(w http.ResponseWriter, r *http.Re
 	}
 }
 
+// ListRightsRequests operation middleware
+func (sh *strictHandler) ListRightsRequests(w http.ResponseWriter, r *http.Request, params ListRightsRequestsParams) {
+	var request ListRightsRequestsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRightsRequests(ctx, request.(ListRightsRequestsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRightsRequests")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListRightsRequestsResponseObject); ok {
+		if err := validResponse.VisitListRightsRequestsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReceiveFormerRequest operation middleware
+func (sh *strictHandler) ReceiveFormerRequest(w http.ResponseWriter, r *http.Request) {
+	var request ReceiveFormerRequestRequestObject
+
+	var body ReceiveFormerRequestJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReceiveFormerRequest(ctx, request.(ReceiveFormerRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReceiveFormerRequest")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReceiveFormerRequestResponseObject); ok {
+		if err := validResponse.VisitReceiveFormerRequestResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReadRightsRequest operation middleware
+func (sh *strictHandler) ReadRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	var request ReadRightsRequestRequestObject
+
+	request.Right = right
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadRightsRequest(ctx, request.(ReadRightsRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadRightsRequest")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReadRightsRequestResponseObject); ok {
+		if err := validResponse.VisitReadRightsRequestResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ExtendRightsRequest operation middleware
+func (sh *strictHandler) ExtendRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	var request ExtendRightsRequestRequestObject
+
+	request.Right = right
+
+	var body ExtendRightsRequestJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ExtendRightsRequest(ctx, request.(ExtendRightsRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExtendRightsRequest")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExtendRightsRequestResponseObject); ok {
+		if err := validResponse.VisitExtendRightsRequestResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReadExtract operation middleware
+func (sh *strictHandler) ReadExtract(w http.ResponseWriter, r *http.Request, right RightID) {
+	var request ReadExtractRequestObject
+
+	request.Right = right
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadExtract(ctx, request.(ReadExtractRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadExtract")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReadExtractResponseObject); ok {
+		if err := validResponse.VisitReadExtractResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// LiftRestriction operation middleware
+func (sh *strictHandler) LiftRestriction(w http.ResponseWriter, r *http.Request, right RightID) {
+	var request LiftRestrictionRequestObject
+
+	request.Right = right
+
+	var body LiftRestrictionJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.LiftRestriction(ctx, request.(LiftRestrictionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "LiftRestriction")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(LiftRestrictionResponseObject); ok {
+		if err := validResponse.VisitLiftRestrictionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PrepareRightsRequest operation middleware
+func (sh *strictHandler) PrepareRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	var request PrepareRightsRequestRequestObject
+
+	request.Right = right
+
+	var body PrepareRightsRequestJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PrepareRightsRequest(ctx, request.(PrepareRightsRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PrepareRightsRequest")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PrepareRightsRequestResponseObject); ok {
+		if err := validResponse.VisitPrepareRightsRequestResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RefuseRightsRequest operation middleware
+func (sh *strictHandler) RefuseRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	var request RefuseRightsRequestRequestObject
+
+	request.Right = right
+
+	var body RefuseRightsRequestJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RefuseRightsRequest(ctx, request.(RefuseRightsRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RefuseRightsRequest")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RefuseRightsRequestResponseObject); ok {
+		if err := validResponse.VisitRefuseRightsRequestResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReleaseRightsRequest operation middleware
+func (sh *strictHandler) ReleaseRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	var request ReleaseRightsRequestRequestObject
+
+	request.Right = right
+
+	var body ReleaseRightsRequestJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReleaseRightsRequest(ctx, request.(ReleaseRightsRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReleaseRightsRequest")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReleaseRightsRequestResponseObject); ok {
+		if err := validResponse.VisitReleaseRightsRequestResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReturnRightsRequest operation middleware
+func (sh *strictHandler) ReturnRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	var request ReturnRightsRequestRequestObject
+
+	request.Right = right
+
+	var body ReturnRightsRequestJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReturnRightsRequest(ctx, request.(ReturnRightsRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReturnRightsRequest")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReturnRightsRequestResponseObject); ok {
+		if err := validResponse.VisitReturnRightsRequestResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// WithdrawRightsRequest operation middleware
+func (sh *strictHandler) WithdrawRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	var request WithdrawRightsRequestRequestObject
+
+	request.Right = right
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.WithdrawRightsRequest(ctx, request.(WithdrawRightsRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WithdrawRightsRequest")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(WithdrawRightsRequestResponseObject); ok {
+		if err := validResponse.VisitWithdrawRightsRequestResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListRounds operation middleware
 func (sh *strictHandler) ListRounds(w http.ResponseWriter, r *http.Request) {
 	var request ListRoundsRequestObject
@@ -15075,224 +18147,253 @@ func (sh *strictHandler) StartRound(w http.ResponseWriter, r *http.Request, numb
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H3rkttGutirdDFbZWkP5iJZ2rOeqVRKlqy1Yt1q5D0+W5bC6QE+kr0Eu7HdjaFoZaryMsmL5E3yJKn+",
-	"vm4AJAEQ4GV2rB3/8YgA+vrdr18GsZplSoK0ZnD2ZZBxzWdgQeO/nsWxyqV99cL9Q8jB2SDjdjKIBpLP",
-	"YHA24PR8EA00/CMXGpLBmdU5RAMTT2DG3WcjpWfcDs4GQto/PRlEg5mQYpbPBmePooFdZECPYAx6cHMT",
-	"DZ4liQZjmuek593mzHORDIppjNVCjnGW56mAlo3F+HjHOV7AtYihcY4EH+84x48qTRpnmKg02XH8VwnM",
-	"MmVBxoufYOG+ScDEWmRWKDfh84kyINnVgtkJsJinKeiIKQlspDQDHk8Yj+0540xDBla4z9gYrMH3R0Ib",
-	"y7g0c9CDiLYwAZ7gv/wmKis4ckto28+Mf34Ncmwng7PHT58iqIV//3nz7t7hpnh6N3a5w65mmdLNsC3w",
-	"8a5wId/kUsQi46mwNXDx8wTYrPLGN4bJfHYF+gyPzOSZW0TE5hPFZrmxzPCF+4cB5pYFhs7OAOMawqH9",
-	"Iwe9KDdSHX/pwDJuLWj3xf/49fTou09fntz8oXYXr8VM2PXFX6i5YWrEOMv4uGn2FL+tTpvAiOepHZw9",
-	"PY3cpRGVe3x6upHmvdMJ6MYLU5pAZZf7eq+MoN3VTpGFxxuwy2/i1P23cVfvtcqU4WnjxjL/wl75xwVi",
-	"VuOcOiDeHmdUuUzqUUC7RwXsB0haXlHxrHlFf9AwGpwN/stJyaxP6Kk5wdnf0hg3bjkaTKakAeTg3/Pk",
-	"gvDJ/StW0jq+dvZlwLMsFTF3az3JtLpKYfZvfzcEIN0mfk9f0aQ1W6dpmTBMKuvQyU6Ecdg/GzgGrOQo",
-	"FfGtL8tYbsGvRo4NSxTQAnmaqjkTlkk1dwt8Sbh8i6vTKr9KcW0q1yZiSiP7SLjlV9yAO0k+5wv24Onp",
-	"txGbCzthF2D14ujZyIJ+iItW+kokCcjbPtaCJ+oKi/zGsCksIjbjC3fEA+Qb1zwVyW0u74OaOR4MaWJY",
-	"zKW76ytgRp27NTkgYHNuWDzhcgyJW+NbZV8GlL7FM9RAuMJMHk8IPJFXItrQgQ6QqkKsZILk+iUXKdz6",
-	"YV6pZMEgNYAHh9LN6sIuClJ2e0t7NTp6w208cac4E8Yg64sGPyv1musx3DZG4CkJw6xSLMUF3ESDv0qe",
-	"2wlI66a+3eN5qxiinkNJWooXwiD5GXna7R/PN4Y5dhpYhOVTkMhR/RgVFRTXlBBw8dRJFqCtcDxuxFMD",
-	"EcoS4acvg1iDO98ht0sMPeEWjqyYwbqMFA2IKq0x/1WGHw1SbuwwN8Xwy5t7zZ00K8bySEikh5xlWo01",
-	"n31jmPuU5QZIupyioN9tdakaCzz9tSckRtQ80HAtYN7zFLRK6QiFhZnZLHykCNd+GK41R+Aylo9GQy/Z",
-	"1K0N2fD64c25sEKOSUngzCBFYRloo+Q5m/F4IiSclUdKXHAKCzOIBiCdjPZrGASlrWvh0Cwa8NiKa7dh",
-	"P8YgGiTC8CtHPj/VCcylMPbrAGVqPOZwDys7DMcW9hVVAbAcXl39HWKklR6qTU+w5pXPOt1PwJ6aK5Lw",
-	"uQZ6L7mTJS5JQALmXkIl6JylMLJM5ZYpiY8cKFehtwlfVs6y2ELtsXjbTr9TyZSxsUqgAdA0gK19ZNW8",
-	"DqNWFuwHiMpp/Je1G5AL1OXwYIU72JmQ3CpN+lOWuRncn0vKc/3dVRXsd14F9CS76ZMP9JjevinOafGW",
-	"NA1HDtzPSsK70eDs13bYWZ//Jmr/Ynn6T5XzMAc5ENPvRMz+j8T0OhNTHMp7R748pO/zWIpxo4HbJo1Y",
-	"/9k7/7zySbezLD7Y52lWBu10np3fX9tm5QqsilW66QrcoaQCdNuC3PNivGgwnzi22CwX0XvrxxerbNH9",
-	"+CoDbT6ypRWGIygNF3sEQRq0O/yF97sBH729T8gLI3YCu24vL29t6bTNQY7b9D1v0+/Azf5P3PQ6ctPv",
-	"zAOWZ5lW12TQ7ydlQWaHV5pPYcmu699elpj+BiYiHX3G5aIUgK6USoFLEsRnXE/Xha0Pli8MEyRPVS8+",
-	"YhKuQYdHWUlaqr4AtMGuCy9rQsn3qYqnJJP0UaFSTvxpTW4KslaQtzWgdM1J0pZqaCzXdpiQJOxV8aHO",
-	"U/dPruOJuIZhLskhgt9YNcw0GNDXJF2pIXCdusOcALqwyFc2VHJYeObKn0qPYJKT1gpDL+9/iuqW7/XJ",
-	"dc3OzSq8rXRdZSU/TsIXTgSeTwRZaQzjqZLA5ipPEyYVS5Ucg2bGcqRrS2pXncY1A2P4GDZLol74DO/X",
-	"yZ/P3aW98KpVH5DP7URp78lZP7FGUEj4wtQfZQKxSKD6sIIQSe4ubk0prT0dJe2kYQ4HUsNr0MY7Ntbf",
-	"IEjsNNXqYeOeV+YolhNVTqwyS7Gzcv/1tySgt0mDl7pRq8bnX7uJwhfDSWERbrA5csn8u8xOuK1aHEv7",
-	"uAGoJW5hlhXzSb0nKhrwsQaYgbRDkEl3s0T5GR52J9C5EtpOiAx1eT1YgDcc8AfLZxm+Typ+5/dhxkVa",
-	"i0Ugk6EG7s1rbYP9IJMLevEmGoz4TKSLYaP9ZwzSq6JtQ/6F3nLvi2uQzcM1ghGkkE0cCeQyYXDktol/",
-	"zh0sCcPmWlgL0nGzkQZHKXViGNdQ2hRW7dx1gDYRxird4Gs2ltvcsFSNHe+cg7HeMB11M5R8wO9/kFYv",
-	"6owlHYFbckJmjwzrz+GzHZJZriv9a7GhqdSBzVgYq3HeYazkSOhZT4sf3l3tBE7ugNjD+PKZ/4K0A109",
-	"SMzcPQvDCEbYSKsZ42nKrnLLOHMglbARzBukI2+m7HgidNWbLpRoLF1r+dXQCBlD97PJZZbyGKrouXoO",
-	"C0c+hSSBI5yGkyIcvEvFxlrlWd3YLYyr1v4YTI0VNF2mAQXGV2+uwNs1flCc5MrhlCsraVxJHUs8bOZs",
-	"z/HdjfxtJmT110dbcry3MK8yvcMzioKQV4TxJzWy+BqFXn2/EsjzKNo3/e452QrpWtIzor1QsoLObDy2",
-	"JbqzK8G4aQTT93wMvZUiAX3s7zTRBUUUdLTAx7k2qo8Jvub84FooopHtg7tx2RWMlK4ZPjDQTYIyHUkz",
-	"OXDb33TMy8t8NyIXD0FBIKpBRnWyhS2FjoocMdhdaO5JC25ZBusqhzQLDR25/TrW3R7b3Zn7NfG1cofN",
-	"wPqh2GYwb2D43bITMeYyhjTFHxNhYiXl6rjluT4PTykeuC/FCV/3kunKr6yq7qWwngTEqFtwUqyz7ab9",
-	"bojcjEDresBZucwi6HlphdUxouUt197U8on29Rcm5VfdiPjKBa6R8to9NlBElUv7Tr+E+TpxfubDBB1x",
-	"zkBlKTCOynkw7Tod3DBhz9hpxEZO3FSazZQGjDP4OPiYn55+Gz/9OGAPXjz+08NjVoyIArmjllaxkcor",
-	"av1IeH2fdns8qFp0PdicfqoJg/hShkU+rX0cYM6vqgbUPkWDz0djdeR/fkkG5eelXt3jUjtRxnXKUndH",
-	"W+JpshPJngpZrzMa0IKnDb5tFU+HRShFu36r4ukHfLOWvnrbIq5ieeDmE7pw022BeXWQT0+cyoRzV+2m",
-	"na7Sj1y72DmkqfeuHNTetne60mxzebYuHaXiGgxzanmtlt1VclC2KZjIiKSX7Hvhv9hIL8WSllpOFLVS",
-	"0tIUVuFvM3WNLERIY4XNfUh7AjFwgw/UXA7nwmD4tbJDCZDQ73YCupYbvhSQJj9orfSWFKEmNJpcIRs0",
-	"MgxZXR/glTUs43YSnEMYZ+jDbovsrW8M80JRm7uhdQErl0Sribo4IV4KmXh8C/ci5DDgtTv2UfD5WpGm",
-	"Q3IEmYbTx7HIMNfv/EflMtrANKx2fcP0e90O/1JI9ct384bLiM3VjEv2YHotpISHEcvlVKq5rASovRlE",
-	"g58G0eCvtVv+CxqM+u01KAwrsPZ3kGAszJS1fIoGO5Eyk4K1Qo7ZixfHb94c/+1v7RpE59yDaKBz2ceI",
-	"B52Gr2dahT7gwdxPHQauvTR3rn1lxXHxUSeaR3e3ieD5QesW+aNKk/367pQcIT1dFiL6c4ZUgBkuU9tO",
-	"2oQ3oPaKQe3kC3FHVTpDNKSOxg+5mfaejb4sZ216pe+43a1jdRwxHHh1pJX7rJ5uEzStM0kDGl3njg0Z",
-	"DGxMg042y1IuyL3OZ3yMjx3L9Mk8rYzSTdYXvSbhm07YhcixCbloyLrToLzIvly89Aquu5dHQgoz6QkX",
-	"4a0KHpnrQTT4nJrPtQfbEUE1jHLTtFINbu/DXFoyXW8k0FrNTYtPveeeKbS/drhcthxxHV5U5i8O0683",
-	"TFR1V5Tjl0e0ch7NwHIB+waZRC+GOpf1pHiU8nGN1fYC44cMU5K5bZKTfu74udPgy03VAOh2sLaS0VDY",
-	"hUeMs0QvmNtA1BEieWrawmnIED3r6qe9UPMLGrVOXWpHAQ/RqyvhFm3ImBeWcjmtPcg9AXC4/e0Bl0Ck",
-	"crbNwPuLsJOLyhX0saYUpLLtMjxB3V8yQR3dKte/M4CsUpMyEX7jWW53gN2XXR5lhyU3LNTCrC+l4lqL",
-	"JnyJiyiljYjeI55rpNVv0ED+6rWYgvzMJyBXQg4SSMFCbx9If5HUfzIhV1aDxLp83etMcDVJCqxNe66j",
-	"k97kIKFebSok9pCnVNlX9VwqgWwBRoqrK3fbBIVbOFaLU+uGLQ7UbyGnqZsVGVfcdBYfwoUFBkyHTKeY",
-	"LAbR4ArDc90vc2EnieZzCjQkS1Z5/Fmuxw0upjd9j3sKi2ElQnOVJQpM3Ma8bY4x1BCxWEmrVRox9Ieh",
-	"ExYlMYeWGpiwhjnRG7T7rNYEOVupGNI1Xrw1yTEDjRHGvbHvMImO62KOkukCjXEktvEimptNpWf9reDl",
-	"DRwN+YbV7UdL11oHkG/UNWxjAOlrBypUzkqox6OGcPU1w0j9yldgZwvbWAuH6FwwptkEtWnRRVpgH8tO",
-	"b1tGJT5lJdUAUvIWKAmmVtLCsx/2MOF1Vku7GHPweKrWnBFo8DEDNbqpz1s6kG0yVhl0WvAHfPOQrJym",
-	"IV4eUc5ND8r5H5ijswK3OEhU6NJ4BrTl4rKqF1CxrQboikrI7AT2fYVnVXzUiTbXJaquEep9Hp1f36a9",
-	"V5M8+2A9cdwmqXySy6lpezZMliN8luxVKZhhBoVjZJlIvHSPvQ9W8zH4glz8yjhICGUarkGLkYCELaBe",
-	"Z/OCSr3xiBBlfe73+FHEvLzD1DVopjQrZCIWonhqLVL9nAn7BYeARMXFldssDqO4uOVbWr2STSBVZGzu",
-	"DZ7C016kq5IatxwMzS3Lckt+SfcOQ7pR/31DnJmXM9P+EU/hs6vF0CyM14aXV/jDNehFRX+MJ+Bkbwop",
-	"nAAzmbL0IyUoBGm8bpkqFXI8VKNRg1W1calwXc+jqwXDMMR6u1QGhJEfrqG+7MNWJmshY3Ll13HjELmy",
-	"cU0/CUrdnfHF0INd/SH41COnfpA0S/qZMHQ8Z5iwRANorCA44Zh5N3HXKCTqIqmoWpRqjAz7cXmq3MZq",
-	"VqdF/TJRbKzA+FQY5bQlLFPS6RLf0bh1N5ipLE95KOa3seyiZ9qME1p6PKkn3FiPr7+zLlk05ef18Qf3",
-	"dipsQfbxk75JIPvkFat+ax9wteK+Xl5oA3EryOgyRlVgsiA1ndjKayFhB9ayUjHVQ523uZDpaAUpK5DS",
-	"m4bsF4sLGK7fBCruGTcGko04dMgYiK3gd0PgRBcA7AQ+fcVcXXzUW8gvwfXAgr5f46b9/4efsohCqxor",
-	"6ux1b/kMkvchgo8qlu4W79qx+lJDxGslhapfosazNGUwy+zCly70gSDH7BlLlbHsN9CqyDVRxvKUxSpB",
-	"VcLJiVc8nkaOm9MYVs0lwyAEsJAcD9oKPS1ZlqK2uk8b041CHajl2gqdEonewrxjMvdKEJ9knGUG8kTJ",
-	"xUzlZolr03GFp1hE0NFQTHZAU2KEP2AqBJkWhaEjjFDaCHUtsUYjv1JeIqcyalSTEGP57tPtDpdu909I",
-	"sGuyQr8QY2FN6e04W6s38o0hrwippFXUenzIRD6zOdfmU2MCcA9RcdXK3JxC5FfUQCN3SgxYpS4boDFI",
-	"RD0/K7MFNlOzmtoiOGvD7ncNTVxXj7iZYkFoJmzQwIVmMTdQFszuicSr4Y7ttXvI4IxzF0tFvd9MHCuy",
-	"ClVJNZfe4RWUToNenYZs9m1iFytovpZn7/RZR7RTpdBUYRkfcyHPsVY1lgny4YmGXS3cgiEdba47s3L/",
-	"heG3WtekXFcDSGzj1KhLod3oRJjxz6/o5SU3Egl90SCX4h85+DesziH4M7Z2XG3rq9isjpfQfR7aIDCn",
-	"fxiG7QQq8P6nzeB+SK/Gah3MDi6CBjDZTdLlZQXgXpX5faHehC/6B+CGOes2FCqNkYmt717qbWh9K/Ru",
-	"LhblY8uo5lbcvpPOjoqVLG2ZLjCpcDVt8ZxN1JyNOBL2CTdOpocgdzIhGZnAI3YFMc+djMoSMfLQhOrC",
-	"XPl6WhbSlHFmJ0KvS6w7+UIqdKg9SatI2DycpyFcRBcvQ60foe12t/EZtBrotzm4vZjLu1lOl9CzrpbP",
-	"ujG7srv+1uxdolruWpbNAS2kXWC8lPqWW/t0s5IW5tDihlsNoEv4sYXx8y7hyD1M35LVdE+AuREeD2xN",
-	"XYf9LS2pXbC6xYq69HnVDhCK2dbp/1X5ezX3t+Ic4fE0VeNBNJhrJcfDUIerOYGpIvxWhg3fGR9B1fLp",
-	"aqgnRsmEeBEqFgJxKmTTIN7nt7U+VRPwUURbr9kf7QSCPps0e0ub6p6VCRxXvrrs/oOVAzIVccdtpYbe",
-	"Y1jtNgpp/2iyVd0ZB2hc1Ky/muDPtMar/CxNQ8pMRH21nBBerdbUCf9DSeAarK/kBCxP/aOaY4ljcsKb",
-	"aiQ+NlCqBO5UNbPTqFb45sb0KZVQ1LWtWXGZfbAOo6GiL0v5fJSnLOGLLjV54XOWctniZDf5zCkyWMoy",
-	"Cqn4RderlMtxTq0D183MXewSRR6xO51hXzwih/BYrS/9rfcMYHHiovT0nEoaWyxNIJk7FPZgLuxEYflG",
-	"XHHErEr44mEtldh/QkW1cO/66a/UYHZwqOIp80EEXS44FHbcpaJjIPMbKl5jCeuNPWb8jUUl7pdYUkta",
-	"fHulfir7xcvn7LsnT/+9FWRXa7bY4H9pt0WB1qpH1GalrsYNkotg4KsNsvd+gqIF5dPvvqvQmKr3oZq0",
-	"J2wKHVZuff+rShh4ruXZSAtjz3z3q7Nf+dFvp0ffDT/92+bQcHwa5q/UI/Nn2XCf1AtzK4NSffk8HNA7",
-	"ADmTYOdKTyuAyxPKQ3GSU61EAp8zocEcpo1W0EqKMvI+pQEkv8Jj01xSBrpHJMxTXzQXGeh/EHUOq/4R",
-	"UMVHV4uGcPW0LkCsdnGSlT21d0pMwTPb3KINF36R0xgmJ3BclzqKZX1jmEii8hDdn0imsATZJV3RZbcC",
-	"B6HYlJ91+SCX72IJFNvQp3fvqOp3nQ68QNRNuZrl0M0L9me/z4IfqtQiAmYlYKxWdKZFlwVy7tRjE2ih",
-	"kmFzcX//Qlttfuw1OBxpNeuk1XcvhlwWJ15exfKyy3NYdmlVltVwKwfyVNTIwKFad+cK8v06FHrHR30y",
-	"7RlDC5N3LWq4VtNuglNz4B3vvpU6alDSPe+LpwE73FJvW0n5VVeMXwKKTYgfxm9aeug61Y/N91uvm+NZ",
-	"XGv/7mibDKP4IEiC2GxRpSvU5+pTbe0yz/K6zIBpJ9XY9O6sd8LNpCbZ7cdnR4+f/ikEnhmrNCQsUXE+",
-	"I6vw7jHsqTB22Gn2wsZioHbqnWytykJ/uHir6vXobQPgjaAIl16LeOe/axBd+u8qCDHro3U3LWfKDin7",
-	"o+usHzJln9MXZRR7n7o4V9vs9WeUkOtMtp3ZKOJytdR/YeL2YtmKpbtq4g5KdkDXamag31EgAeE2lw83",
-	"IoIWALiEoipieexuo6LP4jvkgPc52g1Z4Bn/R45tSkajMrhpUxBCxYdPY+NC207keUnc95dy2FolhB56",
-	"3adjYVBulHze1Ji2LX2wrJDQ/nhvy1m9kjLFr0zsKyo0VOs3VM5lZV1t1/cy8M2+2bJNBxaSNYeYxGk7",
-	"EIbSWbH6bdvC36r+Pcf2gIoNVZdrEWkD5rwrGVmf8ghKgge2jexlPuF282LxragYuG3Je9cdmxu9tap6",
-	"3ZmOb6rW2k+tbccVdrtVMVizLyJlALoqY0b8Bh3OBkf0b0flettOg8SAvt6uuem4cBuG32DsDOY6N3Ld",
-	"cqtH2Td2urFVY2O1zqbA1uaAvlAvbLu47qAMWTWcAmRrkk6zv7lsC9qhq+dasHb9TjAQ+MJX6+ytFjdV",
-	"belTKNoPU788U0Sp9MHdTT1WDt0zZZvWJ9s2MWnJQLjwcmdRypEbmCtNzvcQmo5GPnHN48VQjUYipofJ",
-	"zMnqlmIqyta/la7BaEO37pSGy2/XQW4lxfz2ef5VjVnrg5oBFUInpVvNJVtRYLrKDlW8PGDsbWlNqFbm",
-	"jSeQ5FQ4Aj5bzZtP/21Dss+bpTbCpTt3sZjNkuQh4zKJMOeCS4ZTuHci9gPmNwhrWLDCwWc+y7CN+beP",
-	"H/356PG3j05PH612II7qSicd0R9/unlw9AP9+Sh6cvPwv/1h0LSZtcgZlWHAR3ABLKVAL1fa0LmUbii3",
-	"El8iE+XWBf1Y1VErTXtSnpmGKJxKAck9dQApCvmvP0n5uK65A0Egxnack1tezTHIIlQJrSmu1thFGDlz",
-	"zSwUwUHGym8My7Qaaz6j+zebU0k1lgxsaAvgt1YH+B+A63jS82xtbWG/X7CRKFalpaxI7lVr91fZIcwB",
-	"u28w8o1hYaV98opWJR63mtq9BfF0f6DTr4dBNMDWCr3cl42dZzJlhG1prbyP5jPFHH1b0GytCawY+bp1",
-	"hy3udZOBoDp67bLRAdKTae7IHF9Xu+y+1MLYMktsIyNr2ETvothtJRJD0ZuAvBqy0HZ0CU07Ruk2LNnm",
-	"pmNj0pXjX+1YXZ+hRxkshlptXXJ7ee5LilpKjXH/sHNFQUqmjFpadbo1t8C2zZNbpaYMRiOIbTXPVxKN",
-	"3mPThaUG1HuQi1vE3WpL5sMhDEgbrGedfLD/nGPithpGFNZcf2qQ9eY+W+cdbOUy2lvvlxbu4LjHFmWI",
-	"+7bwau7ctd+K6K1dz0zzEawJ1pVGTGXXymiQKmNrpeEPeZalAnRnv3VNNS+VLViIJjUznqae0JvBQd3c",
-	"K85q43fS7K8eVizp3bN26NMaO3ufIfr7vWWS9l1pcFfvwfsNo55bXPKX3/vA77APvK8L+5/lcg4o4KFx",
-	"FYebELN0SO/mgv5AJrR/lhGs2Xi1NwuV3+HtFK6+rz79dVSf9kCz58LTreWmq3B64ErTSyixZcZkhxNq",
-	"qS8dVrD/VMGW9nd7yuNrS9/z+7p7JbM7FrO+taLUHcBnh3rULVezdRmJWpDqWAH6Vko59ywwscT5u9WX",
-	"2KVY8m2n4lcrGvciis0Vi/twP3Q6DfuEV/gvGqIs7lYRjA7Yu1upgU2VgrvVBq6i/LaVMRoCjBr6k/iE",
-	"dJ9qCtfV8MjKXf7OcauNmeytjvbvrTpGGTscOmKtdbqqh8wD18hYQ4LDCXwtFTKqX69Ys5Sut9n9VZqJ",
-	"gDR5AbEIqnmvOKBZfWV+nYMvHcr1FGvbnzMc4YwJW5S3X+Wva+FBK9mmYasoT8W5FnbxwZ2cJyXAdZ3b",
-	"6JmvZstTNoUFKhLuGzcxfVGMP7E2G9zcIPEY1aTEk0NsCpBVSxqgW7kAZ8ZTrmdHMZaGpO7JVLiSG5Yq",
-	"OXb/J6PtnIpa+iq8jGOqunsFndIyYSiSGSbs8Uf5Uf7xj6EO5vEf/8hIpPG9ln1BBcP40lbP2OUzCpX8",
-	"DcsTnLHvccMMs5WH/+9//Z/LY/YM27clCgybT7hdac7GEnX+UV5+PuK5nfx2ib5zEyoE+25ivlmZZBQg",
-	"5H4J1Tojdvn5aKT0JYlZIgFfIX3Cr4FxpgGzDKWlz9TIbdYviepVesHUFE3ljO8qZ5jS3kEWMak08zly",
-	"5qOkWAUMbyOPv9tPxHKZgjGhzhwuyGmU7JIaR1xSWAt2P5gpY9mjx2yicjdRmhQ3wFGANADS3cJ7rGFH",
-	"kyxVZTbge7hVfz1m77WKwRil2QOPlQ+pO543OLMHIcjqIQ4h1ZVKFme4JaFXjotkVU86vJtAaKbmMmJx",
-	"qgwkUWFL57KUf5NzhEeMffKz+UgOlkt37yPhLkcDu/w4+Jifnn4bP/04uDz+KHH7V+Bg1DCrGJcYsbi8",
-	"dS7N3F0PfOaxTRcsFVMg0EIgc6AOn4UJQI1p/eaPf8QJfQI9o+R3wx6EIgQPj9mlQ9JLd/qX6xn3tMxY",
-	"JYB/weU5u6QiAwFmAREGY1DoZoRhWO0n+iipFirLuJ0UOoHOU4g8EPrn1zzN4Zg9OT098/EwhH2+2RHe",
-	"gEC4nx2zJ48fny39FLGr3KEXi7nEBsLAjDr+KJ+cfnfmc8+4Bf+JO+DiuHiaqjmWcFVzf2o/z0UMDgI/",
-	"gEzY5asEZpmyIOPF0U+wuMR7p0Of5cYBfJaBZErGcEZoBxZpPL4oJHv8xMP6GLzDmSr20GU6lNQQK+3w",
-	"42PoNUy1ZQ0VDPeWWt9vmhsMFjpjlz/8zMeFD8v9JuQ4YpevRkdvuI0nxSMaM+xOzHBzr6SxHBuSaGAO",
-	"FL799tvvmJDsrz8/jxy59Oqa+8OPs1JCFavEpyqemuOPsiiz4Cl5xcB8NniECk0GkmdicDb49vj0+FuM",
-	"FPOx7Cc+6ZRC+alcfEHwXiWDs8FrYeyzuIiJyrjmM7BoM/p1zbkn4bMtNp/xMbArGCkNWPlrcDb4Rw56",
-	"ERJczwboCwysi/eub3rzyXFWkynpK+k8Pj0ld660wSjtKFCMuzn5u7fulLO1CS3FnpFzrjv13O7c4T6h",
-	"OeuGKtZ28j1PQkgyfvJo8yd/lY45gbRu+ZDQd99u/u6l0lciSQAV+6f/+Z8dvsD60Ch+5LMZ14v6ur1U",
-	"2TSw8LHmMxM5GuLDdi02bsfCsWBQkvPs1d0zneXxjEuKjUP2ud4owq2hgMiTL/6vm5NEGH6V+jCwFQis",
-	"21v5SrjGVy8GDloyZWpA/AUOD8+K/OsVoHpSV1EeP0nuPAQ8odW3f/FW2Zdo3MIPvtv8wXMlR6kg+Xxr",
-	"GPtBJpVyH05AcZScuDtyJgPU1zVykpOJWCqklyznXFghx6ysMLFPAKTmDuAgkP68aaSOF8CT0AzigMTo",
-	"xRzSlBTPWmKUFM+/NnDcGrqeFYdSgSjt8y9MEeztA0jOnTyNq8R6zlhTjsRJZQBJXOLr9FcgrRJ8UoIa",
-	"yaPHTihAg0c/akWghNSqARRPKhE62w/eRAqfU0iMf9UH95D+CsZ+r8hAsx+YxsEvYERAXarIvnz9ZiL8",
-	"vIjfuafCTx51WNPPSr3m2sstj5522bxX6CD5eUGu1q0R0t9WEYlOcaIYi+W0LqwUUVDSVhSjH4/nWnhf",
-	"Wy2eOPX4QFiCVS39iz9SJ6FDYEhoOdIJPx7tbdrnmmKPa3gN1Ri9R7fbQ7cnjx9v/u6VxKpOO6EnXq23",
-	"KjElybKAGWXziWKpuIaig+Y6mhKuLSGp++mYqtIhilYcH16SWiPmZKBFpTd0Q7BsKmRiGE9TXNm5e+g4",
-	"tPs5QgOQLwZ7zJwglCo1pVYxY6fLI+N3SxaJoZY2x0XKX1XBfV5Y4Fv122fFdKZJpS1ClEtc61jftRr8",
-	"XO338mQ94WItv8GX5uSV9ZEnyTQss6jp3G+VK96ccpF/3rzIV6GeqO9RW6kjWrfCoj5pdZHrpvW6bAqR",
-	"kO3Slz0ymG/FHhh+DZR79bDp8igzq9YgUR9f5RZQN1LRqK86Vk2m4B/qh1zZk2JXwKhcHSRFK2CsAavb",
-	"LSy+gdHVon5TTa1g1rMsRDyhPEpvJRcqYamYCdsEYb4WnRotzVx4bwKarLbPi1ayTT51WN1LNOpRYeOW",
-	"pWDNu52O4TXvMo9Vu80SrGiaXWbu/lRu0KYW7NIULv/k9AmbT0BWq1CTBdh627AwbKwkRIXxNxXGW06v",
-	"gF3BOHcUgyLSanYT59oo3QTAD1Ju7P/8lV99cqDMj0afvvz55sFR8Y8nNw+/fHtT/vvR45uHDcC+QSB7",
-	"7aBscFBbHxFfzJb4PVv7+os9tyVcvJPeHOxNww4SsQLzW6XnMBZckvvLPa90+UTILZt8VgSOSiRds+pd",
-	"r+GidOt7lvbVzyseiZ9g8S4jh7IHzoMoAH6hd0cFuICxMNZHmE/KQpKvVdxQLf6XCWgo6mzyoC2VO6nh",
-	"8AV9uLn7SPcvrzoEkMBKyA5cvTPbySqa+T6m3XC3otP7105IKCv7H9dn0ApycrORSH26aVrK9VHhGjZI",
-	"VbzFWcl0sa4PfCjExAOp9X7wu4PSP0Fm7z5z++rQ5ieAjLzZVpHiirElRpEcJxXxwLJTBZc1qvdmTlhF",
-	"pi/0R7tDo2COBxa4moQtcsovs5cffq4rFPJzxUdfeOP9x18Vj7ktr4kT1OgEq344VNZYqsY+o3/JyNJX",
-	"KuslcBGgBGMst3FNuWHso+EjsLiGMpHYWL44rkZloJmqObDjnBQqE0opYfd49xCjRiL25NHjdXZBFRWa",
-	"5Ml1cHWAvDxt0L8I2ksFLKy7FZYrKtnHQag19N3Nx0GdsnUgMZU270tLbO3MofCbvliPISSVWJt/ccTf",
-	"QhrtwO3eO5LgzbMvuQhxD3eVIz95/Od+e7oIELOTfwvhj2LxzBo32lL4Dfy66vVtDNMiPHzh3zwk+w6O",
-	"1zBXU1hCeHzPXz2Q+ANjRemJ4Pr0Fjw01S05Qx1P0lB9B30xBw1DWOa6bYEC9xEC9y7L24wQiIOc1TNA",
-	"oImennyhP24IdlKg3KG1+MB4Ddw3gd4rSSu/h7wdqGVx8CVMhMjqwtBUtBlppZc+94Ri1UW4m15wtD0V",
-	"3ezkIMAq4r42gusJfI6LUm63sqwmRvCDX8gd5wRhmQmpsBTkAE6LFfeI+vthEe/zevbgm3liyECRn6Ik",
-	"HIBTnEy4TI6w0vTt495q0Wdv9SiIo1wihUWuzRQgq+gj7oQKK8d8ojB1LIWRXTdv/Mhl8u4adA/O5z4J",
-	"bZDvcWprUHfHuMb2ws26wyWZSBi21Kc3qsRrWccK94ACRcfmDSbjv/h4noMpnmU78SY/ffnCvc7pAemX",
-	"dYHIyUPzyYKEIp6mREbWemLfomk3r2u66mvHIvgxCZAYTPPjRklc+Ywv2BUgI/9HzrV7F784x9ru2Phc",
-	"41M74TI0QEcv9Cg31fDAhFtYp31v1DVUfCH7F2vcBN0kmltEIQnzrxmN7v31CNfVRGeVgSxiMVsRHl+q",
-	"ieotWUURdd9opfwR3zgghNMEDdBN67tnDoWUgS4xJVeNkMuSZES8QcixI6feIdYe/31oAyTSsfvki3uK",
-	"/DUmX1QtXD4vdqtsi5IuZ9TC2QGkLyKyi/banEqNRUdC/Z0DoeZaeZ9tjUK02nuU+hpR6mc+hbJWE5/z",
-	"BRqL0RIiLGoIoWMYGpFloWP7bF+YF6YRLFdipnU5wNuFX9Wg45Eue9btHS2fmekSTm5CjGdhs/eosUMG",
-	"upkWcafUzWrEOMtCL/0iaQOze7CvFYLpHoIFyn4be4CkVZ08KZwyFN9bdBULG8JiO8Iar4EbGzTvhC8q",
-	"efcpYKkeUu69zQHDc63m0nBEjnPU94/QwOVg5KN0eJoCpwpixn/tWeSxT5iB+X91LOCSWUhTXwCMV9aN",
-	"FYJUniYsVjOvCSU+fgiRfSLkmCrrrIQGg13K01sTa2uzgmhJS4k0CYwQYEL9ubW8tgNFai01AbpLhoda",
-	"GxWTas4eKE2X9fCeFn2FbLp08UaekjiaUsH5juTQlG2DOsVKffD+3wPXs1puJLuxyd5dSIYrOwf9S1a+",
-	"ChFawS2MNa58Km+viKtaQSykyhTutLuefxb6O90ZK8jvKK7mXgdzOhhHj4J3Ywpp1TaxN46s+4IGbVT9",
-	"L6HmwcGoo5+hgTT6JX7VZQFLb4HPuQj1gmPuUFOkqdNnqHgDExLpZ7LMyMtqz+V942/HPh+irTwbWr9O",
-	"vrj/3Wxvy/pRpUmryuw7yRcW5k0qs3//3pi0WwDoSOgZKn1U6Jj80ksJOYUh5nypWjUW2iWg80UNNplL",
-	"A+w0QtX2JpmN0PXMTN07HmgOZCf1oxdQtqWV9N4Y9DXz6KqVaq28eD+ng5i5PbRz6Ff+nQOy6DBFA48O",
-	"q/xqmbTfP5tj7UoN9C+sqo7ceQqZjZxQBsaueXLD6SxdNP14rHNZ1WxW+J8YTyzTak5TkT1TUDnNikUv",
-	"ovLk5EbGbE2nDyVOSNBqHvlS5miPUwkcs1+EnbDLRC+GOpferOctdEwY3Euob/NR0l6rZj8y81GhcKoQ",
-	"hibGkUiBCn13MfvRgTbWCKuzBPgF79HoN8tTKzKu7clI6dlRwi1fRokeDS7c9mvovO8Q8PSUvRHfV9tm",
-	"XwnJcXfrfUt5lvm6zMuD/fcP796eFe4UoiixSvOZZEdUzB7tt3jdUSVmn0oXOcCQylLlfmOVSiika5bZ",
-	"BauYgFEAoFFVvrlbMO67pvHGrdpBCZouEFTrTaHYjiB2x1YYP90PagYPi7xCNTf3GvDd567fayRUshBT",
-	"MWads+cf/oOIkNKMs7nS0yulpn3ocIXhnnyhP9qrOhDcbW3yjJxUruasaHXU2QDq6/ef4n+Viv6nNRX9",
-	"74QFlE7KcZ4LGOVYXrxVlrgPJ1uqH0GHElW6dVClA4q5dcx6lPKVyhFdxI5+llL8tkiook6hjbjxBg4p",
-	"kL5pNKXHPE1vPUtiJ+sPrdhfrlYpUCn1sm9SNTN5Bitl+CVWlCXiVXaebVQWfEfbQ3b5kAs/SWMtGjzv",
-	"+5DRarkvOhJUG+Gz1ZzpXJpGlaJs5tvL2heVLd76Y79c7lbYZoehXsZ33xPjey7fGUfMvVnoX8Es5LSu",
-	"gOLnzK8n9KoTm9AcfzvmZlol+Sdf8P/t0mrAyoNT/g2E/57ur9QGo+Zw2ISnoqhij8N/Ls3H2+yWWrvG",
-	"HtaB86RMgept/d9lJa3pDvtgVXWq06P9BnkljYj1jsqC3nOMWyy9jHWVnTJf0HHyqq32FSwda52IesXu",
-	"v4I5mpTmu4E3LyBOhYQGdlKfE+A+uIfRnWKo8AzRj0sn0xOiyr5uberh+0r3t8OFrRaTNIXDlS98rR6l",
-	"X8iII7zOx5nB2nm+LXPEVJrUKX51nfjCaR1Te+KV6z75Ev68OXFfZ5b7puz9KEm4tHYfPE4QXu2WF4Gf",
-	"3BOHW9VE8MxJ2lyOBJlw47EPknPsgI3JrOsJc7sBooa/U9LAgeDwAsfvBYf0yT0c7mbGcme4Ga6Ct9k7",
-	"ircEK8r5OdJlbds2tkZvX/iXD8vdlueqZXLKAObCoVsWs+NCe38N12r6O4DDnWzeywmBBsD7q1dTudBv",
-	"vSlfIdPimseLTZGOTcTiLZ/ByqUdLgF+daJbNj66vSa1a1gGUHzv3ht+942Kb9FUVGbajmB+vkJ7YwoB",
-	"NR2ybAtSO+PTTT2d1yjwyRf64+bEz9ifuRNAbqqS68auQ9gOpWvdp/c8fheAew2WcUe/HQOn/pHVvG9H",
-	"ziUILIJDRF4qzYShf3SGP8/qt4ZAYqIHAcALHHob+Lv4nXD2O97gXtgafWQP4ORTKJq6qb4HlaU+7G7J",
-	"yDd2GJGmngILzdS84tfByj8IQEobfJcaoKsR9YNdHiuYERdswq8BCTmJylZ9lInCGIGIAY8nTEgM91Nz",
-	"yTRkGgxIi1DKHlxeC5hfPqwLvHTS8AVt9LCeID9JkyvIP/1aZVzaff88nQognnyhuLB2px5OdBtX2XqT",
-	"9y69ZZeeGyUKFRgovucbs4KmPYCir3vKX9inGmA6IU69jS8hjNpo/CMZoITI/StQz8LibznA+IOFrDZg",
-	"g7Z8z9K/yngNutzzstGvwGDj30AW/X9jpVIhx0dqNAotnLHpsumE3V5qrqX6J1eaT+Fo62zMTdj6Wozs",
-	"95rUvFvHGzf5PdbsroYhjCTEb9hYMSV9LX4vcDINJsfG1XZ3gPRVifh2dvtN8PgcRz8k8/CR53eFdzzn",
-	"WOFJjUb3ePAVcg93vZjf4VDTsQfK+XDaq86lOSftD610qMmxmboGKhtLfXkkfN4H0ipptdqLtLfS/QOV",
-	"V19aShgWTyCeUtYhlh1bGAszqoZuMmXpOaWhJZrP5TF7hd8lSgI1ibz0a00hGV4thjTCZZme5Q5SGObw",
-	"db2wuMeL5367a/j8+OD4fB+ItTNTKwOrMg1HOpcsLu5zMx6Ed9vw4GQkpDCT/bOvlzhuI/jdAjspkOce",
-	"AnezL5Jcj6dJhInsdCUVQ282pdpiAe/doVNYmG1I8sc3NmQaPpMLTy4NnKNNEtcfuvc2ZBgaSyaqEv6K",
-	"5bSm9FmYfcBPMWn5M63w7N+LFESuNV9QAuK+a8AVadR5LpLBHa365g7kd1/07TZ7qijfO6xg9xt6Y9ch",
-	"20418tvsZhnPD6GGv3fDHtyI28Q0cPZ7hrED1H6wKmMYAi6FHHsp9QrsHEAyO1csnuRyas4pKEr4Kr2A",
-	"ZqJF8a9OHIQAp0HOz7QaazCm1VnwPrx0WH9BMU1zeK9/fk/8ip4hczbiulAYnYQRqxncUSdCppVVMamV",
-	"bdBGLx0c2miaZmjzz++hrRKBl2mlRuTNJp0IEkxkeWBSsBbw1KYqTR9SYrrKrY9N5ynDSjntkBdO/QDA",
-	"t0Pw8CZuTAGs/0JGyPc+JpcqN90LAl+hIfIDYNPL0rgWhBQeT33RidABECP+ham+u1L4cUsrJLkhDoGv",
-	"btwG8fnwJr8Lkvru0WZXPxYqV0t+rN0lYpMpe0RW5/ay9Zmyz+m1QxLgcpYGOcXwWZbeGwSWpRR0FfhK",
-	"16YQhjG50f1jPhHxhOLl5hA8C7tXRd4lZ75NcqmA5MmXTBksLnizNVncbOV67+eoNoRdpaCx0snLwpB5",
-	"CJnHj/6DtHqxdclcWui9seJ30VOeLqusVDYiax6XC4pmvcotE3JIjeZBpm6hJrQrclRwZ4s6RuHs3+vp",
-	"aBL6bDVkwC2tmeaMPDWicpvrpQC8ZwH7IrMLX7rNO4XR4plLfEj9nGRDeNG65/OD22kQgfZQxuIgLZJ0",
-	"x5qg9zLbvaqzizGWY8R9SEfxEmVPWdINCXGunSTgkOgKuAYnJHxyCGJAXwf0ynU6OBuc8EycXD9C9PHz",
-	"fFkrQKsYNyhhep/WDAbrjjFfD5k9mPpGpfbvIMFYmClr+RT0wwirBWRFKgIlHKwIL36KkBKxPk9oyIOt",
-	"6qkdMVTWFpqHrH94gWqiYVZR18cHV3DNtZBjk/3f/53CePywHCW0hV6fvNqmjhZB1xJsTzqXCTw8C2po",
-	"xELMckTBlVFp0ytmKxIK1uJUimp65cu+YMb6yy9FCr6gLPXxpiCUyqdlqfO6O55wwyiFOVDw6tVES03x",
-	"bKgAUVcAouL8pIzom083/z8AAP//",
+	"7L3pkttGtiD8Khn8OsJSX9QiWe7bLsUXX8ha2vosS4qS+/reaGlYWcAhmU0wE52ZLIqtqYh5mZkXmTeZ",
+	"J5nIczKxkAAIcCmX1fQflwggl5Nny7N+GcRqlikJ0prBxZdBxjWfgQWN/3oWx2ou7esX7h9CDi4GGbeT",
+	"QTSQfAaDiwGn54NooOEfc6EhGVxYPYdoYOIJzLj7bKT0jNvBxUBI+6cng2gwE1LM5rPBxaNoYJcZ0CMY",
+	"gx7c3kaDZ0miwZjmOel5tznnc5EM8mmM1UKOcZbnqYCWjcX4eMc5XsCNiKFxjgQf7zjHjypNGmeYqDTZ",
+	"cfzXCcwyZUHGy59g6b5JwMRaZFYoN+HziTIg2fWS2QmwmKcp6IgpCWykNAMeTxiP7VPGmYYMrHCfsTFY",
+	"g++PhDaWcWkWoAcRbWECPMF/+U2UVnDiltC2nxn//Abk2E4GF4+/+w5RLfz7z5t39w43xdP7scsddjXL",
+	"lG7GbYGPd8UL+fNcilhkPBW2Bi9+mQCbld74xjA5n12DvkCQmXnmFhGxxUSx2dxYZvjS/cMAc8sCQ7Az",
+	"wLiGALR/zEEvi42Ux68ALOPWgnZf/Le/nZ98/+nLk9s/1O7ijZgJu774S7UwTI0YZxkfN82e4rflaRMY",
+	"8XlqBxffnUfu0IjLPT4/38jz3ukEdOOBKU2osst5vVdG0O5qp8jC4w3U5Tdx7v7buKv3WmXK8LRxY5l/",
+	"Ya/y4xIpq3FOHQhvjzOK8aSZ3LR7uuPpXaq5TOqJTLtHOXUFXK0uIX/WvIY/aBgNLgb/z1mhDpzRU3OG",
+	"s7+lMW7dcjSYTEkDqCP8wJNLolj3r1hJ6yTnxZcBz7JUxNyt9SzT6jqF2b/93RAKdpv4PX1Fk9ZsnaZl",
+	"wjCprCNYOxHG8ZfZwIl4JUepiO98WcZyC341cmxYooAWyNNULZiwTKqFW+Ar4hZ3uDqt5tcprk3NtYmY",
+	"0iigEm75NTfgIMkXfMkefHf+bcQWwk7YJVi9PHk2sqAf4qKVvhZJAvKuwZpLXV0Swt8YNoVlxGZ86UA8",
+	"QMl0w1OR3OXyPqiZk/KQJobFXLqzvgZm1FO3JocEbMENiydcjiFxa3yr7KtA0ncIQw1EK8zM4wmhJ0pj",
+	"JBsC6AD5NsRKJigQXnGRwp0D81olSwapAQQc6k+rC7vMWdndLe316ORnbuOJg+JMGIPsORr8otQbrsdw",
+	"1xSBUBKGWaVYigu4jQZ/lXxuJyCtm/puwfNWMSQ9R5K0FK/mQfILirS7B883hjlpGkSE5VOQKFH9GKVL",
+	"Lq4pIeTiqdNdQFvhZNyIpwYi1FbCT18GsQYH3yG3FRGecAsnVsxgXY5HA+JKa+rFqkoRDVJu7HBu8uGr",
+	"m3vDnb4sxvJESOSHnGVajTWffWOY+5TNDZD+OsWrRLfVpWosEPprT0iNqHmg4UbAoicUtEoJhMLCzGxW",
+	"PlLEaz8M15ojchnLR6Oh12zq1oZieB14Cy6skGO6hnBmkKOwDLRR8imb8XgiJFwUICUpOIWlGUQDkE4L",
+	"/FsYBLWtG+HILBrw2Iobt2E/xiAaJMLwa8c+P9UpdYUy9rcB6n0I5nAOKzsMYAv7isoIWAyvrv8OMfJK",
+	"j9WmJ1rz0medzidQT80RSfhcg71X3OkSV6QgAXMv4TXrKUthZJmaW6YkPnKoXMbeJnpZgWW+hVqweOtR",
+	"P6hkythYJdCAaBrA1j6yalFHUSsL9gNExTT+y9oNyCXeFhGwwgF2JiS3StMNLcvcDO7PyvW8/uzKV/h3",
+	"/pLpWXbTJx/oMb19m8Np+ZZuGo4duJ+VhHejwcXf2nFnff7bqP2L6vSfSvAwBwGI6QcRs3+QmF4wMTlQ",
+	"3jv25TF9n2DJx40Gbps0Yv1n7/zz0ifdYJl/sE9olgbtBM/O769ts3QEVsUq3XQEDiipAN22IPc8Hy8a",
+	"LCZOLDbrRfTeOvhilS27g6800GaQVVYYQFAYLvaIgjRod/wL73dDPnp7n5gXRuyEdt1erm6tAm1zEHCb",
+	"vvA2/QBu9g9x0wvkph/MA5VnmVY35DLop2VBZofXmk+hYjn2b1c1pv8CE9EdfcblslCArpVKgUtSxGdc",
+	"T9eVrQ+WLw0TpE+VDz5iEm5Ah0dZwVrK3ga08q4rL2tKyQ+piqekk/S5QqWc5NOa3hR0raBva0DtmpOm",
+	"LdXQWK7tMCFN2F/Fh3qeun9yHU/EDQznklwu+I1Vw0yDAX1D2pUaAtepA+YE0ElG3rihksPc91f8VPgc",
+	"kzndWmGY6/sqAzn0tki0sbp9xLZW7Xdb83fN9VufW5HwdtT16yx5kRK+dOrxYiLIgmMYT5UEtlDzNGFS",
+	"sVTJMWhmLEeeV7mS1d3GZmAMH8NmLdUrpuH9Ot30uTvQZ+Tn6kkQcztR2nuS1mHWiCgJX5p6YCZzd3Jr",
+	"t9I6EEwhq4H5rxNu2RQgIyce3RAjxg1zkHC4kN+P1vX+lZvQTEk7aVionstuC109DwRKPraHRVQCpd9Z",
+	"40m98Bfk3/acIBYJlB+W2FqPQ2wHcQrDG9DGO8DW3yB+sssxVOYonUr5OPJZ8p0V+68/JQG9DVO8uOG2",
+	"3tv9a7dR+GI4ye36DZZjLpl/l1lHHSW7ceHlMAC1IirMsmIEq/d5RQM+1gAzkHYIMuluXCo+Q2B3Qp1r",
+	"oe2EhEmX14MdfwOAP1g+y/B9MtR0fh9mXKS1VAQyGWrg3kjaNthLmVzSi7fRYMRnIl0OG614Y5DeoNA2",
+	"5F/oLfe+uAHZPFwjGkEK2cQJKy4TBidum/jnwuGSMGyhhbUgnU4y0uBkmk4M4xoKy9Cqt6IO0SbCWKUb",
+	"YhKM5XZuWKrGTgNagLHevRB1M3d9wO9fSquXdYy+I3JLTsTsiWH9OXy2QzKuduV/LZZQlTq0GQtjNc47",
+	"jJUcCT3rabfFs6udwGmPEHscX5Wijnegww6ZmTtnYRjhCBtpNWM8Tdn13DLOHEolbASLBh3XG5s7QoSO",
+	"etOBEo+lYy2+GhohY+gOm7nMUh5DmTxX4bB07FNIUhsDNJy+5/BdKjbWap7Vjd0iuGqtyMFgXCLTKg/I",
+	"Kb58cjndrsmDHJIrwClWVvC4gjsWdNgs2Z7juxvl20zI8q+PtpR4b2FRFnqHFxQ5Iy9dqZ7U3KjWOPTq",
+	"+6WAr0fRvvl3z8lWWFflthjthZPlfGYj2Cp8Z1eGcduIpu/5GHpfbQX08aLQRJcUF9LRjxLPtVF9HCk1",
+	"8IMboYhHtg/uxmXXMFK6ZvggQDcpygSSZnbgtr8JzNVlvhuRo46wIDDVoKM63cIWSkdJjxjsrjT35AV3",
+	"rIN11UOalYaO0n6d6u5O7O4s/ZrkWrHDZmT9kG8zGKkwTLPqCo65jCFN8cdEmFhJCY2WoefhKcWN9+U4",
+	"4eteOl3xlVXlveQ2sEAYdQtO8nW2nbTfDbGbEWhdjzgrh5kHx1dWWB4jqm659qSqEO3r9U2Kr7ox8ZUD",
+	"XGPltXts4IhqLu07/QoW68z5mQ/2dMw5A5WlwDhezoOB3t3BDRP2gp1HbOTUTaXZTGnAaJGPg4/z8/Nv",
+	"4+8+DtiDF4//9PCU5SOiQu64pVVspOala/1I+Ps+7fZ0ULbLe7Q5/1QTzPKlCJ/9rvZxwDm/qhpU+xQN",
+	"Pp+M1Yn/+RW5BZ4X9+oeh9qJM65zlroz2pJOk51Y9lTI+jujAS142hChoOLpMA+Iab/fqnj6Ad+s5a/e",
+	"CoyrqA7cDKFLN90WlFeH+fTEXZlw7rKFu9NR+pFrF7uANPU+soPa2/bOV5ptLs/WtaNU3IBh7lpee8vu",
+	"qjko2xQSZkTSS/e99F9s5JeickstJopaOWlhCivJt5m6QREipLHCzn3qQwIxcIMP1EIOF8JgEL2yQwmQ",
+	"0O92ArpWGr78bDWPbU8NNlGxOQP69HSG+mpqGNyAXjIDMSYSOT0Wo4vX1NaRWA2l64G410sLDQZzH6Y5",
+	"tD5ss3tEIMXTlYeVIXGgepheF6vMFPk11R3jmkuFJ9BL1Zmt5Cv1gFTjbhv159XNBq0UR6rbni5SKPYt",
+	"zNzgMYib7pYz1LHAa+IdlO7i/epcdRstQnsDLY60MPbE08DZo1ri8qTQguIbaYAyXjbi1doLC2En6CPe",
+	"ksxaHL5jHcJj1ja8mHC7Gfr4Vj5OcC5vJp/VAEQ6k4KootXcusK9nZ9ECTKRZ0R1E79yjOul1kpvqSjV",
+	"5P2Qn3+DoYo45toAr61hGbeTEPmAQfQ+pyRPfv7GMM+f2vzlrQtYAXHg3x286K+ETLwaEkhEyGFQd5w0",
+	"GoWAJivSdEhRDvVXND8W+Sv6wX9ULKNNeofVrm+Yfq/b4V9yY0f1bH7mMmILNeOSPZjeCCnhYcTmcirV",
+	"Qpair38eRIOfBtHgr7Vb/gva0bdj8Cu49neQYCzMlLV8in4MkTKTgrVCjtmLF6c//3z6X//VbljpnFjX",
+	"IxKgFNy+cfh6Xb4qkPKpw8C1h+bg2pf5jfOPOqmCdHab2JUftG6RP6o02W9Ig5IjVDOrd6v+CnMqwAyr",
+	"SmgnI4v3K/VKsOjkInagKnzEGlKn+g65mfaejb4sZm16pe+43Z0GdUpJAHh5pJXzLEO3CZvW7w4GNMaF",
+	"OTFkMGo/DaaqWZZyQbFjfMbH+NjdJArx2Xx/cJP1Ja9J+KYTdSFxbCIuGrIOGlRWoK8UL4Il1vWfkZDC",
+	"THriRXirREfmZhANPqfmcy1gOyvJo7lpWqkGt/fhXFry6G1WodXCtIQa9dwz5a3VDjeXLSCuo4vS/Dkw",
+	"/XrDRGUvbjF+AaIVeDQjyyXsG2USvRzquaxnxaOUj2ucWZcYHGuYksxtk2KXFk6eS2VZsakaBN0O11bS",
+	"9XJ32YhxluglcxuIOmIkT01bPCj552Zdw1cu1eKSRq27+7STgMfo1ZVwi641THpOuZzWAnJPCBxOf3vE",
+	"JRQpwbYZeX8VdnJZOoI+9/KcVbYdhmeo+8uUq+Nbxfp3RpBVblLUkdkIy+0A2H3ZBSg7LLlhoRZmfTkV",
+	"11o00UucB29uJPQeYa4jrf4JDeyv/haTs5/FBORKJFYCKVjo7Rrur5L6Tybk4W/QWKvHvTGo2oC1ac91",
+	"dLo3OUyovzblGntIwi3tqwyXUnxvwJH86IrdNmHhFvEmOdS6UYtD9TtI2O3mXMMVN8HiQziwIIAJyATF",
+	"ZDmIBteYe5J4e1Si+YLir8nAX4A/m+txg+f9577gnsJyWApcXxWJAquSYFESjglCELFYSatVGjEME0Cb",
+	"Pmpijiw1MGENc6o3aPdZrWdm1YDdNRmq1V6fgcb0md7Ud5gs/nU1R8l0icY4Utt4nqrEptKL/nbTOxk4",
+	"GpLpy9uPKsdah5A/qxvYxgDS1w6UXzlLEXCPGnKx1gwj9Ss/qPOjc721fj6R9fTwnpad3raMUtjeSh4d",
+	"pOREVRJMraaFsB/2MOF1vpZ2MeYgeMrWnGYHjkN+73U4kG0yVhl0WvAHfPOQopymIVkeUUJpD875H5iA",
+	"uoK3OEiU36URBrTl/LBWPGLBthqwKyowsxPa91WeVf5RJ95cV4VhjVHvE3R+fZv2Xq5g0IfqSeI2aeWT",
+	"uZyatmfDpBr4WLFXpWCGGeSOkSqTeOUe+9AUzcfg61nya+MwIdQgugEtRgIStoT6O5tXVOqNR0Qo63O/",
+	"x48i5vUdpm5AM6VZrhOxENxYa5Hq50zYLzoEIsoPrthmDoz84KqntHokm1AqL0ewN3wKT3uxrlLe91rG",
+	"aTa35Jd07zDkG/XfN4Tfej0z7R8IGj67Xg7N0vjbcHWFLzEupbg/xhNwujdFWk+AmUxZ+pHytoI2XrdM",
+	"lQo5HqrRqMGq2rhUuKmX0eVqmJh5sl2GF+LIyxuor2m0lclayJginOqkcQjo27imnwTVpZjx5dCjXT0Q",
+	"fEamu36QNkv3M2EIPBeYx0kDaCzAO+GYOj5xxygk3kVSUbYo1RgZ9uPyVHMbq1ndLerXiWJjBcZnCCp3",
+	"W1qarof4jsatO8FMZfOUh1q4G6sWe6HNOJGlp5N6xo3lbPs765Lljpnh2zkVtmD7+Enf3Lh9yopVv7WP",
+	"Q11xX1cX2sDccjZapagSTuasppNYeSMk7CBaVgqOe6zzNhcyHa0QZQlTevOQ/VJxjsP1m8CLe8aNgWQj",
+	"DR0yBmIr/N0QONEFATuhT181V+cf9VbyC3Q9sKLv17hp///hp8yDc8vGijp73Vs+g+R9CGymgt+7RU52",
+	"LC3YkAhQyiztF/37LE0ZzDK79HV5fSDIKXvGUmUs+ydolafgKWN5isVH3NtOT7zm8TRy0pzGsGohGQYh",
+	"gIXkdNBWxbBiWYraihpuzMIMRQ6rhYM65Ve+hUXHGhcrQXyScZYZmCdKLmdqbipSm8AVnmKFXMdDMQcM",
+	"TYkR/oAZYmRaFIZAGKG2EYo2YwFifq28Rk4VYKjgbk0s9jELeZ9ZyL9B3nGTFfqFGAtrCm/HxVoxrW8M",
+	"eUXoSlomrceHzG82m1MQPzXWReihKq5amZszK/2KGnjkTvlSq9xlAzYGjajnZ0US1WZuVlMcC2dt2P0r",
+	"pWegL7eK848nXEpINyo7Yjyx5rl/uZVoHj2pwuLRvtMGSnP9aRPc11w2xaqrq4hySJRnawD4rrGg6/dR",
+	"bqbYXoIJG0weQrOYGyjab/Tkmqvxpe2VAMnCj3PnS0VDi5k42W8V3t3VQnoPY7jlG3SjNVRV2SZYtMRX",
+	"1+q9SAceYViqFNqGLONjLuRT7HyBRQd9PKhh10u3YEhHmyvVreBIbmkv19cq1tWAEtt4kepKOWz02sz4",
+	"59f0csVvR1p2NJhL8Y85+DesnkNwIG3tKdzWObTZ/lFg99PQtom5C59h2P6oD50f1o20ltSy2SfTgCa7",
+	"XS140U+gVychX/Y/4cv+Ec9hzoYNkWC4W9nTySaBHwWjxIq8WUdNynTBwKU5YJp6zFOQCdcM6+2xlFtk",
+	"wv1EVR8a6I3xmERab+ovXSqCZHnKKNMUC2Jhh4I4psKjVbmyUSEJdomthGeodEtW8L7YX2/m7tshYnPy",
+	"mw//pJqvsW3dSWdf4kp9GZkuEc9WCy48ZRO1YCOOqsAEa4LSNdJdDZmQjLxUEbuGmM/dNZIlYuRhjjf6",
+	"hfI1Wy2kKePMToRev1Tu5K4sSa729PK81MThnIHhILo4AmtdfW2nu41br9WHtg3g9uLR6ubcqJBnXRXC",
+	"dX9TaXf9HU67BJ7dt0S4AzoxuuB4IUWqCbbdHBm5xyI/4VYfRYU+tvBP3CcaOeL0HTk29oSYG/HxwA6P",
+	"ddzf0tnRhapbHB2Vz8umutBMoc5EV76xrVYtKfkveTxN1XgQDRZayfEwVBBtzjEsXZdKw4bvjA9ybPl0",
+	"NRobA9lCSBeVOYM4FbJpEO+W3/oGXhOTlSdErLkInH4dXKzNAQ1NFVuLHKtr391g//kEgZjy1IC2Ionv",
+	"MfJ9GxNG/4DPVWsLDtC4qFn/a4KHaU3gx7M0DVltEfV1dUp4uc5kJ/oPLSlqqL6UtlOd+ke1wBYbFCdj",
+	"ysky2MCzFFtXvsufR7XKNzemT5GnvCJ/zYqLBKF1HA1dI1jKF6N5yhK+7HIDhs9ZymVLHIyZz9xFBotw",
+	"R6FaRt51NeVyPKfm2OueoC6WrDzV30Fn2JeOKGZjrNaX/tY777ABRt76ZEFtMyxWD5HMAYU9WAg7UVh4",
+	"GlccMasSvnxYyyX2n/NUbjmwDv2VPh8OD1U8ZT7Op8sBh5LUu9SiDmx+Q8cVXwSmTyOUFQbjTzMq+EJB",
+	"QbVsR0PGdY69fewTeXuSTRYVtJ6IrCEj4NeJQqaAF341oiL2yCWU1qGkdpcpCEhCyWFRDijPNlbSgrE+",
+	"n5UIfBANUhjzdBinXDg1gKDiBlgPg12RVIFRr+Mb2aG+QecB0Xw3m1PNyVBT1n6GlstXz9n3T77791ZG",
+	"s1oj0AbHdrsFDrRWPcLhSwWLbpHJB0N+bfaSd8DmrfG/+/77kmQou3XL2dDCptBh5aH8Wim/Zq7lBRbM",
+	"uvA9cy/+xk/+eX7y/fDTv23OufFV1mj+Uv1bD8t6SvM9+rcyA9aXa8YBfWQFZxLsQulpid3whGyXTt+t",
+	"RWb4nAkN5jDNd8NdMm8+5XPFQPJrBJvmkkp7ePaHBUCWzdVb+gOiLhKgf2hp/tH1siEPKK2LvK1dnGTB",
+	"xRDtlvGHMNvc2BkXfjmnMcyc0HFdV8yX9Y1hIokKILo/UYBgydsrOqKrbpVjQnFTP2sVkNWzqKBiG/n0",
+	"7jhb/q4TwHNC3ZQEXwzdvGAP+31WUlLF3S9QVuKEnyKY5r3ZyIlbT02ghUqGzc2k/AttvaCwQ/lwpNWs",
+	"ky2me/ONohlGdRXVZRdwqLquS8tqOJUDeSRri39Sd5jOHYv69TX3Ds76KgUXDO2CPoRAw42adlN3myOa",
+	"efet1HGDgu/5ICcasMMp9bZwFV91pfgKUmwi/DB+09JDr9p+Yr7fet0cz+orb3a0KIdRfHQ5YWy2LPMV",
+	"6o77qbYopBd5XWbAfL5y0k930TvhdV7fDz8+O3n83Z9CRK+xSkPCEhXPZ2TL3z05KBXGDjvNnlvGDNgu",
+	"9XJ7WciVhf548VbVWz+2zSwygkIHey3inf+uQXXpv6ugxKyP1t0hkCk7pLS6rrN+yJR9Tl8U6UF9Co5d",
+	"b7PXX1BDrjO0dxajSMvl1lK5Y8KrZauVaUuOiWAaCeRaTrn2OwosIJxmFbgRMbSAwAUWlQnLU3cbF30W",
+	"36OwCV/8oqG8Rsb/Mce2eKNREeKyKdioFHlBY+NC2yDyvGDu+8vlbi2/RA/93adjIXpulESPZW3iYEte",
+	"dlF6pv3x3pazeiRF7nSRMZ2XvikXxinBZWVdbcf3KsjNvmUImgAWsuCHmB1vOzCGwsW0+m3bwt+q/j1u",
+	"90CKDV0+aglpA+W8KwRZn7ozSoJHto3ipV+tcT9w25L3fndsbizcetXrLnR8E9/W/r1tOy6J262qbJt9",
+	"MSkD0PUyZsQ/oQNscET/dlSstw0apAb09VEuTMeF2zD8BmNnMNe5keuWWwbl3mr6N5ZBbgpgbw7cDYUY",
+	"t0uYCZchq4ZTgGxN02mOEtBYL3U9CaZbFkz9TjDgf7sA5JZyWH2ySvww9cszeWxRH9rd1NPv0D36tmm1",
+	"t23TvJbUrsvCh/VGjPZyvE/OO+TOWJUmzUkopejq4KfrnWUSZohasacS+V6ivBQshaNnSlsqNz6hFMEb",
+	"YTB5gnIz62iQBn352YI0/Z2cei10iNKCP6NTT9b7Kkrg3DIXJ4zQDKWfVnwreXi7htiKkYi5b8UEmpu5",
+	"hkHFQ1p2drZAbTu+mUAsjKhHJ96QAbzZv7vu09VgQfrdrDhyHUc2Q42bQI8vNvpA8SuVHVKe2Ej45ofo",
+	"Zh5yMxTGF5+n/mXej0w/Str/0HvsN3vix82xPgG6yMv7YmRu7Vh3NknmT/uCcTOltAfJsCEQRmuE6jWd",
+	"IltuWxa+jfQp4gXWtdItM2N6VAYuggnWA134DLBACLaWqVTG2Vi8k8oC9fMmluljlwrGEHjacCsuNcI0",
+	"2hrrppoB9vKhomsaYqUTR6pjYrlbN+7on8eUilHfWjwl51j3aLFnhJp1pgoMj+ldiahvum85OqZXE7G8",
+	"ZviwpQVWoYb+xlEz3U6/Gos9ayr31V3KFrljHXzWnixKnTlpzGoCWFGVuiYTrMxtCoz8tImfblGter/l",
+	"7stogSvqcZmuCIbN/jM/fBtM7Fz319Zq7ludA67K2FdRM+jgBwU3GBSdeCo9EQrzYK1O5a3KOXVxAwul",
+	"KSA6JJjjLOKGx8uhGo1ETA+TmZDCWIpzjwY+e5giBcOPWcqtQ95h9e36leSV+e7eone9bJE5HmXVQrIV",
+	"90RXy2A7u9tbPmThKyw3NIonkMyp3iZqXc3Qf9tQI6XsAIxKIbbL5WyWJA8Zl0m0pthF7CVWKRDWsOBj",
+	"h8/cqQCDi8G3jx/9+eTxt4/Ozx9VNe3H51FdxekT+uNPtw9OXtKfj6Intw//vz8MmjazRjMqwyD8EOBT",
+	"qRxXLVCq51K6odxKPBWhVXpJP5Y9UKUW8CnPTENmRKnvxp76Sef9D9efpHxc1yqYMBDj7Z9SqLRa0N3Z",
+	"N1epqUlfdEOsa4FUMwtF1VMowjeGZVqNNZ/R+ZvNFbg0dlpo6Kbot1aH+B+A63jSE7a2Vk79qnRiqJkP",
+	"FZPi3nHm/rKQAt7ymUN23676G8PCSvtUB1k1RrjV1O4tGJ/3hzr9Wj869WMu+2mbjX3MM2WEbTDb76uV",
+	"eT5H34bmW9v5V1z4nbST4lw3NnAtjV67bAxv6ik0dxSOed8Zx/ZfaWFsUetloyBr2ETvXmJtnSVCreBA",
+	"vBoy4DVx+x0zJxuWbOd49e+tIxeV4UAmzXV2qKqAYSOtZuyK26unXkO2VK7A/cMuFCWOmCKTZNWQ0ni0",
+	"3DZPbpWaMhiNILbl8miSePQee1UWPdz3Y/VuMWbTF9s0zO1DMCBt8I13irD8bcDEbTlJIKy5HmqQ9ZY+",
+	"W+eCbxUQtreWuS3SwUmPLe7DpCV0Fwy+kN7hOji1M7yw3EYQrCnWpf7VsZIy2BhSZWytNvxhnmWpAN05",
+	"KrWmCLrKlixk+JkZT1PP6M3goEGsK6Goxu+kORp1WIqT6V5JgT6tiaLpM0T/qFaZpH1XGoJR9xDbCqOe",
+	"W6xEwx4jXO9xhGvfANXfKqA0kIDHxlUabiLMItx0twDTD2RC+62MYM3Gq71ZqPwO76bf17Fp19fRtMsj",
+	"zZ77dbV26Srj6YEbdFVIYssqNh0g1NKWK6xg/+VbGsPl9lZbpa2kit/X/es01rEH2J318uqAPju08Wo5",
+	"mq1L+9WiVMfGWXfSAatn0b+K5O9W82+XHlN3XR6t3AiqF1NsbvTUR/qh02nYJ3jaf9EQQ32/ChN2oN7d",
+	"yr9tarDUraVSmeS3rVbYkD7QUMTFFwnz5X/gppz8VDrL3zlttQmTvbUf+71VLCwyA0Mj8bUG4fWYeeC6",
+	"hWtEcDiFr6VqYfnrFWuW0vU2u79KMxGQJi9KcYL9gmDqGxrqOfiOK1xPsSXgU4YjXDBh866Aq/J1LXRn",
+	"pZZM2CrqU/FcC7v84CDnWQlwXec2euZDgHnKprDEi4T7xk1MX+TjT6zNBre3yDxGNWXKyCE2BcjKZebQ",
+	"rZyjM+Mp17OTGBs8gEajKwVRGJYqOXb/J6PtggqI++ZFjGP5MPcKOqVlwlAlM0zY04/yo/zjH0M3i9M/",
+	"/pGRSuODm3yRO8N4ZasX7OoZJUL9EyO0L9gPuGGGtYiG/+d//K+rU/YMu94nCgxVw6r2tGeJevpRXn0+",
+	"4XM7+ecV+s5NCKv2Tdh9j3fJKEBIlCqjR+zq88lI6StSs0QCvrHchN8A40wD1hCRlj5TI7dZvyTqOuEV",
+	"U5P34je+Gb9hSnsHWcSk0sxXwDAfJcUqYMwUefzdfiI2lykYE2p/44LcjZJdUWDtFYW1YNPImTKWPXrM",
+	"JmruJkqT/AQ4KpAGQLpTeI91xWmSSjMrA771ffnXU/ZeqxiMUZo98FSJUTYsGJzZgxBk9RCHkOpaJcsL",
+	"3JLQK+AiXdWzDu8mEJqphYxYnCoDSZTb0rks9N/kKeIjxj752XwkB5tLd+4j4Q5HA7v6OPg4Pz//Nv7u",
+	"4+Dq9KPE7V+Dw1HDrGJcYvR7desUe20YfOaxTZcsFVMg1EIkc6gOn4UJSI1Fu8wf/4gT+vJYjEpbGfYg",
+	"lBh7eMquHJFeOehfrdfTomXGKgH8C66esisqIRZwFpBgMAaFTkYYhhVYo4+SOpqwjNtJfifQ8xQij4T+",
+	"+Q1P53DKnpyfX/h4GKI+3yMaT0Ag3s9O2ZPHjy8qP0XYHkA4YpXu9WtgRp1+lE/Ov7/wlSW4Bf+JA3AO",
+	"Lp6maoGNWNTCQ+2XhYjBYeAHkAm7ep3ALFMWZLw8+QmWV3juBPTZ3DiEzzKQTMkYLojswCKPxxeFZI+f",
+	"eFwfg3c4UxVVOkxHknls9kcZo2s8oQ4xhrIsvKWWQLvgBoOFLtjVy1/4OPdhud+EHEfs6vXo5Gdu40n+",
+	"iMYMuxMz3NxraSzHPq4amEOFb7/99nsmJPvrL88jxy79dc394cdZaQKBzfVSFU/N6UeZF1HznLxkYL4Y",
+	"PMILTQaSZ2JwMfj29Pz0W4wU85mqZ76kDCXqUpe9nOG9TgYXgzfC2GdxHhOVcc1nYNFm9Lc1556Ezzbf",
+	"fMbHwK5hpDB3RrgX/jEHvQzlay4G6AsMoov37lJy+wnDrzMlfXXTx+fn5M6VNhilHQeiTJ6zv3vrTjFb",
+	"m9KS7xklZ02VQj5GhegJzVk3VL62sx94UorsfXL+aPMnf5VOOIG0bvmQ0Hffbv7uldLXIkkAL/bf/ed/",
+	"dvgCuzyh+jGfzbhe1nceoW4TQYSPNZ+ZyPEQn5Rn+diU0qg+RQMvXt05EyxPZ1xSbByKz/X+mm4NOUae",
+	"ffF/3Z4lwvDr1IeBrWBg3d6KV8Ixvn4xcNiSKVOD4i9weHiWV1daQaondY348JPk3mPAE1p9+xdvlX2F",
+	"xi384PvNHzxXcpQK0s+3xrGXMikV83MKiuPkJN1RMhlATcxETnMyEUuF9Jrlggsr5JgV9eP2iYDUExMc",
+	"BtKft43c8RJ4EnpoHpAZvVhQPl0TM0ry518bOm6NXc9yoJQwSvvsapMHe/sAkqdOn8ZVYo8drPNN6qQy",
+	"gCwu8d32SphWCj4pUI300VOnFKDBox+3IlRCbtWAimelCJ3tB29ihc8pJMa/6oN78myWHxQZaPaD0zj4",
+	"JYwIqYsrsm9Ct5kJP8/jd45c+MmjDmv6Rak3XHu95dF3XTbvL3SQ/LIkV+vWBOlPK49EpzhRjMVyty6s",
+	"A5dz0lYSox9PF1p4X1stnbjr8YGoBDsN+Bd/pPTrQ1BIaBzaiT4e7W3a55pij2tkDfV9OJLb3ZHbk8eP",
+	"N3/3WmLN1p3IE4/WW5WYkmRZCFnMLBU3gDakejIlWqsQqfvplGpOI4mWHB9ek1pj5mSgxUtv6FBn2VTI",
+	"xDCepriyp+6hk9Du5wgNQL5BxylzilCq1JQavo7dXR4Fv1uySAw1pj3NU/7KF9znuQW+9X77LJ/ONF1p",
+	"8xDlgtY6ZlGXg5/LXVufrCdcrOU3+HYJvLQ+8iSZhmXmfXb6rXLFm1Ms8s+bF/k69HhA1avS26FuhXnP",
+	"iPIi103rddkUIiHbpS9qajDfij0w/AYo9+ph0+FRZlatQaI+vsotoG4kJzd8Ok8xVk2m4B/qh1zZk2LX",
+	"wKgYNSTlGhRM6XYLi29DfL2s31RT3Yr1LAsRTyiP0lvJhUpYKmbCNmGYrzStRpWZc+9NIJMitwSt3pVf",
+	"QNa361hzYKBRj0pytCwFK1rvBIY3vMs8Vu02S7CiaXaVufNTc4M2tWCXpnD5J+dP2CIUF/JGcLIAW28b",
+	"9gUnotz4mwrjLafXwK5hPHccgyLSanYTz7VRugmBH6Tc2P/+N379yaEyPxl9+vLn2wcn+T+e3D788u1t",
+	"8e9Hj28fNiD7BoXsjcOywUFtfcR8MVvi92zt66/23JVy8U56c7A3DTtMxP4qb5VewFhwSe4vrCGDtb4Q",
+	"hxFzsRDYqpWxFEnXfPWuv+GidksnPuh7Py95JH6C5buMHMoeOQ9yAfALvT9XgEsYC2N9hPmkKBP/RsUN",
+	"Hbx+nYCGvIo+D7elYic1Ej7nD7f3n+j+5a8OASWwz4lDV+/MdrqKZqT1daTd0p3ev3ZGSpk3eHmSrtX5",
+	"hGGcjUTq003TQq+PctewQa7iLc5Kpsv1+8CHXE080LXeD35/SPonyOz9F25fHdn8BJCRN9squrhibIlR",
+	"pMdJRTKw6B7IZc3Ve7MkLBPTF/qj3aGRC8cDK1xNyhY55avi5eUvdYVCfin56HNvvP/4q5Ixd+U1cYoa",
+	"QbDsh8PLGkvV2Gf0V4wsfbWyXgoXIUowxnIb1zQTwS55PgKLaygSiY3ly9NyVAaaqZoDO57ShcqEUkqQ",
+	"GsCHGDUSsSePHq+LC6qo0KRPrqOrQ+TqtOH+RdheXMDCultxuXQl+zgItYa+v/04qLtsHUhNpc370hJb",
+	"O3Mo/KYv1WMISSnW5l+c8LfQRjtIu/eOJXjz7CsuQtzDfZXITx7/ud+eLgPG7OTfQvzzJVDXpNGWym+Q",
+	"12Wvb2OYFtHhC//mIcV3cLyGuZrCEsLjo3z1SOIBxvLSE8H16S14aKqrOEOdTNJQfgd9MQcNQ6hK3bZA",
+	"gWOEwNFleZcRAnHQs3oGCDTx07Mv9Mct4U4KlDu0Fh8Yr6H7JtR7LWnlR8zbgVvmgC9wIkRW54amvIlg",
+	"K7/0uScUqy7C2fTCo+256GYnByFWHve1EV3P4HOcl3K7k2U1CYKXfiH3XBKEZSZ0haUgB3C3WHEk1N+P",
+	"iHg/rxcPvlU/hgzk+Sm+2v6eJcXZhMvkBCtN3z3trRZ99laPnDnKCivMc22mAFnpPuIgZEpNCjB1LIWR",
+	"XTdv/Mhl8u4GdA/J5z6BhCGEjjS1Nao7MK6JvXCyDrikEwnjPSy5SCzitawThXsgAYrT2Wwy/ouP5znY",
+	"xROD1GYtpuOseOF45/SI9Ou6QuT0ocVkSUoRT1NiI4Wnwb28wDiXuzLtzm1dijPVjkX0YxIgMZjmx42S",
+	"uPIZX7JrQEH+jznX7l384inWducak0/dUzvhklH3DfJCY7+BIjww4RbWed/P6gZKvpD9qzVugm4azR2S",
+	"kITF10xGR3894nU50VllIPNYzFaCx5dqonoLUZFH3TdaKX9U1CLqYBhOEzRgN63vKBxyLQNdYkquGiGr",
+	"mmREskHIsWOn3iHWHv99aAMk8rFj8sWRI3+NyRdlC5fPi90q26Lgy5lWlpqMnemia+LeqfIFFh0J9XcO",
+	"RJpr5X22NQrRao8k9TWS1C98CkWtJr7gSzQWoyVEWLwhhI5haESW+R3bZ/vCIjeNYLkSM63LAd4u/KqG",
+	"HE900RN072T5zEwrNLmJMJ6FzR5JY4cMdN9ANkdCTEryJw9JnrSB2T3Y1wrRdA/BAtS296Tcg3DvKHVJ",
+	"Tf2qbQsPpoqtdEe8R9HwvrXhkU6+PhHyLK+FFSoaYRk6LPa3Wi6PYd8YsrhiJLr0VaaoQJbjA0Uf8UDf",
+	"vr12hbzpt1PfKLOBwIuGOnug61WjW5J7XSmAP28bGLaK1bSENd7EZmwwrSV8WSqskQLW4iLrnTcqYvy9",
+	"1VwajtLvKRr0TtCC7ZD7o3SCOAVOJQKN/9rrwKc+Iw4W/6+j+StmIU19hT9eWjeWAFPzNGGxmnlTR+ID",
+	"BFGaT4QcU+msldh/sJVE3LV7a23aHy2pkimXwAgRKhSYXEtcPVAoZqXL132yLNYaoZlUC/ZAaTqsh0cm",
+	"+hUy0SKGI/KcxPGUEs131HdM0ResUzDkBx/gceCCdaX2fI86dNG8D9muRWuwf8nSdiEEM8R9YBE7n6vf",
+	"K6SyQS2mXLjcX37fE0xDA7d7o1L/jgLnjkYWPgXG0WXo4xSEtGqb4DrH1n3Fkjau/pdQ1ORg3NHP0MAa",
+	"/RK/6rqfhTvQJ1WFguAxd6Qp0pRd+0iLhAmJ/DOpCvKinHvpYuN+O/UJT231F9G8ffbF/e92e2P1jypN",
+	"NhgwcOTchbTJJubfP171d4vwHgk9w0sfVTKnwJNKxl1uaX1aKUePlbQJ6XzVkk3+kIA7jVi1vc11I3Y9",
+	"M1P3jkeaAxnG/Oi9zGJHa++/mhWrZIZe6x/Qz6soZm4P7RL6tX/ngCI6TNEgo8Mqv1oh7ffPFlicVgP9",
+	"C9smoHSeQmYjp5SBsWuhGgE6lYOmH0/1XJZvNivyT4wnlmm1oKnIYSGoXm7JohdR/wGKE8F0bHcfSpyS",
+	"oNUi8r0K0B6nEjhlvwo7YVeJXg71XHqznrfQMWFwL6GA1UdJey2b/cjMR50AqAQgmhhHIgWq5N/F7EcA",
+	"bSwCWGcJ8Aveo9FvNk+tyLi2ZyOlZycJt7xKEj062Ljt1/B53wLku3P2s/ih3Bf/WkiOu1tvTMyzzBde",
+	"rw72/3949/Yi95cSR4lVOp9JdkLdKtB+i8cdlZJyqDaZQwypLLXmMFaphGI2Z5ldspIJGBUAGlXNN7cD",
+	"x33XdNa5UzsoYdMlomq9KRT7jcQObLnx0/2gZvAwTxxWC3O8Ad9/6fqDRkYlczUVk1I4e/7hP4gJKc04",
+	"Wyg9vVZq2ocPlwTu2Rf6o71sC+Hd1ibPyGnlasHyXmadDaC+Qcc5/ldq2XFe07LjXlhACVJO8lzCaI79",
+	"A1p1iWO8aKVADAElKrXjoVImFFTvhPUo5SulYbqoHf0spfhtnjFJrYAbaeNnOKRC+nOjKT3maXrnaVA7",
+	"WX9oxf5wtUqBeiUUjdHKpQdmsNJnQ2LJaGJeRWvpxsuCb1l9yDY+cuknaSw25YNkjjRe1PMjkFDUwmer",
+	"OdNzaRqvFEW37l7Wvqjo4dif+mW1HWmbHYaald9/T4xvqn5vHDFHs9C/glnI3boCiT9lfj2hGaXYROb4",
+	"2yk30zLLP/uC/2/XVgNVHpzzb2D8R76/UvyPIt6wy1bpoopNTH9bno+n2S13fk08rCPnWZHj2Nv6v8tK",
+	"WvOZ9iGq6q5Oj/Yb5JU0EtY7qvt7lBh3WFsdC6e7y3zOx8mrtto4tHCsdWLqJbv/CuVoujTfD7p5AXEq",
+	"JDSIk/qkH/fBEUd3iqFCGKIfN0T+98KoonFj2/Xwfam94+HCVvNJmsLhihe+Vo/Sr2TEEf7Ox5nB4pg+",
+	"4D1iKk3qLn51rTYDtE6p//jKcZ99CX/enrmvM8tlvEV0Rzi0dh88ThBe7Zb4hJ8cmcOd3kQQ5qRtViNB",
+	"Jtx46oPkKba4x2z19YzY3RBRw98paeBAeHiJ4/fCQ/rkiIe7mbEcDDfjVfA2e0fxlmhFSX0nuihe3SbW",
+	"6O1L//JhpVt1rlohpwxgsiu6ZTH91d3/pLJMw42a/g7wcCebdzXj1wB4f/Vqrib6rTflK2Ra3PB4uSnS",
+	"sYlZvOUzWDm0w6VVrk50x8ZHt9ekdg1VBMX3jt7w+29UfIumoiKVfgSLpyu8N6YQUNMhjT5ntTM+3dS0",
+	"fY0Dn32hP27P/Iz9hTsh5KYy2G7sOoLtUJvafXqU8bsg3BuwjDv+7QQ4NYgtF3Zw7FyCwCpXxOSl0kwY",
+	"+kdn/POifmsMJCF6EAS8xKG3wb/L34lkv8fY9xJznWvuI3tAp5oaDo0KZaU6wsYuxtjMtSG+JxV4wa+J",
+	"aXTTykGUd3D1/9RgrBZ4e8J2rpjzDt36traEImG7UxoKI0m/5nzMyum15WUeQxWaQxXUyBurzAWzdJ8R",
+	"dqLmtlyJAS3iylg212OQNvR1wuB4FZJRJvwGVkpHt9RpKGr8rBAsRvH6GtFtBVRe4WsHL6BSneZYQOUO",
+	"xNBXp91/KJUMN3ktcd9mmnEzNVR7Wjm94qmP9qa4Gd+fc8LNpGRcmEJmtyiHskppX/CH9nCD9TpFd8HN",
+	"j7EHW8Qe9GG8fV3leDp50GgDIp3BZwvSbGUQLiZobphhQSZ3UTeL5niZb2brMolOGh6vCV9h+v5CsZmS",
+	"dmLYjNRuGUNEXTCLelcY3W1VSvXSfSGnVVfgjrz7DGMXYtvKw1/6dw7IvcMUDXw7rPJIDNvfmW9AL8nh",
+	"guq20wqgqHobPM5FX0+fs/qUzXgCmPrNgMcTZsVsk46+Uw3qbqIiFSN7CCnxRozsZXG3PlgCeT6Dm/Ao",
+	"IY4SYt3CxVnJyFOmzBXx0FVvKxVlaKIqEhncHkgFe08S6S50sPelnRyp60hdVe8FX1KXBbRPeeNn2YGx",
+	"RwVr66DNzeSESZRwdzcan7R5pKcjPa1agx0iMhFyU62v2CX3KZu2rkjVhZCons8dUlLY8JGSjpRUoqS/",
+	"aC4tEtL1cs2jnggy33q5U43k2J287FzLw1CXG/kuiQt3cqStI22tSCmHF0zYvKk5N7BQetpV3+tER04A",
+	"JpovDqPy/epH3+BWOaL13u1nvxQX77y9LzdTxuUSjbjbXBmoWmdhel3pOwYqS32Fp0o+2RgsNg+lAA6h",
+	"mVqUUoixixwijdIG3yUnuxoxuAG9rI4VMtaW5H83agbeSKg+ykShPheR4U9IrCylFpJpyDQYkBYxkz24",
+	"uhGwuHpYV+ML42Roo4dNOvaTNHn+/NOvNZyadt+/JGwJEc++UAmiDQ5dr9Yf/ChbT/Lowa16cN0oUWj2",
+	"QaVkvjErZNoDKXrb7GkXn2qQ6YxU2K3EoR+1Mc+MlOMCI/evUT4Li7/jWnYfLGS1tUFoy8fo0a+yNAgd",
+	"LkXwpMKgk26k1T9BhlKcLFYqFXJ8okYYeCdUwozlVPh1M3X762Qt1z+71nwKJ9ubWTZQ6xsxsj9oyii4",
+	"c7pxkx+pZveIf8SRhOQNGyumJGFrUDiZBjOfwUqWyZYI6RtgbeuO2oCPz3H0QwqPXvbyw9PAc47NxNRo",
+	"dKSDr1B6uOPFUqKONJ148G4tYbGK3FO6/WEcKd7k2EzdALUgJ3OIhM/7IFolrVZ70faq6IsBLKGLmTAs",
+	"nkA8pQLX2OFuaSzMIhSUJlOWnlPF40TzhTxlr/G7REmgUKsrv9YUkuH1ckgjXBWVgB0ghWGOXk/X7rWe",
+	"Lp777a7R8+OD0/Ox5s/OQq2o4ZNpONFzyeL8PDfTQXi3jQ7ORkIKM9m/+HqF4zai3x2Ik5x4jhi4W6AP",
+	"6fUITWJMZKcruBgWTqCq7jIRcrw7dgoLsw39JPCNDSltz+TSs0sDT9EmietPYWR93fi67DFjyURV4F++",
+	"nNbq0RZmH/BTrI//mVZ48e95ehnXmi97Jbx1Tm/LK/bP5yIZ3NOENgeQ331/wbsznP06UU68e6MZUoi/",
+	"eis1dU9StVJMu47Ydot1bbGbZXx+iGv4ezfswY24TUIDZz8KjF2SwazKGFYblEKOvZZ6DXYBIJldKBZP",
+	"5nJqnlL9HeEbQgOaiZb5vzpJEEKcBj0/02qswZhWZ8H78NJh/QX5NM2V5PzzI/PzaPSjWrAR1/mF0WkY",
+	"sZrBPXUiZFpZFdO1sg3b6KWDYxtN04xt/vkR28rOc63UiLzZdCeCBGumPjApWAsItalK04dRnkJO/nae",
+	"MmzK1I55AeoHQL4d6tRtksZUK+1fyAj53pd/oyZhR0Xga0xXB0xeKYxrQUnh8dQHCHOmgRslsbikMOV3",
+	"V3qMbmmFJDfEIejVjdugPh/e5HdJWt+RbHb1Y+HlquLH2l0jNpmyJ2R1brWsfMiUfU6vHZIBF7M06CmG",
+	"z7L0aBCoainoKvBN1U2uDGMdbfePxUTEE4qXW0DwLOzegHuX9gxtmksJJc++ZMpgH8vbrdniZivXez8H",
+	"sdB5ffkdpZNXuSHzEDqPH/2ltHq5dRw4LfRorLhLHWWH2G6siZM3xRuRNY9Ln/J+PbdMyKGxKp4ykKlb",
+	"KHU59VxwZ4s6RuHs3+vpeBL6bDVkwC2tmeaMPDeizq7rXSe8ZyHhFk7Zpe8S6J3CaPGcS3yIb4Zb/1p4",
+	"0brn84PbaVCB9tAxZf/0jyvsRvhHne141dnFGMu1LeVpeY2ypy7phoR4rp0m4IjoGrgGpyR8cgRiQN8E",
+	"8prrdHAxOOOZOLt5hOTj51mvNamwMFjh05rBYN0x5ltvswdT/CNi9u8gwViYKWv5FPTDCBtTZHkqAiUc",
+	"rCgvfopQfXN9nhekTyGn4UmiwRgorc2rWzUfXuI10TCr2BQgYw+u4YZrIccm+9//M4Xx+GExCjXSr5s8",
+	"BUxTGGs1z2gRdCzB9qTnMoGHF+EaGrEQsxxRcGVU2PTy2fKEgrU4lbxxY/Gy782y/vIrkYLvXaywWi4F",
+	"oZQ+Lbrq153xhBtG1fIDBy8fDUXDhEbsNjQbqes1UnJ+UvH9uvl4MMkZTH3x/tT88q7Zg7+8eH/JHn13",
+	"8ujPEXv8qHQ4Pifm9tPt/w0AAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
