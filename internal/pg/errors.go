@@ -23,6 +23,8 @@ var guards = map[string]string{
 	"FR014": "before_run_date",
 	"FR015": "something_left",
 	"FR016": "placement",
+	"FR017": "visit_step",
+	"FR018": "instruction_step",
 }
 
 // Translate turns what the database says into the vocabulary of package problem. A database's own text can hold the
