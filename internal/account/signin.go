@@ -223,10 +223,10 @@ func Resolve(ctx context.Context, db *pg.DB, token string) (access.Caller, Profi
 		var visits doorVisits
 		var stood bool
 		err := tx.OnlyRow(ctx, `SELECT a.id, a.staff_number, a.name, a.roles, coalesce(a.municipality_id, 0), a.language, a.scheme, s.seen_at,
-				s.visit IS NOT NULL, visits_at_the_door(a.id, s.visit_municipality, s.visit, coalesce(a.municipality_id, 0))
+				coalesce(s.fresh_until, s.created_at), s.visit IS NOT NULL, visits_at_the_door(a.id, s.visit_municipality, s.visit, coalesce(a.municipality_id, 0))
 			FROM session s JOIN account a ON a.id = s.account_id
 			WHERE s.token_hash = $1 AND s.expires_at > $2 AND s.seen_at > $3 AND a.disabled_at IS NULL`, caller.Session, now, now.Add(-idle)).
-			Scan(&caller.Account, &caller.StaffNumber, &caller.Name, &caller.Roles, &caller.Municipality, &profile.Language, &profile.Scheme, &seen, &stood, &visits)
+			Scan(&caller.Account, &caller.StaffNumber, &caller.Name, &caller.Roles, &caller.Municipality, &profile.Language, &profile.Scheme, &seen, &caller.FreshUntil, &stood, &visits)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return problem.Unauthenticated{}
 		}

@@ -2,7 +2,6 @@ package account
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -43,15 +42,6 @@ type doorVisits struct {
 		Municipality int `json:"municipality"`
 	} `json:"own"`
 	Here []LiveVisit `json:"here"`
-}
-
-// Scan reads the answer, which is JSON.
-func (d *doorVisits) Scan(src any) error {
-	text, ok := src.(string)
-	if !ok {
-		return errors.New("account: no answer about visits")
-	}
-	return json.Unmarshal([]byte(text), d)
 }
 
 // enter puts the caller where the visit is, if there is one.

@@ -30,6 +30,8 @@ var Menu = []edge.NavItem{
 	{Key: "import", Path: "/import", Permission: access.ImportRun},
 	{Key: "protocols", Path: "/protokoller", Permission: access.ProtocolRead, Only: []access.Role{access.Support, access.Operator, access.PrivacyOfficer}},
 	{Key: "trail", Path: "/innsyn", Permission: access.AccessLogRead},
+	{Key: "visits", Path: "/support/innsyn", Permission: access.VisitAsk, Only: []access.Role{access.Support}},
+	{Key: "access", Path: "/tilgang", Permission: access.VisitRead, Only: []access.Role{access.Caseworker, access.Approver, access.PrivacyOfficer, access.Administrator}},
 	{Key: "municipalities", Path: "/plattform", Permission: access.PlatformManage},
 }
 
@@ -42,12 +44,15 @@ func (s *Server) Routes(r chi.Router) {
 	s.clientRoutes(r)
 	s.importRoutes(r)
 	s.roundRoutes(r)
+	s.visitRoutes(r)
 }
 
 // home sends everybody to the page where their work begins.
 func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
 	to := "/runder"
 	switch caller := edge.Caller(r); {
+	case caller.Visiting():
+		to = "/klienter"
 	case caller.Can(access.RoundControl):
 		to = "/support"
 	case caller.Can(access.RoundOperate):

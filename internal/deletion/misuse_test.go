@@ -190,17 +190,6 @@ func TestMisuse(t *testing.T) {
 			scripts = append(scripts, script{"who " + hand + " " + name + " the round", person(account, access.Approver), "own_hand", do})
 		}
 	}
-	// Without the municipality's standing instruction support does nothing (D27).
-	s.Exec(t, `UPDATE deletion_round SET state = 'proposed' WHERE id = $1`, orphan)
-	s.Exec(t, `UPDATE instruction SET revoked_at = $1`, s.Now())
-	scripts = append(scripts,
-		script{"control without an instruction", s.As(access.Support, s.A), "no_instruction", func(ctx context.Context, tx *pg.Tx) error { return deletion.RequestControl(ctx, tx, orphan) }},
-		script{"order without an instruction", s.As(access.Support, s.A), "no_instruction", func(ctx context.Context, tx *pg.Tx) error {
-			_, err := deletion.PlaceOrder(ctx, tx, order)
-			return err
-		}},
-	)
-
 	hash := func() (hash string) {
 		s.must(s.Admin.QueryRow(t.Context(), `SELECT md5((SELECT string_agg(r::text, '' ORDER BY id) FROM deletion_round r) || (SELECT string_agg(i::text, '' ORDER BY id) FROM round_item i)
 			|| (SELECT string_agg(h::text, '' ORDER BY id) FROM hold h) || (SELECT string_agg(o::text, '' ORDER BY id) FROM deletion_order o)
