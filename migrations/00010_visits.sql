@@ -76,7 +76,7 @@ CREATE TABLE visit_event (
   page       text,
   minutes    int NOT NULL,
   PRIMARY KEY (municipality_id, visit_id, id),
-  FOREIGN KEY (municipality_id, visit_id) REFERENCES visit
+  FOREIGN KEY (municipality_id, visit_id) REFERENCES visit ON DELETE CASCADE
 );
 CALL frist_wall('{visit_event}');
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON visit_event FOR EACH STATEMENT EXECUTE FUNCTION frist_refuse();

@@ -153,12 +153,15 @@ func (s *Server) supportAskVisit(w http.ResponseWriter, r *http.Request) error {
 // inVisitOf runs an act of support on a visit where it lies.
 func (s *Server) inVisitOf(r *http.Request, act func(ctx context.Context, tx *pg.Tx, v visit.Visit) error) (visit.Visit, error) {
 	var v visit.Visit
-	id, err := visitID(r)
-	if err != nil {
-		return v, err
-	}
 	caller := edge.Caller(r).Outside()
-	err = s.DB.InTx(r.Context(), caller, func(tx *pg.Tx) error {
+	err := s.DB.InTx(r.Context(), caller, func(tx *pg.Tx) error {
+		if err := ofSupport(tx); err != nil {
+			return err
+		}
+		id, err := visitID(r)
+		if err != nil {
+			return err
+		}
 		found, err := visit.Board(r.Context(), tx, &id)
 		if err == nil && len(found) != 1 {
 			err = problem.NotFound{What: "visit"}

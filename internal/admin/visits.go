@@ -435,12 +435,12 @@ func (s *Server) onVisit(w http.ResponseWriter, r *http.Request, done, undone st
 	if err != nil {
 		return err
 	}
-	id, err := visitID(r)
-	if err != nil {
-		return err
-	}
+	var id uuid.UUID
 	err = s.DB.InTx(r.Context(), edge.Caller(r), func(tx *pg.Tx) error {
 		if err := visitors(tx); err != nil {
+			return err
+		}
+		if id, err = visitID(r); err != nil {
 			return err
 		}
 		return act(r.Context(), tx, id, readVisit(f))

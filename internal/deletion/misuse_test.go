@@ -30,7 +30,7 @@ func TestMisuse(t *testing.T) {
 	s.at("2023-10-01 07:00")
 	s.sweep()
 	rounds, clients, _ := s.extraRounds(7)
-	controlled, approvable, braked, started, running, free, orphan := rounds[0], rounds[1], rounds[2], rounds[3], rounds[4], rounds[5], rounds[6]
+	controlled, approvable, braked, started, running, free := rounds[0], rounds[1], rounds[2], rounds[3], rounds[4], rounds[5]
 	id := clients[0]
 	number := func(round int64) (number string) {
 		s.must(s.Admin.QueryRow(t.Context(), `SELECT number FROM deletion_round WHERE id = $1`, round).Scan(&number))
