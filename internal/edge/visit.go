@@ -107,5 +107,5 @@ func (p Page) VisitWords(scope, page string) string {
 
 // MayCutVisits is who sees the button that cuts one.
 func (p Page) MayCutVisits() bool {
-	return p.Caller.Can(access.VisitGrant) || p.Caller.Can(access.AccountManage)
+	return p.Caller.Has(access.Approver) || p.Caller.Has(access.Administrator)
 }

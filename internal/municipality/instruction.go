@@ -112,7 +112,7 @@ type NewInstruction struct {
 // EnterInstruction enters an instruction, which holds when an approver has confirmed it. Needs InstructionWrite;
 // problem.Invalid of "action", "scope", "valid_from", "valid_to", "document_reference", "decided_by".
 func EnterInstruction(ctx context.Context, tx *pg.Tx, in NewInstruction) (int64, error) {
-	if err := tx.RequireFresh(access.InstructionWrite); err != nil {
+	if err := tx.Require(access.InstructionWrite); err != nil {
 		return 0, err
 	}
 	today, err := Today(ctx, tx)
@@ -184,7 +184,7 @@ func approver(tx *pg.Tx) error {
 		return err
 	}
 	if !tx.Caller.Has(access.Approver) {
-		return problem.Forbidden{Code: "approver_confirms"}
+		return problem.Forbidden{Code: "permission", Params: problem.Params{"permission": string(access.ProposalDecide)}}
 	}
 	return nil
 }
@@ -255,8 +255,8 @@ func DeclineInstruction(ctx context.Context, tx *pg.Tx, id int64) error {
 // problem.Conflict "instruction_step" when it was revoked or declined before.
 func RevokeInstruction(ctx context.Context, tx *pg.Tx, id int64) error {
 	p := access.InstructionWrite
-	if tx.Caller.Has(access.Approver) {
-		p = access.ProposalDecide
+	if tx.Caller.Has(access.Approver) { // ending is no decision that a program of theirs would have to be let
+		p = access.InstructionRead
 	}
 	if err := tx.Require(p); err != nil {
 		return err

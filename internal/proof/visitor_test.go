@@ -11,6 +11,7 @@ import (
 	"github.com/frist-app/frist/internal/access"
 	"github.com/frist-app/frist/internal/pg"
 	"github.com/frist-app/frist/internal/pgtest"
+	"github.com/frist-app/frist/internal/visit"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"pgregory.net/rapid"
@@ -349,8 +350,8 @@ func TestAnEndedVisitShowsNothingOnAnyWay(t *testing.T) {
 		`SELECT * FROM placement`: "42501", `SELECT * FROM stored_search`: "42501", `SELECT * FROM river.river_job`: "42501", `UPDATE client SET phone = ''`: "42501", `DELETE FROM note`: "42501",
 		`INSERT INTO note (municipality_id, client_id, at, text, entered_by) SELECT 1, id, now(), 'x', 0 FROM client LIMIT 1`: "42501", `SELECT * FROM client FOR UPDATE`: "42501", `UPDATE visit SET ends_at = ends_at + interval '1 day'`: "42501",
 		`INSERT INTO access_log (municipality_id, at, account_id, role, page, purpose, client_ids) VALUES (1, now(), 101, 'support', 'x', 'visit:` + live.id.String() + `', '{}')`: "42501",
-		`INSERT INTO access_log (municipality_id, at, account_id, role, page, purpose, client_ids) VALUES (1, now(), 901, 'support', 'x', 'record', '{}')`:                          "42501",
-		`INSERT INTO audit (municipality_id, at, account_id, role, act, subject, subject_id) VALUES (1, now(), 901, 'support', 'x', 'client', 'x')`:                                 "42501",
+		`INSERT INTO access_log (municipality_id, at, account_id, role, page, purpose, client_ids) VALUES (1, now(), 901, 'support', 'x', 'record', '{}')`:                         "42501",
+		`INSERT INTO audit (municipality_id, at, account_id, role, act, subject, subject_id) VALUES (1, now(), 901, 'support', 'x', 'client', 'x')`:                                "42501",
 	} {
 		if answer, err := run(t.Context(), conn, sql); state(err) != want || answer != "" {
 			t.Errorf("%s answered %q, %v", sql, answer, err)
@@ -401,5 +402,45 @@ func TestACutIsFeltInTheMiddle(t *testing.T) {
 	})
 	if err != nil || before != 3 || after != 0 {
 		t.Errorf("%d notes before the cut, %d after: %v", before, after, err)
+	}
+}
+
+// askAround leaves what waits for an answer: a request for a visit, and a question about an instruction.
+func (s *stage) askAround(m int) {
+	s.t.Helper()
+	for _, role := range []access.Role{access.Caseworker, access.Support} {
+		s.as(role, m, func(ctx context.Context, tx *pg.Tx) error {
+			_, err := visit.Ask(ctx, tx, visit.New{Reason: "other", Reference: "24/9", Scope: visit.OnePage, Page: "notes", Minutes: 60})
+			return err
+		})
+	}
+	s.Exec(s.t, `INSERT INTO instruction_request (municipality_id, action, round_id, round_number, asked_by, asked_at) SELECT $1, 'pre_run_control', id, number, 901, $2 FROM deletion_round
+		WHERE municipality_id = $1 AND state = 'proposed' LIMIT 1`, m, s.Now())
+	if s.Count(s.t, `SELECT count(*) FROM instruction_request WHERE municipality_id = $1`, m) == 0 {
+		s.Exec(s.t, `INSERT INTO instruction_request (municipality_id, action, round_id, round_number, asked_by, asked_at) SELECT $1, 'pre_run_control', min(id), min(number), 901, $2 FROM deletion_round
+			WHERE municipality_id = $1`, m, s.Now())
+	}
+}
+
+// withoutCover are the acts of processor and supplier that touch no data of a municipality and so need no instruction.
+var withoutCover = []string{"refused"}
+
+// covered: after everybody of processor and supplier has done all that they can, each act in a municipality names the
+// instruction, the order, the approval or the visit that covers it (GDPR 28(3)(a)).
+func (h *house) covered(t *testing.T) {
+	const acts = `SELECT DISTINCT act || ' as ' || role FROM audit WHERE municipality_id > 0 AND role IN ('support', 'operator', 'platform_administrator') AND NOT refused`
+	all, bare := h.names(t, acts+` AND basis IS NOT NULL`), h.names(t, acts+` AND basis IS NULL`)
+	for _, act := range bare {
+		if name, _, _ := strings.Cut(act, " "); !slices.Contains(withoutCover, name) {
+			t.Errorf("%s does not name what covers it", act)
+		}
+	}
+	for _, act := range []string{"round.control_asked as support", "round.controlled as support", "spotcheck.viewed as support", "spotcheck.found as support", "order.placed as support", "visit.asked as support", "round.started as operator"} {
+		if !slices.Contains(all, act) {
+			t.Errorf("nobody did %q: the test would prove little (%v)", act, all)
+		}
+	}
+	if n := h.Count(t, `SELECT count(*) FROM audit a WHERE basis LIKE 'instruction:%' AND NOT EXISTS (SELECT FROM instruction i WHERE i.municipality_id = a.municipality_id AND 'instruction:' || i.id = a.basis)`); n != 0 {
+		t.Errorf("%d acts name an instruction that there is not", n)
 	}
 }

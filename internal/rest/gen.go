@@ -264,6 +264,78 @@ func (e ImportReportFormat) Valid() bool {
 	}
 }
 
+// Defines values for InstructionState.
+const (
+	InstructionStateComing   InstructionState = "coming"
+	InstructionStateDeclined InstructionState = "declined"
+	InstructionStateEntered  InstructionState = "entered"
+	InstructionStateInForce  InstructionState = "in_force"
+	InstructionStateOver     InstructionState = "over"
+	InstructionStateRevoked  InstructionState = "revoked"
+)
+
+// Valid indicates whether the value is a known member of the InstructionState enum.
+func (e InstructionState) Valid() bool {
+	switch e {
+	case InstructionStateComing:
+		return true
+	case InstructionStateDeclined:
+		return true
+	case InstructionStateEntered:
+		return true
+	case InstructionStateInForce:
+		return true
+	case InstructionStateOver:
+		return true
+	case InstructionStateRevoked:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for InstructionAction.
+const (
+	CorrectContactData InstructionAction = "correct_contact_data"
+	PreRunControl      InstructionAction = "pre_run_control"
+)
+
+// Valid indicates whether the value is a known member of the InstructionAction enum.
+func (e InstructionAction) Valid() bool {
+	switch e {
+	case CorrectContactData:
+		return true
+	case PreRunControl:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for InstructionRequestState.
+const (
+	InstructionRequestStateAsked    InstructionRequestState = "asked"
+	InstructionRequestStateNo       InstructionRequestState = "no"
+	InstructionRequestStateOnce     InstructionRequestState = "once"
+	InstructionRequestStateStanding InstructionRequestState = "standing"
+)
+
+// Valid indicates whether the value is a known member of the InstructionRequestState enum.
+func (e InstructionRequestState) Valid() bool {
+	switch e {
+	case InstructionRequestStateAsked:
+		return true
+	case InstructionRequestStateNo:
+		return true
+	case InstructionRequestStateOnce:
+		return true
+	case InstructionRequestStateStanding:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ItemState.
 const (
 	ItemStateBlocked   ItemState = "blocked"
@@ -609,21 +681,159 @@ func (e SupportView) Valid() bool {
 	}
 }
 
+// Defines values for VisitKind.
+const (
+	VisitKindAlarms        VisitKind = "alarms"
+	VisitKindDeletion      VisitKind = "deletion"
+	VisitKindDevices       VisitKind = "devices"
+	VisitKindHolds         VisitKind = "holds"
+	VisitKindKin           VisitKind = "kin"
+	VisitKindMedical       VisitKind = "medical"
+	VisitKindMedication    VisitKind = "medication"
+	VisitKindNotes         VisitKind = "notes"
+	VisitKindPlans         VisitKind = "plans"
+	VisitKindProfessionals VisitKind = "professionals"
+	VisitKindProperties    VisitKind = "properties"
+	VisitKindRecord        VisitKind = "record"
+	VisitKindRecordings    VisitKind = "recordings"
+	VisitKindStatus        VisitKind = "status"
+	VisitKindTrail         VisitKind = "trail"
+)
+
+// Valid indicates whether the value is a known member of the VisitKind enum.
+func (e VisitKind) Valid() bool {
+	switch e {
+	case VisitKindAlarms:
+		return true
+	case VisitKindDeletion:
+		return true
+	case VisitKindDevices:
+		return true
+	case VisitKindHolds:
+		return true
+	case VisitKindKin:
+		return true
+	case VisitKindMedical:
+		return true
+	case VisitKindMedication:
+		return true
+	case VisitKindNotes:
+		return true
+	case VisitKindPlans:
+		return true
+	case VisitKindProfessionals:
+		return true
+	case VisitKindProperties:
+		return true
+	case VisitKindRecord:
+		return true
+	case VisitKindRecordings:
+		return true
+	case VisitKindStatus:
+		return true
+	case VisitKindTrail:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for VisitReason.
+const (
+	VisitReasonDevice    VisitReason = "device"
+	VisitReasonError     VisitReason = "error"
+	VisitReasonImport    VisitReason = "import"
+	VisitReasonOther     VisitReason = "other"
+	VisitReasonWrongDate VisitReason = "wrong_date"
+)
+
+// Valid indicates whether the value is a known member of the VisitReason enum.
+func (e VisitReason) Valid() bool {
+	switch e {
+	case VisitReasonDevice:
+		return true
+	case VisitReasonError:
+		return true
+	case VisitReasonImport:
+		return true
+	case VisitReasonOther:
+		return true
+	case VisitReasonWrongDate:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for VisitScope.
+const (
+	VisitScopeClient       VisitScope = "client"
+	VisitScopeMunicipality VisitScope = "municipality"
+	VisitScopePage         VisitScope = "page"
+)
+
+// Valid indicates whether the value is a known member of the VisitScope enum.
+func (e VisitScope) Valid() bool {
+	switch e {
+	case VisitScopeClient:
+		return true
+	case VisitScopeMunicipality:
+		return true
+	case VisitScopePage:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for VisitState.
+const (
+	VisitStateActive     VisitState = "active"
+	VisitStateAsked      VisitState = "asked"
+	VisitStateCut        VisitState = "cut"
+	VisitStateEnded      VisitState = "ended"
+	VisitStateRefused    VisitState = "refused"
+	VisitStateUnanswered VisitState = "unanswered"
+	VisitStateWithdrawn  VisitState = "withdrawn"
+)
+
+// Valid indicates whether the value is a known member of the VisitState enum.
+func (e VisitState) Valid() bool {
+	switch e {
+	case VisitStateActive:
+		return true
+	case VisitStateAsked:
+		return true
+	case VisitStateCut:
+		return true
+	case VisitStateEnded:
+		return true
+	case VisitStateRefused:
+		return true
+	case VisitStateUnanswered:
+		return true
+	case VisitStateWithdrawn:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListClientsParamsPeriodOf.
 const (
-	AgreementEnd   ListClientsParamsPeriodOf = "agreement_end"
-	AgreementStart ListClientsParamsPeriodOf = "agreement_start"
-	Status         ListClientsParamsPeriodOf = "status"
+	ListClientsParamsPeriodOfAgreementEnd   ListClientsParamsPeriodOf = "agreement_end"
+	ListClientsParamsPeriodOfAgreementStart ListClientsParamsPeriodOf = "agreement_start"
+	ListClientsParamsPeriodOfStatus         ListClientsParamsPeriodOf = "status"
 )
 
 // Valid indicates whether the value is a known member of the ListClientsParamsPeriodOf enum.
 func (e ListClientsParamsPeriodOf) Valid() bool {
 	switch e {
-	case AgreementEnd:
+	case ListClientsParamsPeriodOfAgreementEnd:
 		return true
-	case AgreementStart:
+	case ListClientsParamsPeriodOfAgreementStart:
 		return true
-	case Status:
+	case ListClientsParamsPeriodOfStatus:
 		return true
 	default:
 		return false
@@ -843,6 +1053,11 @@ type Dwelling struct {
 // EndReason defines model for EndReason.
 type EndReason string
 
+// EnteredInstruction defines model for EnteredInstruction.
+type EnteredInstruction struct {
+	Id int64 `json:"id"`
+}
+
 // FieldError defines model for FieldError.
 type FieldError struct {
 	// Code The rule
@@ -961,6 +1176,64 @@ type ImportWithRefusals struct {
 // Imports defines model for Imports.
 type Imports struct {
 	Imports []Import `json:"imports"`
+}
+
+// Instruction defines model for Instruction.
+type Instruction struct {
+	Action            InstructionAction   `json:"action"`
+	DecidedBy         string              `json:"decided_by"`
+	DocumentReference string              `json:"document_reference"`
+	Id                int64               `json:"id"`
+	Replaces          *int64              `json:"replaces,omitempty"`
+	Scope             string              `json:"scope"`
+	State             InstructionState    `json:"state"`
+	ValidFrom         openapi_types.Date  `json:"valid_from"`
+	ValidTo           *openapi_types.Date `json:"valid_to,omitempty"`
+}
+
+// InstructionState defines model for Instruction.State.
+type InstructionState string
+
+// InstructionAction defines model for InstructionAction.
+type InstructionAction string
+
+// InstructionAnswer defines model for InstructionAnswer.
+type InstructionAnswer struct {
+	// Answer Why not
+	Answer *string `json:"answer,omitempty"`
+
+	// Once Yes for this round alone; false is no
+	Once bool `json:"once"`
+}
+
+// InstructionRequest defines model for InstructionRequest.
+type InstructionRequest struct {
+	Action  InstructionAction `json:"action"`
+	Answer  *string           `json:"answer,omitempty"`
+	AskedAt time.Time         `json:"asked_at"`
+
+	// AskedBy A staff number
+	AskedBy string `json:"asked_by"`
+	Id      int64  `json:"id"`
+
+	// Round Municipality, run date (yymmdd) and, for an extra run, E and its count
+	//
+	// Example: 3218-231001
+	Round RoundNumber             `json:"round"`
+	State InstructionRequestState `json:"state"`
+}
+
+// InstructionRequestState defines model for InstructionRequest.State.
+type InstructionRequestState string
+
+// InstructionRequests defines model for InstructionRequests.
+type InstructionRequests struct {
+	Requests []InstructionRequest `json:"requests"`
+}
+
+// Instructions defines model for Instructions.
+type Instructions struct {
+	Instructions []Instruction `json:"instructions"`
 }
 
 // Item defines model for Item.
@@ -1187,6 +1460,23 @@ type NewHold struct {
 	ReviewOn openapi_types.Date `json:"review_on"`
 }
 
+// NewInstruction defines model for NewInstruction.
+type NewInstruction struct {
+	Action InstructionAction `json:"action"`
+
+	// DecidedBy An office, not a person
+	DecidedBy         string `json:"decided_by"`
+	DocumentReference string `json:"document_reference"`
+
+	// Replaces Revoked when this one is confirmed
+	Replaces *int64 `json:"replaces,omitempty"`
+
+	// Scope What it covers
+	Scope     string              `json:"scope"`
+	ValidFrom openapi_types.Date  `json:"valid_from"`
+	ValidTo   *openapi_types.Date `json:"valid_to,omitempty"`
+}
+
 // NewOrder defines model for NewOrder.
 type NewOrder struct {
 	Clients *[]openapi_types.UUID `json:"clients,omitempty"`
@@ -1201,6 +1491,27 @@ type NewOrder struct {
 	Reference string             `json:"reference"`
 	RunOn     openapi_types.Date `json:"run_on"`
 	Scope     OrderScope         `json:"scope"`
+}
+
+// NewVisit defines model for NewVisit.
+type NewVisit struct {
+	// ClientNumber For people who may read clients; support gives none
+	ClientNumber *string `json:"client_number,omitempty"`
+
+	// Minutes 15 to 480
+	Minutes int `json:"minutes"`
+
+	// Municipality Its number: for support, who must say whom they ask
+	Municipality *string     `json:"municipality,omitempty"`
+	Page         *VisitKind  `json:"page,omitempty"`
+	Reason       VisitReason `json:"reason"`
+
+	// Reference Of the written request
+	Reference string `json:"reference"`
+
+	// Scope One client, one kind of page of all clients, the whole municipality
+	Scope VisitScope `json:"scope"`
+	Words *string    `json:"words,omitempty"`
 }
 
 // OperatorEvent defines model for OperatorEvent.
@@ -1722,6 +2033,81 @@ type SupportRounds struct {
 // SupportView defines model for SupportView.
 type SupportView string
 
+// Visit Without the client, whom support learns when they stand in the visit
+type Visit struct {
+	Answer  *string   `json:"answer,omitempty"`
+	AskedAt time.Time `json:"asked_at"`
+
+	// AskedBy A staff number
+	AskedBy string             `json:"asked_by"`
+	EndsAt  *time.Time         `json:"ends_at,omitempty"`
+	Id      openapi_types.UUID `json:"id"`
+
+	// Looks For people of the municipality
+	Looks        *int        `json:"looks,omitempty"`
+	Minutes      int         `json:"minutes"`
+	Municipality string      `json:"municipality"`
+	Page         *VisitKind  `json:"page,omitempty"`
+	Reason       VisitReason `json:"reason"`
+	Reference    string      `json:"reference"`
+
+	// Scope One client, one kind of page of all clients, the whole municipality
+	Scope    VisitScope `json:"scope"`
+	StartsAt *time.Time `json:"starts_at,omitempty"`
+	State    VisitState `json:"state"`
+
+	// Visitor The staff number of the one person of support that it is for
+	Visitor *string `json:"visitor,omitempty"`
+	Words   *string `json:"words,omitempty"`
+}
+
+// VisitGrant defines model for VisitGrant.
+type VisitGrant struct {
+	ClientNumber *string    `json:"client_number,omitempty"`
+	Minutes      int        `json:"minutes"`
+	Page         *VisitKind `json:"page,omitempty"`
+
+	// Scope One client, one kind of page of all clients, the whole municipality
+	Scope VisitScope `json:"scope"`
+}
+
+// VisitKind defines model for VisitKind.
+type VisitKind string
+
+// VisitLook defines model for VisitLook.
+type VisitLook struct {
+	At      time.Time            `json:"at"`
+	Clients []openapi_types.UUID `json:"clients"`
+	Page    string               `json:"page"`
+}
+
+// VisitLooks defines model for VisitLooks.
+type VisitLooks struct {
+	Looks []VisitLook `json:"looks"`
+
+	// Next `after` of the next page; left out on the last
+	Next *int64 `json:"next,omitempty"`
+}
+
+// VisitReason defines model for VisitReason.
+type VisitReason string
+
+// VisitRefusal defines model for VisitRefusal.
+type VisitRefusal struct {
+	Answer string `json:"answer"`
+}
+
+// VisitScope One client, one kind of page of all clients, the whole municipality
+type VisitScope string
+
+// VisitState defines model for VisitState.
+type VisitState string
+
+// Visits defines model for Visits.
+type Visits struct {
+	Visits []Visit `json:"visits"`
+}
+
 // AddressID defines model for AddressID.
 type AddressID = openapi_types.UUID
 
@@ -1746,6 +2132,9 @@ type ImportID = openapi_types.UUID
 // InMunicipality defines model for InMunicipality.
 type InMunicipality = string
 
+// InstructionID defines model for InstructionID.
+type InstructionID = int64
+
 // Limit defines model for Limit.
 type Limit = int
 
@@ -1755,10 +2144,16 @@ type OrderID = openapi_types.UUID
 // Position defines model for Position.
 type Position = int
 
+// QuestionID defines model for QuestionID.
+type QuestionID = int64
+
 // Round Municipality, run date (yymmdd) and, for an extra run, E and its count
 //
 // Example: 3218-231001
 type Round = RoundNumber
+
+// VisitID defines model for VisitID.
+type VisitID = openapi_types.UUID
 
 // BadRequest RFC 9457, in the caller's language
 type BadRequest = Problem
@@ -1885,6 +2280,18 @@ type ReadImportParams struct {
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
+// ListInstructionRequestsParams defines parameters for ListInstructionRequests.
+type ListInstructionRequestsParams struct {
+	// Municipality The municipality's number: for support, who must say whose requests these are
+	Municipality *InMunicipality `form:"municipality,omitempty" json:"municipality,omitempty"`
+}
+
+// ListInstructionsParams defines parameters for ListInstructions.
+type ListInstructionsParams struct {
+	// Municipality The municipality's number: for support, who must say whose requests these are
+	Municipality *InMunicipality `form:"municipality,omitempty" json:"municipality,omitempty"`
+}
+
 // ListOrdersParams defines parameters for ListOrders.
 type ListOrdersParams struct {
 	// Municipality The municipality's number: for support, who must say whose requests these are
@@ -1939,6 +2346,15 @@ type StartRoundParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
+// ListVisitLooksParams defines parameters for ListVisitLooks.
+type ListVisitLooksParams struct {
+	// After `next` of the page before
+	After *int64 `form:"after,omitempty" json:"after,omitempty"`
+
+	// Limit Rows of a page
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
 // ConnectAddressDeviceJSONRequestBody defines body for ConnectAddressDevice for application/json ContentType.
 type ConnectAddressDeviceJSONRequestBody = DeviceRef
 
@@ -1978,6 +2394,12 @@ type AskHoldReleaseJSONRequestBody = ReleaseRequest
 // ImportClientsMultipartRequestBody defines body for ImportClients for multipart/form-data ContentType.
 type ImportClientsMultipartRequestBody ImportClientsMultipartBody
 
+// AnswerInstructionRequestJSONRequestBody defines body for AnswerInstructionRequest for application/json ContentType.
+type AnswerInstructionRequestJSONRequestBody = InstructionAnswer
+
+// EnterInstructionJSONRequestBody defines body for EnterInstruction for application/json ContentType.
+type EnterInstructionJSONRequestBody = NewInstruction
+
 // AskOrderJSONRequestBody defines body for AskOrder for application/json ContentType.
 type AskOrderJSONRequestBody = NewOrder
 
@@ -1995,6 +2417,15 @@ type RecordFindingJSONRequestBody = FindingEntry
 
 // StartRoundJSONRequestBody defines body for StartRound for application/json ContentType.
 type StartRoundJSONRequestBody = Start
+
+// AskVisitJSONRequestBody defines body for AskVisit for application/json ContentType.
+type AskVisitJSONRequestBody = NewVisit
+
+// GrantVisitJSONRequestBody defines body for GrantVisit for application/json ContentType.
+type GrantVisitJSONRequestBody = VisitGrant
+
+// RefuseVisitJSONRequestBody defines body for RefuseVisit for application/json ContentType.
+type RefuseVisitJSONRequestBody = VisitRefusal
 
 // AsMunicipalityOrder returns the union data inside the AnyOrder as a MunicipalityOrder
 func (t AnyOrder) AsMunicipalityOrder() (MunicipalityOrder, error) {
@@ -2790,6 +3221,27 @@ type ServerInterface interface {
 	// ReadImport One import, with what was refused and flagged
 	// (GET /imports/{import})
 	ReadImport(w http.ResponseWriter, r *http.Request, pImport ImportID, params ReadImportParams)
+	// ListInstructionRequests Acts of support that nothing covered: tasks of the municipality
+	// (GET /instruction-requests)
+	ListInstructionRequests(w http.ResponseWriter, r *http.Request, params ListInstructionRequestsParams)
+	// AnswerInstructionRequest Yes for this round alone, or no
+	// (POST /instruction-requests/{question}/answer)
+	AnswerInstructionRequest(w http.ResponseWriter, r *http.Request, question QuestionID)
+	// ListInstructions What the processor may do without asking, newest first
+	// (GET /instructions)
+	ListInstructions(w http.ResponseWriter, r *http.Request, params ListInstructionsParams)
+	// EnterInstruction Enter an instruction; it holds when an approver has confirmed it
+	// (POST /instructions)
+	EnterInstruction(w http.ResponseWriter, r *http.Request)
+	// ConfirmInstruction Put it in force
+	// (POST /instructions/{instruction}/confirmation)
+	ConfirmInstruction(w http.ResponseWriter, r *http.Request, instruction InstructionID)
+	// DeclineInstruction Say no
+	// (POST /instructions/{instruction}/refusal)
+	DeclineInstruction(w http.ResponseWriter, r *http.Request, instruction InstructionID)
+	// RevokeInstruction End it at once
+	// (POST /instructions/{instruction}/revocation)
+	RevokeInstruction(w http.ResponseWriter, r *http.Request, instruction InstructionID)
 	// ReadMe The caller, with roles and permissions
 	// (GET /me)
 	ReadMe(w http.ResponseWriter, r *http.Request)
@@ -2856,6 +3308,33 @@ type ServerInterface interface {
 	// StartRound Start an approved round
 	// (POST /rounds/{number}/start)
 	StartRound(w http.ResponseWriter, r *http.Request, number Round, params StartRoundParams)
+	// ListVisits Visits of support (T21), newest first: the municipality's, or those of the support person who asks
+	// (GET /visits)
+	ListVisits(w http.ResponseWriter, r *http.Request)
+	// AskVisit Ask for a visit on a written request; it begins when an approver grants it
+	// (POST /visits)
+	AskVisit(w http.ResponseWriter, r *http.Request)
+	// ReadVisit One visit
+	// (GET /visits/{visit})
+	ReadVisit(w http.ResponseWriter, r *http.Request, visit VisitID)
+	// CutVisit End it at once
+	// (POST /visits/{visit}/cut)
+	CutVisit(w http.ResponseWriter, r *http.Request, visit VisitID)
+	// GrantVisit Grant it, no wider and no longer than was asked for
+	// (POST /visits/{visit}/grant)
+	GrantVisit(w http.ResponseWriter, r *http.Request, visit VisitID)
+	// ListVisitLooks What was looked at during the visit, newest first
+	// (GET /visits/{visit}/looks)
+	ListVisitLooks(w http.ResponseWriter, r *http.Request, visit VisitID, params ListVisitLooksParams)
+	// RefuseVisit Say no
+	// (POST /visits/{visit}/refusal)
+	RefuseVisit(w http.ResponseWriter, r *http.Request, visit VisitID)
+	// TakeVisit Go in; a visit that a municipality asked for belongs to whoever takes it first
+	// (POST /visits/{visit}/taking)
+	TakeVisit(w http.ResponseWriter, r *http.Request, visit VisitID)
+	// WithdrawVisit Take one's own request back
+	// (POST /visits/{visit}/withdrawal)
+	WithdrawVisit(w http.ResponseWriter, r *http.Request, visit VisitID)
 }
 
 // Unimplemented server implementation that returns http.StatusNotImplemented for each endpoint.
@@ -3018,6 +3497,48 @@ func (_ Unimplemented) ReadImport(w http.ResponseWriter, r *http.Request, pImpor
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// ListInstructionRequests Acts of support that nothing covered: tasks of the municipality
+// (GET /instruction-requests)
+func (_ Unimplemented) ListInstructionRequests(w http.ResponseWriter, r *http.Request, params ListInstructionRequestsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// AnswerInstructionRequest Yes for this round alone, or no
+// (POST /instruction-requests/{question}/answer)
+func (_ Unimplemented) AnswerInstructionRequest(w http.ResponseWriter, r *http.Request, question QuestionID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListInstructions What the processor may do without asking, newest first
+// (GET /instructions)
+func (_ Unimplemented) ListInstructions(w http.ResponseWriter, r *http.Request, params ListInstructionsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// EnterInstruction Enter an instruction; it holds when an approver has confirmed it
+// (POST /instructions)
+func (_ Unimplemented) EnterInstruction(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ConfirmInstruction Put it in force
+// (POST /instructions/{instruction}/confirmation)
+func (_ Unimplemented) ConfirmInstruction(w http.ResponseWriter, r *http.Request, instruction InstructionID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// DeclineInstruction Say no
+// (POST /instructions/{instruction}/refusal)
+func (_ Unimplemented) DeclineInstruction(w http.ResponseWriter, r *http.Request, instruction InstructionID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RevokeInstruction End it at once
+// (POST /instructions/{instruction}/revocation)
+func (_ Unimplemented) RevokeInstruction(w http.ResponseWriter, r *http.Request, instruction InstructionID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ReadMe The caller, with roles and permissions
 // (GET /me)
 func (_ Unimplemented) ReadMe(w http.ResponseWriter, r *http.Request) {
@@ -3147,6 +3668,60 @@ func (_ Unimplemented) RecordFinding(w http.ResponseWriter, r *http.Request, num
 // StartRound Start an approved round
 // (POST /rounds/{number}/start)
 func (_ Unimplemented) StartRound(w http.ResponseWriter, r *http.Request, number Round, params StartRoundParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListVisits Visits of support (T21), newest first: the municipality's, or those of the support person who asks
+// (GET /visits)
+func (_ Unimplemented) ListVisits(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// AskVisit Ask for a visit on a written request; it begins when an approver grants it
+// (POST /visits)
+func (_ Unimplemented) AskVisit(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReadVisit One visit
+// (GET /visits/{visit})
+func (_ Unimplemented) ReadVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CutVisit End it at once
+// (POST /visits/{visit}/cut)
+func (_ Unimplemented) CutVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GrantVisit Grant it, no wider and no longer than was asked for
+// (POST /visits/{visit}/grant)
+func (_ Unimplemented) GrantVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListVisitLooks What was looked at during the visit, newest first
+// (GET /visits/{visit}/looks)
+func (_ Unimplemented) ListVisitLooks(w http.ResponseWriter, r *http.Request, visit VisitID, params ListVisitLooksParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RefuseVisit Say no
+// (POST /visits/{visit}/refusal)
+func (_ Unimplemented) RefuseVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// TakeVisit Go in; a visit that a municipality asked for belongs to whoever takes it first
+// (POST /visits/{visit}/taking)
+func (_ Unimplemented) TakeVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// WithdrawVisit Take one's own request back
+// (POST /visits/{visit}/withdrawal)
+func (_ Unimplemented) WithdrawVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -4093,6 +4668,190 @@ func (siw *ServerInterfaceWrapper) ReadImport(w http.ResponseWriter, r *http.Req
 	handler.ServeHTTP(w, r)
 }
 
+// ListInstructionRequests operation middleware
+func (siw *ServerInterfaceWrapper) ListInstructionRequests(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListInstructionRequestsParams
+
+	// ------------- Optional query parameter "municipality" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "municipality", r.URL.Query(), &params.Municipality, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "municipality"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "municipality", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListInstructionRequests(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// AnswerInstructionRequest operation middleware
+func (siw *ServerInterfaceWrapper) AnswerInstructionRequest(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "question" -------------
+	var question QuestionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "question", chi.URLParam(r, "question"), &question, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "question", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AnswerInstructionRequest(w, r, question)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListInstructions operation middleware
+func (siw *ServerInterfaceWrapper) ListInstructions(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListInstructionsParams
+
+	// ------------- Optional query parameter "municipality" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "municipality", r.URL.Query(), &params.Municipality, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "municipality"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "municipality", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListInstructions(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// EnterInstruction operation middleware
+func (siw *ServerInterfaceWrapper) EnterInstruction(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.EnterInstruction(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ConfirmInstruction operation middleware
+func (siw *ServerInterfaceWrapper) ConfirmInstruction(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "instruction" -------------
+	var instruction InstructionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "instruction", chi.URLParam(r, "instruction"), &instruction, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "instruction", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ConfirmInstruction(w, r, instruction)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DeclineInstruction operation middleware
+func (siw *ServerInterfaceWrapper) DeclineInstruction(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "instruction" -------------
+	var instruction InstructionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "instruction", chi.URLParam(r, "instruction"), &instruction, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "instruction", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeclineInstruction(w, r, instruction)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RevokeInstruction operation middleware
+func (siw *ServerInterfaceWrapper) RevokeInstruction(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "instruction" -------------
+	var instruction InstructionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "instruction", chi.URLParam(r, "instruction"), &instruction, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "instruction", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RevokeInstruction(w, r, instruction)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ReadMe operation middleware
 func (siw *ServerInterfaceWrapper) ReadMe(w http.ResponseWriter, r *http.Request) {
 
@@ -4828,6 +5587,245 @@ func (siw *ServerInterfaceWrapper) StartRound(w http.ResponseWriter, r *http.Req
 	handler.ServeHTTP(w, r)
 }
 
+// ListVisits operation middleware
+func (siw *ServerInterfaceWrapper) ListVisits(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListVisits(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// AskVisit operation middleware
+func (siw *ServerInterfaceWrapper) AskVisit(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AskVisit(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReadVisit operation middleware
+func (siw *ServerInterfaceWrapper) ReadVisit(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "visit" -------------
+	var visit VisitID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "visit", chi.URLParam(r, "visit"), &visit, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "visit", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReadVisit(w, r, visit)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CutVisit operation middleware
+func (siw *ServerInterfaceWrapper) CutVisit(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "visit" -------------
+	var visit VisitID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "visit", chi.URLParam(r, "visit"), &visit, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "visit", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CutVisit(w, r, visit)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GrantVisit operation middleware
+func (siw *ServerInterfaceWrapper) GrantVisit(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "visit" -------------
+	var visit VisitID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "visit", chi.URLParam(r, "visit"), &visit, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "visit", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GrantVisit(w, r, visit)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListVisitLooks operation middleware
+func (siw *ServerInterfaceWrapper) ListVisitLooks(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "visit" -------------
+	var visit VisitID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "visit", chi.URLParam(r, "visit"), &visit, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "visit", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListVisitLooksParams
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", r.URL.Query(), &params.After, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "after"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "after", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListVisitLooks(w, r, visit, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RefuseVisit operation middleware
+func (siw *ServerInterfaceWrapper) RefuseVisit(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "visit" -------------
+	var visit VisitID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "visit", chi.URLParam(r, "visit"), &visit, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "visit", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RefuseVisit(w, r, visit)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// TakeVisit operation middleware
+func (siw *ServerInterfaceWrapper) TakeVisit(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "visit" -------------
+	var visit VisitID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "visit", chi.URLParam(r, "visit"), &visit, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "visit", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.TakeVisit(w, r, visit)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// WithdrawVisit operation middleware
+func (siw *ServerInterfaceWrapper) WithdrawVisit(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "visit" -------------
+	var visit VisitID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "visit", chi.URLParam(r, "visit"), &visit, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "visit", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.WithdrawVisit(w, r, visit)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 type UnescapedCookieParamError struct {
 	ParamName string
 	Err       error
@@ -5084,6 +6082,54 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/imports/{import}", wrapper.ReadImport)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/visits", wrapper.ListVisits)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/visits", wrapper.AskVisit)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/visits/{visit}", wrapper.ReadVisit)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/visits/{visit}/looks", wrapper.ListVisitLooks)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/visits/{visit}/grant", wrapper.GrantVisit)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/visits/{visit}/refusal", wrapper.RefuseVisit)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/visits/{visit}/withdrawal", wrapper.WithdrawVisit)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/visits/{visit}/taking", wrapper.TakeVisit)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/visits/{visit}/cut", wrapper.CutVisit)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/instructions", wrapper.ListInstructions)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/instructions", wrapper.EnterInstruction)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/instructions/{instruction}/confirmation", wrapper.ConfirmInstruction)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/instructions/{instruction}/refusal", wrapper.DeclineInstruction)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/instructions/{instruction}/revocation", wrapper.RevokeInstruction)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/instruction-requests", wrapper.ListInstructionRequests)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/instruction-requests/{question}/answer", wrapper.AnswerInstructionRequest)
 	})
 
 	return r
@@ -8531,6 +9577,880 @@ func (response ReadImport5XXApplicationProblemPlusJSONResponse) VisitReadImportR
 	return err
 }
 
+type ListInstructionRequestsRequestObject struct {
+	Params ListInstructionRequestsParams
+}
+
+type ListInstructionRequestsResponseObject interface {
+	VisitListInstructionRequestsResponse(w http.ResponseWriter) error
+}
+
+type ListInstructionRequests200JSONResponse InstructionRequests
+
+func (response ListInstructionRequests200JSONResponse) VisitListInstructionRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInstructionRequests400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListInstructionRequests400ApplicationProblemPlusJSONResponse) VisitListInstructionRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInstructionRequests401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListInstructionRequests401ApplicationProblemPlusJSONResponse) VisitListInstructionRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInstructionRequests403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListInstructionRequests403ApplicationProblemPlusJSONResponse) VisitListInstructionRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInstructionRequests404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListInstructionRequests404ApplicationProblemPlusJSONResponse) VisitListInstructionRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInstructionRequests5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListInstructionRequests5XXApplicationProblemPlusJSONResponse) VisitListInstructionRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerInstructionRequestRequestObject struct {
+	Question QuestionID `json:"question"`
+	Body     *AnswerInstructionRequestJSONRequestBody
+}
+
+type AnswerInstructionRequestResponseObject interface {
+	VisitAnswerInstructionRequestResponse(w http.ResponseWriter) error
+}
+
+type AnswerInstructionRequest204Response struct {
+}
+
+func (response AnswerInstructionRequest204Response) VisitAnswerInstructionRequestResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type AnswerInstructionRequest400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response AnswerInstructionRequest400ApplicationProblemPlusJSONResponse) VisitAnswerInstructionRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerInstructionRequest401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AnswerInstructionRequest401ApplicationProblemPlusJSONResponse) VisitAnswerInstructionRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerInstructionRequest403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AnswerInstructionRequest403ApplicationProblemPlusJSONResponse) VisitAnswerInstructionRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerInstructionRequest404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response AnswerInstructionRequest404ApplicationProblemPlusJSONResponse) VisitAnswerInstructionRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerInstructionRequest409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response AnswerInstructionRequest409ApplicationProblemPlusJSONResponse) VisitAnswerInstructionRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerInstructionRequest413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response AnswerInstructionRequest413ApplicationProblemPlusJSONResponse) VisitAnswerInstructionRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerInstructionRequest415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response AnswerInstructionRequest415ApplicationProblemPlusJSONResponse) VisitAnswerInstructionRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerInstructionRequest422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response AnswerInstructionRequest422ApplicationProblemPlusJSONResponse) VisitAnswerInstructionRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerInstructionRequest5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AnswerInstructionRequest5XXApplicationProblemPlusJSONResponse) VisitAnswerInstructionRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInstructionsRequestObject struct {
+	Params ListInstructionsParams
+}
+
+type ListInstructionsResponseObject interface {
+	VisitListInstructionsResponse(w http.ResponseWriter) error
+}
+
+type ListInstructions200JSONResponse Instructions
+
+func (response ListInstructions200JSONResponse) VisitListInstructionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInstructions400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListInstructions400ApplicationProblemPlusJSONResponse) VisitListInstructionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInstructions401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListInstructions401ApplicationProblemPlusJSONResponse) VisitListInstructionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInstructions403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListInstructions403ApplicationProblemPlusJSONResponse) VisitListInstructionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInstructions404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListInstructions404ApplicationProblemPlusJSONResponse) VisitListInstructionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInstructions5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListInstructions5XXApplicationProblemPlusJSONResponse) VisitListInstructionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterInstructionRequestObject struct {
+	Body *EnterInstructionJSONRequestBody
+}
+
+type EnterInstructionResponseObject interface {
+	VisitEnterInstructionResponse(w http.ResponseWriter) error
+}
+
+type EnterInstruction201JSONResponse EnteredInstruction
+
+func (response EnterInstruction201JSONResponse) VisitEnterInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterInstruction400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response EnterInstruction400ApplicationProblemPlusJSONResponse) VisitEnterInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterInstruction401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response EnterInstruction401ApplicationProblemPlusJSONResponse) VisitEnterInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterInstruction403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response EnterInstruction403ApplicationProblemPlusJSONResponse) VisitEnterInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterInstruction404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response EnterInstruction404ApplicationProblemPlusJSONResponse) VisitEnterInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterInstruction409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response EnterInstruction409ApplicationProblemPlusJSONResponse) VisitEnterInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterInstruction413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response EnterInstruction413ApplicationProblemPlusJSONResponse) VisitEnterInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterInstruction415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response EnterInstruction415ApplicationProblemPlusJSONResponse) VisitEnterInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterInstruction422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response EnterInstruction422ApplicationProblemPlusJSONResponse) VisitEnterInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterInstruction5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response EnterInstruction5XXApplicationProblemPlusJSONResponse) VisitEnterInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmInstructionRequestObject struct {
+	Instruction InstructionID `json:"instruction"`
+}
+
+type ConfirmInstructionResponseObject interface {
+	VisitConfirmInstructionResponse(w http.ResponseWriter) error
+}
+
+type ConfirmInstruction204Response struct {
+}
+
+func (response ConfirmInstruction204Response) VisitConfirmInstructionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ConfirmInstruction400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmInstruction400ApplicationProblemPlusJSONResponse) VisitConfirmInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmInstruction401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmInstruction401ApplicationProblemPlusJSONResponse) VisitConfirmInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmInstruction403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmInstruction403ApplicationProblemPlusJSONResponse) VisitConfirmInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmInstruction404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmInstruction404ApplicationProblemPlusJSONResponse) VisitConfirmInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmInstruction409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmInstruction409ApplicationProblemPlusJSONResponse) VisitConfirmInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmInstruction5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ConfirmInstruction5XXApplicationProblemPlusJSONResponse) VisitConfirmInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeclineInstructionRequestObject struct {
+	Instruction InstructionID `json:"instruction"`
+}
+
+type DeclineInstructionResponseObject interface {
+	VisitDeclineInstructionResponse(w http.ResponseWriter) error
+}
+
+type DeclineInstruction204Response struct {
+}
+
+func (response DeclineInstruction204Response) VisitDeclineInstructionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeclineInstruction400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response DeclineInstruction400ApplicationProblemPlusJSONResponse) VisitDeclineInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeclineInstruction401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeclineInstruction401ApplicationProblemPlusJSONResponse) VisitDeclineInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeclineInstruction403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeclineInstruction403ApplicationProblemPlusJSONResponse) VisitDeclineInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeclineInstruction404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response DeclineInstruction404ApplicationProblemPlusJSONResponse) VisitDeclineInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeclineInstruction409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response DeclineInstruction409ApplicationProblemPlusJSONResponse) VisitDeclineInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeclineInstruction5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeclineInstruction5XXApplicationProblemPlusJSONResponse) VisitDeclineInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeInstructionRequestObject struct {
+	Instruction InstructionID `json:"instruction"`
+}
+
+type RevokeInstructionResponseObject interface {
+	VisitRevokeInstructionResponse(w http.ResponseWriter) error
+}
+
+type RevokeInstruction204Response struct {
+}
+
+func (response RevokeInstruction204Response) VisitRevokeInstructionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RevokeInstruction400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeInstruction400ApplicationProblemPlusJSONResponse) VisitRevokeInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeInstruction401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeInstruction401ApplicationProblemPlusJSONResponse) VisitRevokeInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeInstruction403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeInstruction403ApplicationProblemPlusJSONResponse) VisitRevokeInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeInstruction404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeInstruction404ApplicationProblemPlusJSONResponse) VisitRevokeInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeInstruction409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeInstruction409ApplicationProblemPlusJSONResponse) VisitRevokeInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeInstruction5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RevokeInstruction5XXApplicationProblemPlusJSONResponse) VisitRevokeInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ReadMeRequestObject struct {
 }
 
@@ -11291,6 +13211,1097 @@ func (response StartRound5XXApplicationProblemPlusJSONResponse) VisitStartRoundR
 	return err
 }
 
+type ListVisitsRequestObject struct {
+}
+
+type ListVisitsResponseObject interface {
+	VisitListVisitsResponse(w http.ResponseWriter) error
+}
+
+type ListVisits200JSONResponse Visits
+
+func (response ListVisits200JSONResponse) VisitListVisitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisits400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListVisits400ApplicationProblemPlusJSONResponse) VisitListVisitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisits401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListVisits401ApplicationProblemPlusJSONResponse) VisitListVisitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisits403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListVisits403ApplicationProblemPlusJSONResponse) VisitListVisitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisits5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListVisits5XXApplicationProblemPlusJSONResponse) VisitListVisitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskVisitRequestObject struct {
+	Body *AskVisitJSONRequestBody
+}
+
+type AskVisitResponseObject interface {
+	VisitAskVisitResponse(w http.ResponseWriter) error
+}
+
+type AskVisit201JSONResponse Created
+
+func (response AskVisit201JSONResponse) VisitAskVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskVisit400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response AskVisit400ApplicationProblemPlusJSONResponse) VisitAskVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskVisit401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AskVisit401ApplicationProblemPlusJSONResponse) VisitAskVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskVisit403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AskVisit403ApplicationProblemPlusJSONResponse) VisitAskVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskVisit404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response AskVisit404ApplicationProblemPlusJSONResponse) VisitAskVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskVisit413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response AskVisit413ApplicationProblemPlusJSONResponse) VisitAskVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskVisit415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response AskVisit415ApplicationProblemPlusJSONResponse) VisitAskVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskVisit422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response AskVisit422ApplicationProblemPlusJSONResponse) VisitAskVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskVisit5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AskVisit5XXApplicationProblemPlusJSONResponse) VisitAskVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadVisitRequestObject struct {
+	Visit VisitID `json:"visit"`
+}
+
+type ReadVisitResponseObject interface {
+	VisitReadVisitResponse(w http.ResponseWriter) error
+}
+
+type ReadVisit200JSONResponse Visit
+
+func (response ReadVisit200JSONResponse) VisitReadVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadVisit400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReadVisit400ApplicationProblemPlusJSONResponse) VisitReadVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadVisit401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReadVisit401ApplicationProblemPlusJSONResponse) VisitReadVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadVisit403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReadVisit403ApplicationProblemPlusJSONResponse) VisitReadVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadVisit404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReadVisit404ApplicationProblemPlusJSONResponse) VisitReadVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadVisit5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReadVisit5XXApplicationProblemPlusJSONResponse) VisitReadVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CutVisitRequestObject struct {
+	Visit VisitID `json:"visit"`
+}
+
+type CutVisitResponseObject interface {
+	VisitCutVisitResponse(w http.ResponseWriter) error
+}
+
+type CutVisit204Response struct {
+}
+
+func (response CutVisit204Response) VisitCutVisitResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type CutVisit400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response CutVisit400ApplicationProblemPlusJSONResponse) VisitCutVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CutVisit401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response CutVisit401ApplicationProblemPlusJSONResponse) VisitCutVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CutVisit403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CutVisit403ApplicationProblemPlusJSONResponse) VisitCutVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CutVisit404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response CutVisit404ApplicationProblemPlusJSONResponse) VisitCutVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CutVisit409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response CutVisit409ApplicationProblemPlusJSONResponse) VisitCutVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CutVisit5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CutVisit5XXApplicationProblemPlusJSONResponse) VisitCutVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GrantVisitRequestObject struct {
+	Visit VisitID `json:"visit"`
+	Body  *GrantVisitJSONRequestBody
+}
+
+type GrantVisitResponseObject interface {
+	VisitGrantVisitResponse(w http.ResponseWriter) error
+}
+
+type GrantVisit204Response struct {
+}
+
+func (response GrantVisit204Response) VisitGrantVisitResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type GrantVisit400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GrantVisit400ApplicationProblemPlusJSONResponse) VisitGrantVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GrantVisit401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GrantVisit401ApplicationProblemPlusJSONResponse) VisitGrantVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GrantVisit403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GrantVisit403ApplicationProblemPlusJSONResponse) VisitGrantVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GrantVisit404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GrantVisit404ApplicationProblemPlusJSONResponse) VisitGrantVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GrantVisit409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response GrantVisit409ApplicationProblemPlusJSONResponse) VisitGrantVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GrantVisit413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response GrantVisit413ApplicationProblemPlusJSONResponse) VisitGrantVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GrantVisit415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response GrantVisit415ApplicationProblemPlusJSONResponse) VisitGrantVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GrantVisit422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GrantVisit422ApplicationProblemPlusJSONResponse) VisitGrantVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GrantVisit5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GrantVisit5XXApplicationProblemPlusJSONResponse) VisitGrantVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisitLooksRequestObject struct {
+	Visit  VisitID `json:"visit"`
+	Params ListVisitLooksParams
+}
+
+type ListVisitLooksResponseObject interface {
+	VisitListVisitLooksResponse(w http.ResponseWriter) error
+}
+
+type ListVisitLooks200JSONResponse VisitLooks
+
+func (response ListVisitLooks200JSONResponse) VisitListVisitLooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisitLooks400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListVisitLooks400ApplicationProblemPlusJSONResponse) VisitListVisitLooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisitLooks401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListVisitLooks401ApplicationProblemPlusJSONResponse) VisitListVisitLooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisitLooks403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListVisitLooks403ApplicationProblemPlusJSONResponse) VisitListVisitLooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisitLooks404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListVisitLooks404ApplicationProblemPlusJSONResponse) VisitListVisitLooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisitLooks5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListVisitLooks5XXApplicationProblemPlusJSONResponse) VisitListVisitLooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseVisitRequestObject struct {
+	Visit VisitID `json:"visit"`
+	Body  *RefuseVisitJSONRequestBody
+}
+
+type RefuseVisitResponseObject interface {
+	VisitRefuseVisitResponse(w http.ResponseWriter) error
+}
+
+type RefuseVisit204Response struct {
+}
+
+func (response RefuseVisit204Response) VisitRefuseVisitResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RefuseVisit400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseVisit400ApplicationProblemPlusJSONResponse) VisitRefuseVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseVisit401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseVisit401ApplicationProblemPlusJSONResponse) VisitRefuseVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseVisit403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseVisit403ApplicationProblemPlusJSONResponse) VisitRefuseVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseVisit404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseVisit404ApplicationProblemPlusJSONResponse) VisitRefuseVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseVisit409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseVisit409ApplicationProblemPlusJSONResponse) VisitRefuseVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseVisit413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseVisit413ApplicationProblemPlusJSONResponse) VisitRefuseVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseVisit415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseVisit415ApplicationProblemPlusJSONResponse) VisitRefuseVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseVisit422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseVisit422ApplicationProblemPlusJSONResponse) VisitRefuseVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseVisit5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RefuseVisit5XXApplicationProblemPlusJSONResponse) VisitRefuseVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVisitRequestObject struct {
+	Visit VisitID `json:"visit"`
+}
+
+type TakeVisitResponseObject interface {
+	VisitTakeVisitResponse(w http.ResponseWriter) error
+}
+
+type TakeVisit204Response struct {
+}
+
+func (response TakeVisit204Response) VisitTakeVisitResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type TakeVisit400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response TakeVisit400ApplicationProblemPlusJSONResponse) VisitTakeVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVisit401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response TakeVisit401ApplicationProblemPlusJSONResponse) VisitTakeVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVisit403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response TakeVisit403ApplicationProblemPlusJSONResponse) VisitTakeVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVisit404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response TakeVisit404ApplicationProblemPlusJSONResponse) VisitTakeVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVisit5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response TakeVisit5XXApplicationProblemPlusJSONResponse) VisitTakeVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawVisitRequestObject struct {
+	Visit VisitID `json:"visit"`
+}
+
+type WithdrawVisitResponseObject interface {
+	VisitWithdrawVisitResponse(w http.ResponseWriter) error
+}
+
+type WithdrawVisit204Response struct {
+}
+
+func (response WithdrawVisit204Response) VisitWithdrawVisitResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type WithdrawVisit400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawVisit400ApplicationProblemPlusJSONResponse) VisitWithdrawVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawVisit401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawVisit401ApplicationProblemPlusJSONResponse) VisitWithdrawVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawVisit403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawVisit403ApplicationProblemPlusJSONResponse) VisitWithdrawVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawVisit404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawVisit404ApplicationProblemPlusJSONResponse) VisitWithdrawVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawVisit409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawVisit409ApplicationProblemPlusJSONResponse) VisitWithdrawVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawVisit5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response WithdrawVisit5XXApplicationProblemPlusJSONResponse) VisitWithdrawVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// ReadAddress A dwelling, with its residents (protected ones left out) and its devices
@@ -11371,6 +14382,27 @@ type StrictServerInterface interface {
 	// ReadImport One import, with what was refused and flagged
 	// (GET /imports/{import})
 	ReadImport(ctx context.Context, request ReadImportRequestObject) (ReadImportResponseObject, error)
+	// ListInstructionRequests Acts of support that nothing covered: tasks of the municipality
+	// (GET /instruction-requests)
+	ListInstructionRequests(ctx context.Context, request ListInstructionRequestsRequestObject) (ListInstructionRequestsResponseObject, error)
+	// AnswerInstructionRequest Yes for this round alone, or no
+	// (POST /instruction-requests/{question}/answer)
+	AnswerInstructionRequest(ctx context.Context, request AnswerInstructionRequestRequestObject) (AnswerInstructionRequestResponseObject, error)
+	// ListInstructions What the processor may do without asking, newest first
+	// (GET /instructions)
+	ListInstructions(ctx context.Context, request ListInstructionsRequestObject) (ListInstructionsResponseObject, error)
+	// EnterInstruction Enter an instruction; it holds when an approver has confirmed it
+	// (POST /instructions)
+	EnterInstruction(ctx context.Context, request EnterInstructionRequestObject) (EnterInstructionResponseObject, error)
+	// ConfirmInstruction Put it in force
+	// (POST /instructions/{instruction}/confirmation)
+	ConfirmInstruction(ctx context.Context, request ConfirmInstructionRequestObject) (ConfirmInstructionResponseObject, error)
+	// DeclineInstruction Say no
+	// (POST /instructions/{instruction}/refusal)
+	DeclineInstruction(ctx context.Context, request DeclineInstructionRequestObject) (DeclineInstructionResponseObject, error)
+	// RevokeInstruction End it at once
+	// (POST /instructions/{instruction}/revocation)
+	RevokeInstruction(ctx context.Context, request RevokeInstructionRequestObject) (RevokeInstructionResponseObject, error)
 	// ReadMe The caller, with roles and permissions
 	// (GET /me)
 	ReadMe(ctx context.Context, request ReadMeRequestObject) (ReadMeResponseObject, error)
@@ -11437,6 +14469,33 @@ type StrictServerInterface interface {
 	// StartRound Start an approved round
 	// (POST /rounds/{number}/start)
 	StartRound(ctx context.Context, request StartRoundRequestObject) (StartRoundResponseObject, error)
+	// ListVisits Visits of support (T21), newest first: the municipality's, or those of the support person who asks
+	// (GET /visits)
+	ListVisits(ctx context.Context, request ListVisitsRequestObject) (ListVisitsResponseObject, error)
+	// AskVisit Ask for a visit on a written request; it begins when an approver grants it
+	// (POST /visits)
+	AskVisit(ctx context.Context, request AskVisitRequestObject) (AskVisitResponseObject, error)
+	// ReadVisit One visit
+	// (GET /visits/{visit})
+	ReadVisit(ctx context.Context, request ReadVisitRequestObject) (ReadVisitResponseObject, error)
+	// CutVisit End it at once
+	// (POST /visits/{visit}/cut)
+	CutVisit(ctx context.Context, request CutVisitRequestObject) (CutVisitResponseObject, error)
+	// GrantVisit Grant it, no wider and no longer than was asked for
+	// (POST /visits/{visit}/grant)
+	GrantVisit(ctx context.Context, request GrantVisitRequestObject) (GrantVisitResponseObject, error)
+	// ListVisitLooks What was looked at during the visit, newest first
+	// (GET /visits/{visit}/looks)
+	ListVisitLooks(ctx context.Context, request ListVisitLooksRequestObject) (ListVisitLooksResponseObject, error)
+	// RefuseVisit Say no
+	// (POST /visits/{visit}/refusal)
+	RefuseVisit(ctx context.Context, request RefuseVisitRequestObject) (RefuseVisitResponseObject, error)
+	// TakeVisit Go in; a visit that a municipality asked for belongs to whoever takes it first
+	// (POST /visits/{visit}/taking)
+	TakeVisit(ctx context.Context, request TakeVisitRequestObject) (TakeVisitResponseObject, error)
+	// WithdrawVisit Take one's own request back
+	// (POST /visits/{visit}/withdrawal)
+	WithdrawVisit(ctx context.Context, request WithdrawVisitRequestObject) (WithdrawVisitResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error)
@@ -12245,6 +15304,200 @@ func (sh *strictHandler) ReadImport(w http.ResponseWriter, r *http.Request, pImp
 	}
 }
 
+// ListInstructionRequests operation middleware
+func (sh *strictHandler) ListInstructionRequests(w http.ResponseWriter, r *http.Request, params ListInstructionRequestsParams) {
+	var request ListInstructionRequestsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListInstructionRequests(ctx, request.(ListInstructionRequestsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListInstructionRequests")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListInstructionRequestsResponseObject); ok {
+		if err := validResponse.VisitListInstructionRequestsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AnswerInstructionRequest operation middleware
+func (sh *strictHandler) AnswerInstructionRequest(w http.ResponseWriter, r *http.Request, question QuestionID) {
+	var request AnswerInstructionRequestRequestObject
+
+	request.Question = question
+
+	var body AnswerInstructionRequestJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.AnswerInstructionRequest(ctx, request.(AnswerInstructionRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AnswerInstructionRequest")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(AnswerInstructionRequestResponseObject); ok {
+		if err := validResponse.VisitAnswerInstructionRequestResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListInstructions operation middleware
+func (sh *strictHandler) ListInstructions(w http.ResponseWriter, r *http.Request, params ListInstructionsParams) {
+	var request ListInstructionsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListInstructions(ctx, request.(ListInstructionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListInstructions")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListInstructionsResponseObject); ok {
+		if err := validResponse.VisitListInstructionsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// EnterInstruction operation middleware
+func (sh *strictHandler) EnterInstruction(w http.ResponseWriter, r *http.Request) {
+	var request EnterInstructionRequestObject
+
+	var body EnterInstructionJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.EnterInstruction(ctx, request.(EnterInstructionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EnterInstruction")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(EnterInstructionResponseObject); ok {
+		if err := validResponse.VisitEnterInstructionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ConfirmInstruction operation middleware
+func (sh *strictHandler) ConfirmInstruction(w http.ResponseWriter, r *http.Request, instruction InstructionID) {
+	var request ConfirmInstructionRequestObject
+
+	request.Instruction = instruction
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ConfirmInstruction(ctx, request.(ConfirmInstructionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ConfirmInstruction")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ConfirmInstructionResponseObject); ok {
+		if err := validResponse.VisitConfirmInstructionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeclineInstruction operation middleware
+func (sh *strictHandler) DeclineInstruction(w http.ResponseWriter, r *http.Request, instruction InstructionID) {
+	var request DeclineInstructionRequestObject
+
+	request.Instruction = instruction
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeclineInstruction(ctx, request.(DeclineInstructionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeclineInstruction")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeclineInstructionResponseObject); ok {
+		if err := validResponse.VisitDeclineInstructionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RevokeInstruction operation middleware
+func (sh *strictHandler) RevokeInstruction(w http.ResponseWriter, r *http.Request, instruction InstructionID) {
+	var request RevokeInstructionRequestObject
+
+	request.Instruction = instruction
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokeInstruction(ctx, request.(RevokeInstructionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokeInstruction")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RevokeInstructionResponseObject); ok {
+		if err := validResponse.VisitRevokeInstructionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ReadMe operation middleware
 func (sh *strictHandler) ReadMe(w http.ResponseWriter, r *http.Request) {
 	var request ReadMeRequestObject
@@ -12861,205 +16114,488 @@ func (sh *strictHandler) StartRound(w http.ResponseWriter, r *http.Request, numb
 	}
 }
 
+// ListVisits operation middleware
+func (sh *strictHandler) ListVisits(w http.ResponseWriter, r *http.Request) {
+	var request ListVisitsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListVisits(ctx, request.(ListVisitsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListVisits")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListVisitsResponseObject); ok {
+		if err := validResponse.VisitListVisitsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AskVisit operation middleware
+func (sh *strictHandler) AskVisit(w http.ResponseWriter, r *http.Request) {
+	var request AskVisitRequestObject
+
+	var body AskVisitJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.AskVisit(ctx, request.(AskVisitRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AskVisit")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(AskVisitResponseObject); ok {
+		if err := validResponse.VisitAskVisitResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReadVisit operation middleware
+func (sh *strictHandler) ReadVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
+	var request ReadVisitRequestObject
+
+	request.Visit = visit
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadVisit(ctx, request.(ReadVisitRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadVisit")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReadVisitResponseObject); ok {
+		if err := validResponse.VisitReadVisitResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CutVisit operation middleware
+func (sh *strictHandler) CutVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
+	var request CutVisitRequestObject
+
+	request.Visit = visit
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CutVisit(ctx, request.(CutVisitRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CutVisit")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CutVisitResponseObject); ok {
+		if err := validResponse.VisitCutVisitResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GrantVisit operation middleware
+func (sh *strictHandler) GrantVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
+	var request GrantVisitRequestObject
+
+	request.Visit = visit
+
+	var body GrantVisitJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GrantVisit(ctx, request.(GrantVisitRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GrantVisit")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GrantVisitResponseObject); ok {
+		if err := validResponse.VisitGrantVisitResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListVisitLooks operation middleware
+func (sh *strictHandler) ListVisitLooks(w http.ResponseWriter, r *http.Request, visit VisitID, params ListVisitLooksParams) {
+	var request ListVisitLooksRequestObject
+
+	request.Visit = visit
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListVisitLooks(ctx, request.(ListVisitLooksRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListVisitLooks")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListVisitLooksResponseObject); ok {
+		if err := validResponse.VisitListVisitLooksResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RefuseVisit operation middleware
+func (sh *strictHandler) RefuseVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
+	var request RefuseVisitRequestObject
+
+	request.Visit = visit
+
+	var body RefuseVisitJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RefuseVisit(ctx, request.(RefuseVisitRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RefuseVisit")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RefuseVisitResponseObject); ok {
+		if err := validResponse.VisitRefuseVisitResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// TakeVisit operation middleware
+func (sh *strictHandler) TakeVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
+	var request TakeVisitRequestObject
+
+	request.Visit = visit
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.TakeVisit(ctx, request.(TakeVisitRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TakeVisit")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(TakeVisitResponseObject); ok {
+		if err := validResponse.VisitTakeVisitResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// WithdrawVisit operation middleware
+func (sh *strictHandler) WithdrawVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
+	var request WithdrawVisitRequestObject
+
+	request.Visit = visit
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.WithdrawVisit(ctx, request.(WithdrawVisitRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WithdrawVisit")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(WithdrawVisitResponseObject); ok {
+		if err := validResponse.VisitWithdrawVisitResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H3pctvGuuCrdHFuVexcaPF27olUU1OOlxNPvJXsc3NvHXuoFvCR7AjsRrobohmPquZlZl5k3mSeZKq/",
-	"rxsASQAEuOgojvInFgH0+u3r10GsppmSIK0ZnHwdZFzzKVjQ+NfTJNFgzKvn7g8hByeDjNvJIBpIPoXB",
-	"yYDT80E00PBbLjQkgxOrc4gGJp7AlLvPRkpPuR2cDPJcJINoYOeZ+9RYLeR4cH0dDZ6lAqRtnCTGx1vO",
-	"8RyuRAyNcyT4eMs5flJp0jjDRKXJluO/SmCaKQsynv8Mc/dNAibWIrNCuQmfTZQByS7mzE6AxTxNQUdM",
-	"SWAjpRnweMJ4bE8ZZxoysMJ9xsZgDb4/EtpYxqWZgR5EtIUJ8AT/8puorODALaFtP1P+5TXIsZ0MTh4+",
-	"eRINpkKGv/+6fnfvcFM8vR273GJX00zpZtgW+HhbuJBvcilikfFU2Bq4+DgBNq288Z1hMp9egD7BIzN5",
-	"5hYRsdlEsWluLDN87v4wwNyywNDZGWBcQzi033LQ83Ij1fEXDizj1oJ2X/yPfxwf/PD56+Prf6ndxWsx",
-	"FXZ18WdqZpgaMc4yPm6aPcVvq9MmMOJ5agcnT44jd2limk8HJw+Pj/HK6K8HxTKEtDAGjet4pxPQjRem",
-	"NIHKNvf1XhlBu6udIguP12CX38Sx+2/trs5ULpN60NDuUQET4YQX11Q8a17Rv2gYDU4G/+WoZChH9NQc",
-	"4exvaYxrtxwNJlPSAHKZH3lyRnDm/oqVtI7en3wd8CxLRczdWo8yrS5SmP7rr4YOrtvE7+krmrRm6zQt",
-	"E4ZJZR2Y2YkwDiumA8eYlBylIr7xZRnLLfjVyLFhiQJaIE9TNWPCMqlmboEvCcZvcHVa5Rcprk3l2kRM",
-	"aSSrCbf8ghtwJ8lnfM7uPTl+FLGZsBN2BlbPD56OLOj7uGilL0SSgLzpYy14ha6wju8Mu4R5xKZ87o54",
-	"gPT0iqciucnlfVBTx5sgTQyLuXR3fQHMqFO3JgcEbMYNiydcjiFxa3yr7MuA0jd4hhoIV5jJ4wmBJ/IQ",
-	"RBs6ULe69xpiJRMkYy+5SOHGD/NCJXMGqQE8OOT6yws7K0jZzS3t1ejgDbfxxJ3iVBiDLCEafFTqNddj",
-	"uGmMwFMShlmlWIoLuI4Gf5c8txOQ1k19s8fzVjFEPYeStBQvnEDyEXnazR/Pd4Y5dhpYhOWXIJGj+jEq",
-	"ahKuKSHg4ul7rTLQVjgeN+KpgWiQVX766vi8jVWCu1oSEiL3LwBb+8iqmax5cF1lzv8IA0TlNP7Lz4V8",
-	"oC5+hRjR4qmco9iDAoJwxzAVklulSdTIMjeD++eCnFl/plVZ9J2XlvwtNn3ygR7T29fFOc3fkvBxJQC5",
-	"nZLwbjQ4+Uf7na7Ofx21f7E4/efKeZi9HIjpdyJm90diep2JKQ7lvVbjAOm7PJZi3Gjgtkkj1n/2zj+v",
-	"fNLtLIsPdnmalUE7nWfn91e2WbkCq2KVrrsCdyipAN22IPe8GC8azCYqhRZSSe+tHl+ssnn346sMtP7I",
-	"FlYYjqDUZXYIgjRod/gL73cDPnp7l5AXRuwEdt1eXtzawmmbvRy36Xvept+Bm92fuOl15KbfmQcszzKt",
-	"rsj21UOe4HEMmR1eaH4JCyYQ//aifPOfYCIS26dczks7xYVSKXA5QHFiyvXlqtHgg+Vzw4RELap68RGT",
-	"cAU6PMpK0lI1m6G5YlV4WRFKfkxVfEkySY9TiFNO/GlFbgqyFsh86iQkDTy24gpl3Ggg1dBYru0w4dbJ",
-	"Sl46H+o8dX9yHU/EFQxzSbZD/MaqYabBgL4i6UoNgevUHeYE0NpLZuWhksPCiF3+VBrPk5wEWRjiiqAi",
-	"o1WXn8uqQFhYd6KBm1V488mqFEsmz4TPmZJsNhGkuBnGUyWBzVSeJk6jS5Ucg2bGcqRrhRnLn8fKeqZg",
-	"DB/DeknUC5/h/Tr585m7tOduop4gn9uJ0t7ouXpijaCQ8LmpP8oEYpFA9WEFIZLcXdyCka/xdJS0k4Y5",
-	"HEgNr0AbbwNcfYMgsdNUy4eNe16ao1hOVDmxyizFzsr919+SCJpXjysqdaM2OhhUqOsofDEkC8wac2o0",
-	"4GMNMAVphyCTlQM7sGIK7Z/hMXS61Auh7YQIRJfXg7lmzdY/WD7N8H0NQeHu9D5MuUhr4RtkMtTAvS7c",
-	"NtgLmZzRi9fRYMSnIp0PyeZbM+wYpFcS24b8G73l3hdXIJuHmwhjlW5wWBjLbW5YqsaOq8zAWG/FiQbC",
-	"wtR0OCWbmxfSapRN/eRca45/dwQuyQnMPTCuPocvdqjBCRVdKYM3pdeNplJ3bWNhrMZ5h7GSI6GnkAy5",
-	"7Q7a2UTJ+hN3HBliD2OLZ+4RkHGZMAsp4CCMa2ATNNaykVZT5tj7/EIlTQKDOwhIuh4F3fG6mySyQ/dZ",
-	"fjU0QsbQ/VBymaU8hipeLB7AL5M545IJSTyYEcdmjrE6gUYqNtYqz+rGbqHlS+QZoaxwplTwYxH5ClSr",
-	"XllxXktHUM5fkpCS+JRo1kzSn+G7awn7VMjqrw82JPVvYVal9vunwwWdrEihj2uE0BUCuPx+xdn7INo1",
-	"eew52RJlWhCwo50QqoKMrD22BbKyLVm4bgTT93wMvbUBESJbOnENmuiMvGvLPMOd4SrdOI9zbZQ+J38d",
-	"MPcW+qpPWQojy1RuneDtHqUc+VfN+cGVUEQJ2wd347ILGCldM3zgj+skRDqSZnLgtr/umBeX+Q798wEK",
-	"AunkjSwlrHywvbTYkxbcsIjTVcxolgk6MvNVrLs55ro1j2via+UOm4H1Q7HNoNdjiAZyPq9NR4OYyxjS",
-	"FH9MhImVlMvjluf6LDylmLG+FCd83UtkK7+yqrqXwmwQEKNuwUmxzrab9rshcjMCresBZ+kyi8C4hRVW",
-	"x4gWt1x7U4sn2tdRlpRfdSPiSxe4Qspr99hAEVUu7Tv9EmY1IrMPmXHEOQOVpcC4o3Ys2DSZASc82hN2",
-	"HLGREyqVZlOlAWMQPg0+5cfHj+Innwbs3vOHf7l/yIoRUdh21NIqNlK5LkNARsKS+YZ2eziomjI92Bx/",
-	"Xo0Bir6WIUJPah8HmPOrqgG1z9Hgy8FYHfifX5Il9Vmptva41E6UcZWy1N3RhniabEWyL4WsVwkNaMHT",
-	"Bqeuii+HGN2zXn1V8eUHfLOWvnqjGq5iceDmEzpz022AeXWQT0+cYoRzVw2Gna7Sj1y72BmkqXcr7NXQ",
-	"tHO64nStENi0JCDJdL4iIBmWOpowAQ216nRX4UHZekjWYETSS/w981+sJZmCFEvcbHWiqJWYlsamCoub",
-	"qivkIkIaK2zuIx8TiIEbfKBmcjgTBqMRlR1KgIR+txPQtQzxpYA0eaG10hsShZpIQXIDrFHKMIJrdYBX",
-	"1rCM20lwjGDYjY9CKwLuvzPMy0VtpvbWBSxdEq0m6mKAfylk4lEu3IuQw4Da7thHwd9pRZoOyQliGk4f",
-	"xyLTW7/zH5XLaAPTsNrVDdPvdTv8WyHYL97NGy4jNlNTLtm9yyshJdyPWC4vpZo5OAyn8WYQDX4eRIO/",
-	"1275b2gZ6rfXoDMswdqvIMFYmCpr+SVoYFakzKRgrZBj9vz54Zs3h//5n+1KROdQ3Gigc9nHWgedhq/n",
-	"W4VK4MHcTx0Grr00d659xcVx8VEnmkd3t47g+UHrFvmTSpPd+q2UHCE9XZQj+nOGVIAZLlLbTgqFt5T2",
-	"UWC6eRvcUZXuBg2po/FDbi57z0ZflrM2vdJ33O4GsjqOGA68OtLSfVZPtwmaVpmkAY1uY8eGDAb1pUEt",
-	"m2YpF+Ra5lM+xseOZfrY9lZG6Sbri16T8E0n7ELkWIdcNGTdaVD6TF8uXvrdVl2rIyGFmfSEi/BWBY/M",
-	"1SAafEnNl9qD7YigGka5aVqpBrf3YS4tWa/XEmitZqbFn9xzzxTpWjtcLluOuA4vKvMXh+nXGyaqeizK",
-	"8csjWjqPZmA5g12DTKLnQ53LelI8Svm4xnB7hrEzhinJ3DaZnXDLZo6fOyW+3FQNgG4Ga4vTvy5MwyPG",
-	"WaLnzG0g6giRPDVtoSRki5529cSeqdkZjVqnMbWjgIfo5ZVwi2ZkTJNIubysPcgdAXC4/c0Bl0CkcrbN",
-	"wPuLsJOzyhX0MagUpLLtMjxBbfZm8JGFDZwZC3SrXP/WALJMTcp8ybVnudkBdl92eZQdltywUAvTvpSK",
-	"ay2a8CUuInTWInqPWKaRVr9DA/mr12IK8jObAEGLdwkJwxJIwUJvN0h/kdR/MiFvVoPEunjdq0xwiVoZ",
-	"sDbtuY5OepODhHq1qZDYaZyFfVXPpRLEFWCkuLpyt01QuIFvtTi1btjiQL27U7UvGeppSMYVN53Fh3Bh",
-	"gQHTIdMpYujLBYamul9mwk4SzWcUZEeWrPL4s1yPG7xMb/oe9yXMh5XoxGWWKDCPEdMYOcYPQ8RiJa1W",
-	"acTQJYZ+WJTEHFpqYMIa5kRv0O6zWhPkdCmxvGusdJU0rCImaIyu7Y19WqXQh62ktTZaY/loNCxpzaqY",
-	"o2Q6R2MciW28iGRml9Kz/lbw8gaOhYnC6he3Hy1cax1AvlFXsIkBpK8dqFA5K9EeDxpCtVcMI/UrX4Kd",
-	"DWxjLRyic12BZhPUukUXKXF9LDu9bRmVEJWlMHtIyVugJJhaSQvPftjDhNdZLe1izMHjqVpzRqDBhw3U",
-	"6KY+Z2dPtslYZdBpwR/wzX2ycpqGeHlE+SY9KOe/Y37KEtziIFGhS+MZ0JaLy6peQMW2GqArKiGzE9j3",
-	"FZ5V8VEn2lyXpLlCqHd5dH596/ZeTXDsg/XEcZuk8kkuL03bs2GyGOSzYK9KwQwzKBwji0TipXvs3bCa",
-	"j8HXbeEXxkFCyFq+Ai1GAhI2h3qdzQsq9cYjQpTVud/jRxHz8g5TV6CZ0qyQiVgI5Km1SPVzJuwWHAIS",
-	"FRdXbrM4jOLiFm9p+UrWgVSRrbgzeApPe5GuSlrYYtQztyzLLfkl3TsM6Ub99w2hZl7OTPsHPYXPLuZD",
-	"MzdeG15c4Ysr0POK/hhPwMneFFU4AWYyZelHg0ahII3XLVOlQo6HajRqsKo2LhWu6nl0tX4ORllvlqyA",
-	"MPLiqtbzvqHJWsiYXPl13DgEr6xd08+C0lanfD70YFd/CFT7A9UPkmZJPxOGjueEcRn0Eo2FpiYcs84m",
-	"7hqFRF0kFVWLUo2RYTcuT5XbWE3rtKhfJoqNFVDEqluksXxuul7iOxq37gYzleUpDzWf1lbnCuEhnNDS",
-	"40k94dYqU/3dXE6NbchN6+MP7u1U2IDs4yd9sz12ySuW/dY+5mrJfb240AbiVpDRRYyqwGRBajqxlddC",
-	"whasZamwnoc6b3Mh09ESUlYgpTcN2S0WFzBcvwlU3DNuDCRrcWifMRAbwe+awIkuANgJfPqKubr4qLeQ",
-	"X4LrngV9v8Z1+/93P2URhVY1VtTZ6ypZS/1yI56mKYNpZue+cpYPvDhkT1mqjGW/g1ZFeocylqcsVgmK",
-	"7k4uu+DxZeS4J41h1UwydPqDheRw0FZUaMGSE7XVGFqb4RNqDi3m8XfK3XkLs30mDt9lk/0xssma7K3P",
-	"xVhYU9r1T1aqSnxnyP5PylcVqB/uM2vNrE8s+dyY09pDKFq2pzbny/gVfa5Hsq2i4Jfxeg24BN7f87My",
-	"NH49HampIIGzNux+2yC8VUWAm0usBMqEDbqm0CzmBspKqT2xbDmwr71CC5lWce5iqajhmoljAlah0qRm",
-	"0rt2gnpl0H/RkKC9SZReBc2Xjwmc5uZYVaoUKuWW8TEX8hSLlGIxGB+IZ9jF3C0Y0tH66iJL91+YOKvV",
-	"K8p1NYDEJub7unzRtebyKf/yil5ecJiQeBMNcil+y8G/YXUOwXK/sYtmU6v8esWzhO7TUBeaOUnbMKyv",
-	"XIH3v6wH933a75erHXYwhteBSSi/RLaXvvWW6o0rvTRxrLi2roKODzqiQkSxbd1JZwt2TYKKkrCS0nbK",
-	"JmrGRhzp4IQbJ3wC1QxN0XJDttGIXUDMcwOMs0SM/OGjXDtTvsiQhTRlnNmJ0MlgNQJvCyN5BW3bE3iK",
-	"ZL79maDDRXQxP9camNtudxNjcqvldpOD24kdtZtJbQE968q4rFo5K7vrb+bcJtzhtqVf7NF01gXGSyFp",
-	"sTVAN/NZYScrbrjVMraAHxtYxW4TjtzB9A2Z03YEmGvhcc9mtlXY39DE1gWrW8xrC59X1eZQ4bNOXa6K",
-	"q8tJoRWrOY8vUzUeRIOZVnI8DJWYmjNbKrJiZdjwnfGhNS2fLscAYvhECCSgQhIQp0I2DeKdQRurHzWR",
-	"AEUY7lJ2KQVCBsN+sxutqfJVGdl/4Utu7j6KNSBTEZDaVobmPcZbbqK/9Q8zWlY1cYDGRU37qwn+TGvc",
-	"jU/TNORSRNR/xAnh1Uo+nfA/1EmtwfpKsPji1D+pGdZ9Je+sqYZoY6OJSkTHoNJb5jiqFb65MX3S6Iti",
-	"nzUrLsPSV2E0lDllKZ+N8pQlqF6vN9h+yVIuW7yvJp86RWamdGKikKNddAdJuRzn1Hpo1UbbRY0vEkzd",
-	"6Qz74hF5CsdqdelvfWcQrNha1OOdUZ1XiznrkrlDYfdmwk5UbhmnGnYRsyrh8/u1VGL3kfbVaqarp79U",
-	"mNbBoYovmfcud7ngUNpvm5p+gcyvKQOMdX0/r5Mw/I1FJe6XWFJLWnwbin4q+9nLZ+yHx0/+rRVkl+t5",
-	"2OC8aDfdgNaqRzhfpeDCNZKLYA+rjb72ZvWihdWTH36o0Jiqsb6azSVsCh1Wbn2fkEp8cK7lyUgLY098",
-	"l5CTf/CD348Pfhh+/tf1McP4NMxfqVXlz7LhPosa/f0MSt2PPMzxNK5VjDsqLWEU7zYnzSWbVwUf6grw",
-	"ubbahQ/H7zIDBipWo5m6k5cJN5Oa8Oifnh48fPKX4Do1VmlIWKLifErq4vZRT06SGnaavRC+DNROvZUS",
-	"piz0h4u3qp7BbhoyZQR5inot4p3/ri6XI0832NVZnjaM1l3nzJQdUrxg11k/ZMo+oy/KuKc+mdQXm+z1",
-	"o/usVpfrXG4WcblaH7bQfb2yu6QCV3XfwH0DulZjyf2OAgkIt7l4uBERtADAJRRVEctjdxsVfRrfIsu8",
-	"z+ppyBvK+G85lq4ejUon4Rrbflwx7tPYuNC2E3lWEvfdBam35pXSw+HFvEcpKadsolGsNiKyJeC8zKlr",
-	"f7yz5SxfSRkUXoaCFzl91Yy/yrksravt+l4Gvtk3v6LpwEJ4/xDD/m0HwlBaMZa/bVv4W9W/Q8MOULGh",
-	"VF8tIq3BnHclI+uTUKckeGBby15mE27XLxbfioqB25aMLO9m2mK0Na3owXR8C4rW7hNtO66w243Kh5ld",
-	"ESkDS2xeSPuXx/X5LOJ36HA2OKJ/OyrX23YaJAb0NYPNTMeF2zD8Gi0IX/OlL+qWWz3KvjFIjY1tGus7",
-	"NQWI0Fj166MKE5vFRwVlyKrhJUC2Iuk0G6LLJkodeiCtBD3V7wQDaiotk/tARnOeb5/Sgn6Y+uWZwn3V",
-	"B3fXFebed6HtTeplb1r5uiWS78zLnUXxH25gpjRZ5UOIFxp2xBWP50M1GomYHiZTJ6tbcraUjdIqPdbQ",
-	"VGfdKQ0X366D3EpS0s3z/IuaqLyir69XutVMsiUFpqvsUMXLPQbllNaEai23eAJJTqmG8MVq3nz6bxuC",
-	"Zt8sNF0r7bzz+XSaJPcZl0mEsYtcMpzCvROxFxgnKKxhRCfd/HyaYdPHRw8f/PXg4aMHx8cPlvu1RXXJ",
-	"9gf0j79c3zt4Qf98ED2+vv/f/mXQtJkVl5rK0BMUUpgWkmYWczN1LqUbyq3EF1VCuXVOP1Z11Eql95Rn",
-	"psE9Vyk5tKOy0UXp19UnKR/XlVAmCESnzynZ69UMvS+hrlRNOY7GnmvImWtmIdeOBp6gZTjTaqz5lO6/",
-	"rqjAijtsNoiaCsn6rdUB/gfgOp70PFtbWwrmF6UTQ3XMHPWM3P8RLdy/yrYSDth9VervDAsr7ROfuyzx",
-	"uNXU7i2Ip7sDnX5Vb6MBFuPt5aJpLFeeKSNsSyO6XVQsL+boW7d8Y01gycjXrWNYca/rDATV0WuXjR3a",
-	"ejLNLZljUXLLkf2XWhhbRluvZWQNm+hdRrGtqE5Ikw7IqyELvaoW0LRj+E7Dkm1uOnazWjr+5S6C9ZHu",
-	"FNpqqD/DObfnp74IlaWYWfeHnSnyXprSnbnsxmxuS2ibJ7dKXTIYjSC21XwZSTR6h2V6F5oC7kAubhF3",
-	"q2369ocwIG2wnnXqrPjPOSZuq/7FsOb6U4OsN/fZOCBxI5fRzqqFt3AHxz02KFzXt+9Dc7uH3dbQbG2V",
-	"YZqPYEWwrpTuL1sdRYNUGVsrDa90Wu8XiID1H1Q2ZyHMxEx5mnpCbwZ7dXMvOauLrveN/uphxZLePZyX",
-	"Pq2xs/cZor/fWyZp35UGd/UOvN8w6rnFBX/5nQ/8FvvA+7qw/1ku54ACHhqXcbgJMUuH9HYuaN/L/59l",
-	"BGs2Xu3MQuV3eDOlDu/qFX4b9Qo90Oy4VGFrgcIqnO65NuECSmyYStHhhFoqEoYV7D6HoKVhyo4C/Nvi",
-	"+v2+bl+RxY7lD2+sjGEH8NmigmHL1WycX1oLUh1rBt5I8b+emacLnL9b4uk25fVuOkevWgOvF1FsrnHX",
-	"h/uh02nYJ7zCf9EQZXG7smM7YO92OYjrast1qyZXRflNU2YbAowaKlr7TDWfgwJX1fDIyl3+wXGrjZns",
-	"rPLiHy1ttowdDj0UVnoj1EPmnpNnV5BgfwJfS+ps9esla5bStj7hyECca2HnH9wKPEoC13Xul6csA23c",
-	"8bFLmKNA7r5xDJK+KMafWJsNrq8RCUc1OWfkWLoEyKo5g+ieLcCC8ZTr6UGMpYqobx0VUuKGpUqO3f/J",
-	"+DmjIkuOmUtlGcdcMPcKOndlwlC0MUzYw0/yk/z++1CX6fD77xmJBr7Lnc9YNIwvbPWEnT+lkMPfMf/v",
-	"hP2IG2aYDjT8f//r/5wfsqfYOAMbbM8m3C61xWCJOv0kz78c8NxOfj9HHzStv+zj4NtEhMbf7pdQPSpi",
-	"518ORkqfk7giEvC1KSf8ChhnGjINBqSlz9TIbdYvieoneQHPFO08jO/nYZjS3tEUMak0w/JSemo+SfL5",
-	"Y5gYec7dfiKWyxSMCYVccEFOM2PnVLL3nMJDsO7sVBnLHjxkE5W7idKkuAGOgpgBkO4W3lPfc5ykShjc",
-	"C7TR6q+H7L1WMRijNLvnofs+9SXxhlt2LwQr3cchpLpQyfwEtyT00nGRzOdR0JvbhWZqJiMWp8pAEhU2",
-	"aS5LOTI5RXjEGKLQqp0iIlgu3b1jr3Y39nmlSfv54SeJ278AB6OGWcW4xMi/xa375rgMvvDYpnOWiksg",
-	"0Cq6uMMXYQJQY96c+f57nNBnqDHKLjPsXsjyu3/Izh2SnrvTP19NaaNlxioB/Becn7JzyuILMAuIMBjL",
-	"QTcjDMN0+uiTpNpc1KQ4yNY6TyHyQOifX/E0h0P2+Pj4xMeVEPb5MvN4AwLhfnrIHj98eLLwU8Qucode",
-	"LOYSW7cBM+rwk3x8/MOJz+HiFvwn7oCL4+JpqmZYUkzN/Kl9nIkYHAR+AJmw81cJTDNlQcbzg59hfo73",
-	"Toc+zY0D+CwDyZSM4YTQDiyyFHxRSPbwsYf1MXjHLaXE02U6lNQQK+3w41Po8ka1zgxVafYWT9/pjxsM",
-	"ujlh5y8+8nHhC3K/CTmO2Pmr0cEbbuNJ8YjGDLsTU9zcK2ksx1LQGpgDhUePHv3AhGR///gscuTSqz3u",
-	"H36cpZJeWC80VfGlOfwkizxGT8krhtqTwQNUDDKQPBODk8Gjw+PDRxhx5WPCj3xFTjBHX/0/rzE6nmqI",
-	"FrTvVULF65JQlxMbhGdK+iTxh8fH5JCUNphVHe7H+PHRr94+QVi91jUXesUjz6pJLi6eR4PHNG/dcMX6",
-	"jn7kSQisxU8erP/k79KxBpDWbQES+u7R+u9eKn1BHdTxi8frv3ir7EtU0K+jwZP/+I8OU2B5QZQW8umU",
-	"6zn17veHQsQREbvo4M7ulV3qlQRTuCzvF7GDwR8ZDSy2vlzwUHo+OTjxEt+hg3iUikOfc/dF/brLV0KX",
-	"/lfPB9efr6Na0DuquHE3HxwDoGrg1/f69696DzCJdWDsj4qk+N3AMA5+BiMC4lJy9LUCl5DncU3R68LJ",
-	"+82B+ePjH9Z/8EzJUSpIlH78oMOaPir1musx0AdPumzeSyuQfJyTPX5jBPS3VYQrUjAROuydSIHpxAXl",
-	"bEUx+vFwpoU3yNbiSdGwefdYgjVR/ItYgXU/GBLqu3bCjwc7m/aZpgC1Gt5CFWru0O3m0O3xw4frv3sl",
-	"r3gqtuOPeLVeZWJKktiMaQeziWKpcAqpb8yxiqZFJ/MSSd1Ph1ighFC0Yh3zktMKMSdjB0p0oZamZZdC",
-	"JsZJwriyU/dQScCfI9RufCmhQ+YEn1SpS6rLO3aCKjJ6t2SRGKoffFjkhQRkfi2MfVaYaZaIxZJBoZjO",
-	"AJZCG5wMfstBz0OTgpMyjq3EtY7VgaoRctXiuo9Xo3JXgmB9YRdeWR+ZG03DMouKYP1WuWTyKxf51/WL",
-	"fBWq0fjWN5UqNHUrLKrbVBe57N9YneUjXjYp5r42hsGgfHbP8CugAP37TZdH4fvVGdc2WP1aO1LRj6A6",
-	"VtfejSt7Uk5npMLPKJ+SbokVhDS7gJHSTeDoq0VfzOs31VSGejUUV8QTSrbxJiChEpaKqbBNEEbvDNVo",
-	"YebCxBfQZLlzQbQUkvy5w+peosZKZbFaluLkje2O4TXvMo9V281yLuGLPXdXe565+1O5QW05GF0opvLx",
-	"8eOVNtNk3rDe8CEMGysJUWHZSIXxZoELYBcwzh3FoLCFmt3EuTaUUFcHwPdSbuz//Ae/+OxAmR+MPn/9",
-	"6/W9g+KPx9f3vz66Lv9+8PD6fgOwrxHIXjsoQ2Fsb+o0EV8MqW1QqDPu2fi3JfbclHDxTtIRBmONg0Ss",
-	"3/VW6RmMBZe+V7MaMUoZpT7EDnIxn5T5DNIgcFTCLZpV73oNF6XbZ6G7eD/loGJu+xnm7zJyznjg3IsC",
-	"4Bd6e1SAMxgLY30Y4gQT7HD61ypuqDX4i++67QgS3s3yTmo4fEEfrm8/0v3pVYcAEox7RuQ9NU5W0cw3",
-	"jemGuxWd3r92REJZ2eapPs1KkAeHjUTqc5LSUq6PCr+HQaoSo9cDU1BX9YEPhZi4J7XeD357UPpnyOzt",
-	"Z27fHNr8DJCRq8YqUlzRcWoUyXFSEQ8s65xyWaN6r+eEVWT6Sv9od2AUzHHPAleTsEUep0X28uJjXTb5",
-	"x4oDqnA1+Y+/KR5zU14SJ6jRCVa8JKSssVSNfdrngpGlr1TWS+AiQAnGWG7jSV0vcEgTH17ANZTZZsby",
-	"+WHV5Yhmqmav5SkpVCbU24DUAD5El2jEHj94uMouKO22SZ5cBVcHyIvTBv2LoL1UwMK6W2G5opJ9GoSC",
-	"FD9cfxrUKVt7ElNp8z7/eGNnDvmW+2I95hxWHMl/csTfQBrtwO3eO5LgzbMvuUj9dm4rR3788K/99nQW",
-	"IGYr/xbCHwWamBVutKHwG/h11etby7dLK/bzwk+9P/YdHK9hrqYwhPD4jr96IPEHxor85OD69BY8NNUt",
-	"OEMdT9JQfQd9MXsNQ1jkum2BAncRAncuy5uMEIiDnNUzQKCJnh59pX9cE+ykQAHmi7D+XJh4BdzXgd4r",
-	"SSu/g7wtqGVx8CVMhLDBwtBU1KJvpZc+sJoCMUW4m15wtDkVXe/kIMAq4r7WgusRfImLej83sqwmRvDC",
-	"L+SWc4KwzIRUWApywIae4g5R/zgs4n1ezx58KxgMGSiCr6lz+q45xdGEy+QAy5HePO4tVwb1Vo+COMoF",
-	"UlgEkl8CZBV9xJ1QYeWYTRTmRaQwsqvmjZ+4TN5dge7B+dwnoYnWHU5tDOo/YXPzJbYXbtYdLslEwrCF",
-	"Lk9RJV7LOla4AxQo+n2tMRn/zcfz7E3xLJvRNfnpyxfudE4PSL+sCkROHppN5iQU8TQlMrLSUe0GTbu5",
-	"rcvfowKDCH5MAiQGc1i4URJXPuVzdgHIyH/LuXbv4henWAAY2+ZpfGonXIb2eeiFHuWmGh6YcAurtO+N",
-	"uoKKL2T3Yo2boJtEc4MoJGH2LaPRnb8e4bqaxacykEUsZivC40s1Ub0lqyii7hutlD/hG3uEcJqgAbpp",
-	"fXfMoZAy0CWm5LIRclGSjIg3CDmm7KjQqLUl/nvfBkikY3fJF3cU+VtMvqhauLjF9N2Nsi1KulzW6d0B",
-	"Ji6LaUlhp6OQr6IbQaAomFwsrKnrZVxJsEwBU5NJ3vNiKEZsWc2lcWqOkqcoAh6gzuOA9JN0Al4KnCom",
-	"GP+1P7VDH0MNs//qMPecWUhTX/CAV9aNGdEqTxMWq6lnjol3KaMKPRFyTJnES9FiYBdSN1YoXW2gOC1p",
-	"IbY6gRECRijvsZLqsCfn/ULx8Nski9aqLUyqGbunNF3W/Tti+A0Sw9LqH3lK4mhKBec7qqWmLDfeyX3+",
-	"wbsEWkN4QnIGmWMwpr01AQfjUxYQfbEB1drmHLchP6KsOP5HTo/Y2mkfPAURu5iHViu9nPC1gmyIni4s",
-	"rLc9JSHUhb81gvEfyNX6pyfuH/mlE3QlzIJlW0irNnHHOrLuc1zbqPrfQhrs3qijn6GBNPolfrPEkRpA",
-	"BwOSD8MN9dFi7lBTpCm78Lb5hAmJ9DNZZORllbjyvvG3Qx8ii+XE3JsLdfg+IxigQnT01f3v+sgXAOuv",
-	"6jh1v9Xk4DtQFkaHdY4w//6dyr5dTNBI6CkqfVTYjVwVCzHaWEKbjZQ+XajOh4XFCOh8nus6DTrATiNU",
-	"Heiy/eiOoeupuXTveKDZk1VrqYnqptEUT8OB34H2N8ijn5rLImFupZxiPzuUmLo9tHPoV/6dPbLoMEUD",
-	"jw6r/GaZtN8/m02UcXdKf2EVSeTOl5DZyAllYOyKcT+czsJF04+HOpdVzWaJ/4nxxDKtZjQV9vd0ShR6",
-	"ZEuLXkTlGMmzgAk8Th9KnJCg1SzypRvRHqcSOGS/CDth54meD3UuvVnPW+iYMLiXUPLgk6S9Vs1+ZOaj",
-	"wohUNAZNjCORAhU27GL2owNtLBtTZwnwC96h0W+ap1ZkXNujkdLTg4RbvogSvXrIU2uVJTrvK6I+OWZv",
-	"xI/VdnsXQnJd23p4yrPMt/VcHOy/f3j3lgpeYl4jUpRYpflUsgMq3on2W7zuqBLGSdUsHGBIZalSqbFK",
-	"JeTln2Z2ziomYBQAaFSVr+8yhvterU18s3ZQgqYzBNV6UyiWX43dsRXGT/eDmsL9ItVEzcydBnz7ueuP",
-	"GgmVLMRUDGPk7NmHfycihC19Z0pfXih12YcOVxju0Vf6R3uiL8HdxibPyEnlasaKEumdDaBimk+p/35o",
-	"wU+/HNd1Zr4NFlA6Kcd5fP/sNbLEXYTBQkoxHUpUqU5Mya8UhuWY9SjlS8nEXcSOfpZS/LaIsacOQ424",
-	"8Qb2KZC+aTSlxzxNbzxwdivrD63YX65WKVBp+7JOfDVZbQqLF8olFhkk4lV2rGpUFnwnrD1ezVM595M0",
-	"lifA876LIqpWgKEjQbURvljNmc6laVQpyiZgvax9Udkaoj/2y8UuJ212GOqBdvs9Mb5X261xxNyZhf4M",
-	"ZiGndQUUP2V+PaE3h1iH5vjbITeXVZJ/9BX/3y6tBqzcO+VfQ/jv6P5SuRhqhuF4/qyiqGJPl38uzcfb",
-	"7JZttcIeVoHzqIyK723932YlrRGwu2BVdarTg90GeSWNiPXO9zS+4xg3V40TS206Zb6g4+RVW+6jUjrW",
-	"OhH1it1/CXM0Kc23A2+eQ5wKCQ3spMbb5T+4g9GtYqjwDNGPSyfTE6LKBne15eMbG3KNAfsoLbTJKqUW",
-	"THXwvbCwBxKz6CJRI983amGsgCRzamNm1BTI7WDVJ5ko1IAjBjyeMCHRmK1mcrnX2b3zKwGz8/t1bgWn",
-	"4fr2f/uVc/wkTYKOf/qtusNo9/2jUCqAePSVrJ7tIiv1Fb6Bq2y9yTuBdVFgdaNEIb+ArFffmSU07QEU",
-	"fYUvf2Gfa4DpiLoebsIpw6iNZg3qp1hC5O4tEk/D4m/YffbBQlZrjgg9wu/49jdojaDLPS07Gwh0pf0O",
-	"smh4ECuVCjk+UKNR6FlBjUM7YbfvQFpL9Y+wDfTBxrGG67D1tRjZH7HT9D8Bb9zkd1izDXC+dkIno8bk",
-	"xG/YWDElTxebr2owOXbqsNsDpM+5K2rw7xYen+Ho+2Qe3q96W3jHM475i2o0usODb5B7uOvF6AWHmo49",
-	"UEQDExYdV6eV9meoybEpduRWMhQilPBlF0hLra13ga9L5c5QeQ2Nnw2LJxBfUkwdJtXOjYUplX8xmbL0",
-	"3DfV1XwmD9kr/C5REqgq9rlfawrJ8GI+pBHKBr94kMIwh6+rlVQ8Xjzz213B54d7x+c7M+PWTK00G2Ya",
-	"DnQuQ2f2TngQ3m3Dg6ORkMJMds++XuK4jeB3A+ykQJ47CNwcAl8Ucj2eJhEmstOVVAyL2VEgKVYs2R46",
-	"i9aIzSHs+EaP7pGnaJPE9Yd2BS0NJaF/p0a3og/46UKfxn9b36dx+wznDj0Tb0FEn4Xpn6/j2xZF5JQv",
-	"llqw+zXNQOqQbauiQG12s4zn+1DD37th927EbWIaOPsdw9gCaj9YlTF0cEohx15KvQA7A5DMzhSLJ7m8",
-	"NKcUuCB8DRpAM9G8+KsTByHAaZDzM63G2LepzVnwPry0X39BMU0T4Sue3xG/okjajI24LhRGJ2HEagq3",
-	"1ImQaWVVTGplG7TRS3uHNpqmGdr88ztoq8RUZ1qpEXmzSSeCBMM07pkUrAU8tUuVpvcp7FrllmWgjZI8",
-	"ZZgH1g554dT3AHwafqV6Wrvnxmc49J/ICPleq0xhhsSYC3knCHyDhsgPgFW+S+NaEFJ4fOlTKkLJ41Pf",
-	"Q7fy7lJZgw2tkOSG2Ae+unEbxOf9m/zOSOq7Q5tt/VioXC34sbaXiE2m7AFZnduLsmXKPqPX9kmAy1ka",
-	"5BTDp1l6ZxBYlFLQVRC6vBXCMHVyF5LNJiKeULzcDIJnYfuaP9tEhLdJLhWQPPqaKYOp89cbk8X1Vq73",
-	"fo5qBfxlChornbwsDJn7kHn86C+k1fONC8LQQu+MFX+IJjp0WWUe7oiseVzOKZr1IrdMyCF11gGZuoWa",
-	"UIzXUcGtLeoYhbN7r6ejSeiz1ZABt7RmmjPy1IiKSawGunvPAjaCYGc+Mdk7hdHimUt8SNWKZUN4UU03",
-	"ebfTIALtIEljLwWAdceKF3cy252qs40xlmPEPfPKiJcoe8qSbkiIc+0kAYdEF8A1OCHhs0MQA/oqoFeu",
-	"08HJ4Ihn4ujqAaKPn+frSnkVxbhBCdP7tKYwWHWM+Wo/7N6lr8xufwUJxsJUWcsvQd+PMD8yK1IRKOFg",
-	"SXjxU4TKxavzhHKz2JuH+i9AZW1lU91VJuzURMOsooZf9y7gimshxyb7v/87hfH4fjlK6IOxOnm1CDst",
-	"gq4l2J50LhO4fxLU0IiFmOWIgiuj0qZXzFYkFKy25Qu54uXLPh1k9eWXIgVfLoUal1AQSuXTopDX5+v/",
-	"HwAA//8=",
+	"7H1pkhs3uuBVEJwXYalf1iJZ6tcuxcSErMWtsbZXUre7o6VhoTJBEmYSSAPIomhNRcxlZi4yN5mTTOD7",
+	"gFxI5MYiy7JM/7GKmYn129fPo1guMimYMHp09nmUUUUXzDAFfz1OEsW0fvHU/sHF6GyUUTMbRSNBF2x0",
+	"NqL4fBSNFPsl54olozOjchaNdDxjC2o/m0i1oGZ0NspznoyikVll9lNtFBfT0fV1NHqSciZM4yQxPL7h",
+	"HE/ZFY9Z4xwJPL7hHH+VadI4w0ymyQ3Hf5GwRSYNE/HqR7ay3yRMx4pnhks74ZOZ1EyQyxUxM0ZimqZM",
+	"RUQKRiZSEUbjGaGxeUQoUSxjhtvPyJQZDe9PuNKGUKGXTI0i3MKM0QT+cpuorODILqFtPwv66SUTUzMb",
+	"nd1/+DAaLbjwf/+le3dvYFM0/TJ2eYNdLTKpmmGbw+ObwoV4lQse84ym3ATg4v2MkUXljW80Efnikqkz",
+	"ODKdZ3YREVnOJFnk2hBNV/YPzYhdFtN4dpoRqpg/tF9yplblRqrj1w4so8YwZb/4H/86Pfru4+cH1//W",
+	"sAttVB7bNTcfV/lOvzPjwvz5wQiuiS/yxejsXjE1F4ZNmYK5X/IFN5sHdy6XmsgJoSSj06adp/BtdfaE",
+	"TWiemtHZw9PIAgzOfP/0tHMdb1TCVOPupUIwvQmsvJWa4+6CU2T+cQdmu02c2v86d/WfFoTarvUX98JO",
+	"7/Rc5iIJI4Oyjwos8PdaX1PxrHlF/6bYZHQ2+i8nJQs9waf6BGZ/jWPY1fyda95MBq7s0xvd7LX9WGdS",
+	"aAac+3uanCPu2r9iKYzloWefRzTLUh5TexonmZKXKVv8+88aAaLf1t7iVzhp4HBxWsI1EdJY9DEzri2l",
+	"WYwss5dikvL41pelDTXMrUZMNUkkwwXSNJVLwg0RcmkX+Bxx9xZXp2R+mcLaZK50RKQCVpVQQy+pZvYk",
+	"6ZKuyJ2Hp99GZMnNjJwzo1ZHjyeGqbuwaKkueZIwcdvHWvBfVWHH32gyZ6uILOjKHvEIqPsVTXlym8t7",
+	"JxeW37M00SSmwt71JSNaPrJrskBAllSTeEbFlCV2ja+lee6Jxi2eoWKIK0Tn8QzBE/gyoA0eqF3dW8Vi",
+	"KRIgz88pT9mtH+alTFaEpZrBwYEktb6w84KA3d7SXkyOXlETz+wpLrjWQBCj0XspX1I1ZbeNEXBKXBMj",
+	"JUlhAdfR6G+C5mbGhLFT3+7xvJYEUM+iJC7FCXwseQ9M5PaP5xtNLP/yLMLQORPAJd0YFdUT1pQgcNH0",
+	"rZIZU4ZbHjehqWbRKKv89NnKLyaWCexqjUVG9l+MmeAjI5ci8OC6ypL/5QeIymnclx8Lhiwvf2YxoMVj",
+	"sQJxDkQQbo9hwQU1UqEIlWV2BvvPmuwePtOqfP/GSYHuFps+eYeP8e3r4pxWr73EwYDbScHeTEZn/2q/",
+	"0835r6P2L+rTf6ych97LgehhJ6J3fyR60Jno4lDeKjn1kL7LYynGjUZ2mzhi+LM37nnlk35nWXywy9Os",
+	"DNrrPHu/v7HNyhUYGcu06wrsoaScqbYF2efFeNFoOZMpayGV+N7m8cUyW/U/vspA3UdWW6E/glJb2iEI",
+	"4qD94c+/3w/48O1dQp4fsRfY9Xu5vrXaaeu9HLceet562IHr3Z+4HnTketiZeyzPMiWv0J44QJ6gccwy",
+	"M75UdM5qph33dl2++SfTEYrtCypWpZZ+KWXKqBiBOLGgar5plnhn6EoTLkCLql58RAS7Yso/ykrSUjVF",
+	"ghlmU3jZEEq+T2U8R5lkwCnEKUX+tCE3eVmLiXxhJSTFaGz4Fci40UjIsTZUmXFCDQOLDUjnY5Wn9k+q",
+	"4hm/YuNcoD0WvjFynCmmmbpC6UqOGVWpPcwZAws6murHUowLx0D5U+mQSHIUZNkYVsQqMlp1+bmoCoSF",
+	"/Sga2Vm5M59sSrFoRk7oikhBljOOipsmNJWCkaXM08RqdKkUU6aINhToWmHEceexsZ4F05pOWbck6oRP",
+	"/35I/nxiL+2pnWggyOdmJpUzJG+eWCMoJHSlw0eZsJgnrPqwghBJbi+uZuJqPB0pzKxhDgtS4yumtLNt",
+	"br6BkNhrqvXDhj2vzVEsJ6qcWGWWYmfl/sO3xL3mNeCKSt2ojQ56Feo68l+M0QLTYUyMRnSqGFswYcZM",
+	"JBsHdmT4grV/BsfQ61IvuTIzJBB9Xvfmmo6tvzN0kcH7inmFu9f7bEF5GoRvJpKxYtTpwm2DPRPJOb54",
+	"HY0mdMHT1RgNvYFhp0w4JbFtyB/wLfs+v2KiebgZ10aqBieQNtTkmqRyarnKkmnjrDjRiBu20D1OyeT6",
+	"mTAKZFM3OVWKwt89gUtQBHMHjJvP2SczVswKFX0pgzPWh0aTqb22KddGwbzjWIoJVwuWjKnpD9rZTIrw",
+	"iVuOzGIHY/UzdwhIqEiIYSmDQQhVjMzAWEsmSi6IZe+rS5k0CQz2IFjS9yjwjrtuEskO3mf51VhzEbP+",
+	"h5KLLKUxq+JF/QB+mq0IFYQL5MEEOTaxjNUKNEKSqZJ5Fhq7hZavkWeAssJdU8GPOvIVqFa9suK81o6g",
+	"nL8kISXxKdGsmaQ/gXc7CfuCi+qv97Yk9a/Zskrt90+HCzpZkUIfBITQDQK4/n7FgX4v2jV5HDjZGmWq",
+	"CdjRTghVQUY6j61GVm5KFq4bwfQtnbLB2gD30UK9uAZOdI7etXWeYc9wk25cxLnSUl2gv44R+xb44B+R",
+	"lE0Mkbmxgrd9lFLgX4HzY1dcIiVsH9yOSy7ZRKrA8J4/dkmIeCTN5MBuv+uY68t8A3EHHgo86aSNLMWv",
+	"fHRzaXEgLbhlEaevmNEsE/Rk5ptYd3vM9cY8romvlTtsBtZ3xTa9Xg+hJ8D5nDYdjWIqYpam8GPCdSyF",
+	"WB+3PNcn/inG4Q2lOP7rQSJb+ZWR1b0UZgOPGKEFJ8U6227a7QbJzYQpFQactcssgg1rK6yOEdW3HLyp",
+	"+okOdZQl5Vf9iPjaBW6Q8uAeGyiizIV5o56zZUBkdkE5ljhnTGYpI9RSO+JtmkQzKzyaM3IakYkVKqUi",
+	"C6kYxCB8GH3IT0+/jR9+GJE7T+//+e4xKUYEYdtSSyPJROaqDAGZcIPmG9zt8ahqynRgc/pxM8oo+lwG",
+	"IT0MPvYw51YVALWP0ejT0VQeuZ+foyX1Sam2DrjUXpRxk7KE7mhLPE1uRLLnXIRVQs0Up2mDU1fG8zFE",
+	"93SrrzKev4M3g/TVGdVgFfWBm0/o3E63BeaFIB+fWMUI5q4aDHtdpRs5uNglS1PnVtiroWnndMXqWj6w",
+	"aU1AEulqQ0DSJLU0YcYUC6rTfYUHacKQrJjmySDx99x90UkyOSqWsNnqRFErMS2NTRUWt5BXwEW40Iab",
+	"3MVWJixmVMMDuRTjJdcQgijNWDCW4O9mxlSQIT4TxkoAlSjdmxEnH8XZrdyHdv2cszR5ppRUW5KoQNwi",
+	"OiU6VESIJ9sc4IXRJKNm5t00EATkYuKKlIpvNHFSWpvhv3UBa6eDq4n6uAOec5E4AuChhIuxJzQWCCbe",
+	"+2p4mo7RJRMWjtxYaAgcdv6TchltSONXu7lh/D20wx8KNaN+N6+oiMhSLqggd+ZXXAh2NyK5mAu5tFjh",
+	"T+PVKBr9OIpGfwtu+QewUw3bq9dg1mDtZyaYNmwhjaFzphgxPCU6ZcZwMSVPnx6/enX8z3+2qzS9Q4+j",
+	"kcrFENsh6zV8mIsWCooDcze1Hzh4afZchwqv0+KjXhQY766L/LpBQ4v8q0yT3XrRpJgAda9LNcP5VMqZ",
+	"Htdpfy/1xtlth6hT/Xwf9qhK54diqeU4Y6rng2fDL8tZm14ZOm5/c12IP/sDr460dp/V022Cpk2WrZkC",
+	"J7ZlQxpCDFOvJC6ylHJ0dNMFncJjy8BdpH0r27aTDUWvmf+mF3YBcnQhFw4ZOg1MkBrKxUsv4Kajd8IF",
+	"17OBcOHfquCRvhpFo0+p/hQ82J4Iqtgk100rVczufZwLg7b0TgKt5FK3eLcH7hnjboPD5aLliEN4UZm/",
+	"OEy3Xj9R1X9Sjl8e0dp5NAPLOds1yCRqNVa5CJPiSUqnATPyOUTyaCIFsdskZkYNWVp+LqQh5aYCALod",
+	"rNWnf1kYqieEkkStiN1A1BMiaarbAlvQMr7o6xc+l8tzHDWkv7WjgIPo9ZVQA0ZtSNpIqZgHD3JHAOxv",
+	"f3vARRCpnG0z8P7Ezey8cgVDNKiCVLZdhiOozb4VOjFsC9dKjW6V678xgKxTkzIjtvMstzvA/ssuj7LH",
+	"khsWurW+TIuPWpdYjv8YPygCrpLxZVj6TGScg3cY7M3MeSW6OFyTwg5k2wo8uufrOpZZU4KG0z88XWRo",
+	"dEDbRcqFQ7srOXdG8oX9MrKa7EQqEJfkVYMkBEkw44mSi16sFl9Hz8EWciL1Scq4W7+32jKCN1G7vQ6I",
+	"elyAiD+wTFkJEoJcjIIo0VgqxWIDv9AYQjFp8Hyq42J6/EB4LT7ajAERMuijlSJkCP0n02X+G6TqYljl",
+	"IwLzYtZQwLi3dg0weMcBVlJkbwczy0PaDJ4brCPhF5erkC1ZGzqZlAnON0BunxgwwOSwgcew0pG7cHiO",
+	"ZpxoJGQAGFsRShVmKkSo4twqB9Lv2oeyD1X5rB//2IS0Ll5SzNGxhcGsb+3ToevvZoLVCYKLN2wxVGan",
+	"SvEmyTEuImc7Rd4BMcYTJX9lDYpA2J5XCOLLGUO5yYVqcE0SljLDBocnDDfOuE9mGGXSYLupX/ymOrgm",
+	"t2tmTDpwHb0siBYSwgbEwnblkbuyr+q5VIKrPYwUV1futgkKt4h5Kk6tH95YUO8f7DRUIB/o4IUVN53F",
+	"u3VSjYeMpwghqZeQMmJ/WXIzSxRdYvA7epjK489yNW2I/ng19LjnbDWuZA2sK4cc6gtAeQEKeT0sIk7i",
+	"iQiEqkB8FNgkLFoqRrjRZCZT+2hBw5G2i7UiOn1zmKqkYRMxmYKsl8HYp2TKhihYadB3CmLAuKQ1mwq/",
+	"FOkK3FJowKBFhhGZC6cEt4KXM/XXJvKrr28/ql1rCCBfySu2jStgqEekML5WojDvNaRQbbgIwitfg50t",
+	"vEQtHKJ3DaVmZ0zXootU9SFy8GCJtRI6upb+xlL04kvBdFAOhbMfD3Bm9TbQ9nFrwPFU/RptivM2IvMQ",
+	"L53XnzsX/A7e3Ccrx2mQl0eYBzqAcv4d8kbX4BYGiQqrMpyBV6LdZVUvoOJl9NBV0Ql6gf1QWVoWH/Wi",
+	"zaHiCRuEepdH59bXtfdq4YEhWI8ct0kqn+VirtuejZN68G3Nc5MyPc5YESJQJxLP7WMXHqXolLkadfRS",
+	"W0jw1USumOITzhKyYmHrpRNUwm4URJTNud/CRxFx8g6RV0wRqUghExEfYBv0zQxzq+8WHApF2V9cuc3i",
+	"MIqLq9/S+pV0gVRRRWBn8OSfDiJdlXTtuiWKGpLlBiN07DsE6Eb4+4YQcCdnpsODkf1nl6uxXmmnDddX",
+	"+OyKqVVFf4xnzMreGO0/Y0Rn0uCPGtwjXhoPLVOmXEzHcjJp8C82LpVdhXl0tXIeZD9tl0QIMPLsKhgR",
+	"t6XzlosYQ+xC3NgHlXau6UeO5SQWdDV2YBc+BKzJBeoHSrOon3lr5RmhwuslCopqzihkg8/sNXIBukjK",
+	"q76VgJFhN8E/MjexXIS0qJ9mkkwlw0wSu0ht6Er3vcQ3OG7oBjOZ5Sn1FtLOSqQ+bJMiWpaG6wDhVjKT",
+	"wwM+rBrbkDM+JDJqsHt9C7IPnwzNwtwlr1iP4HKx0GuBXPWFNhC3gozWMaoCkwWp6cVWXnLBbsBa1ooI",
+	"O6hzNhc0Ha0hZQVSBtOQ3WJxAcPhTYDinlGtWdKJQ/uMBtwKfjtCCPsAYC/wGWzsLz4aLOSX4LpnQd+t",
+	"sWv/f3dTFtHhVWNFyF5XySYelrP4OE0JW2Rm5SpauhDEY/KYpFIb8itTski7lNrQlMQyAdHdymWXNJ5H",
+	"lnviGEYuBYHwN2ZYcjxqK/ZXs+REbbX/OjNvfS3Aen2dXjm1r9lynwU9Dlnev48s7yZ761M+5UaXdv2z",
+	"jWpP32i0/6PyVQXq+/vMJtfdCZ8fG2tNDBCK1u2pzXmsbkUfw0h2o+y0dbzuABfP+wd+VqasddORQGUn",
+	"mLVh9zcNR99UBKieY8wFN17X5IrEVLMyhGAglq2HuLdXTkPTKsxdLBU0XD2zTMBIUJrkUjjXjlevNPgv",
+	"GgqnbBOvXkHz9WNiVnOzrCqVEpRyQ+iUcvEIiodDkTYXkq7J5coumKWT7qpfGwEAzsRZrSpVrqsBJL6A",
+	"MLM1SUAQOZnwmEVYZJ1kTOmwtaVnOFo1ymwdeCAgzDvguYYsX65JUeqnegt92gdUjOwBExI3JAbgG/2W",
+	"YWYbEWY3jix7zZbbuIFC9UA63S4L+ukFvlxzvKGYHI1ywX/JmXvDqJx5D9DWrr5tvTvdBoySSj7yvVSI",
+	"1dg0gZ4OFbr5526yuU8/0Ho16x5OlQYwgW4WW4FJoy/6uVQ+4R/60NAVHKK3D5VHa4UGq1ysS0hB4W3B",
+	"RW5CNOPeQ8tUHvzldBQN62eyGSewmQnaq7vOwnLZlWW9VrHp5eG17007rxwuxxsi+iEAfNILAd6g8rZU",
+	"3BgmSJmCtB14wsSFm3IpFarcw0SmIAB76PYQEIJkXygWrdGD+WY4jHOIbRJqQ3fV+nQJCVgyNTatO+nt",
+	"0wuk0lumuV584xGZySWZUJAMZ9Sy1AXD7gYp2LLRWxSRSxbTXDNCScIn7hZA019KVw7VsDQl1PJnlYw2",
+	"s3Nu4DasMKD2UgNF2ZH9OeX8RfRxyAVdbm23u417rdWXtc3B7cSz1M/JUEPPUMHJTb9PZXfDHT83CQD7",
+	"0lKz9+hM6APjpdpYbwzXz6FQeA6KG271FdTwYws/wZeEIweYviUHw44AsxMe9+x42IT9LZ0OfbC6xeFQ",
+	"+7xqSPS9CEIGxKritV6+puJHpPE8ldNRNFoqKaZjXzO2Oeu9ovVUhvXfaRds2PJpYwJLYRYtEtKCgzj3",
+	"+NaKdCA2qkhMWNM3MDTcuzqbAwuaavSWWb+XrjnA7uP6PTIVIfptBTPfQgT6NpaI4YGX65oEDNC4qMVw",
+	"NcGdaUADfZymPs8abWQQiV2tOdoL/31HhwDWV9Jn6lP/VS6hQwXGq+hq0gq0xKvEuFUNZadRUPimWg8p",
+	"+FW0JQisuEzU2YRR35CBpHQ5yVOSgKGo24X1KUupaIlH0fnCKjKge0a+flPRxzClYppj89dNr1Ufg1RR",
+	"fMaezngoHmHsxFRuLv2162EIuXRF55AldqQwUM9KEHso5M6Sm5nMDaFYbTsiRiZ0dTdIJXafe1Ttu7B5",
+	"+mstNCwcynhOXLxNnwv2RchvUn3ck/mOhiXQgaQzXdHdWFTifoklQdLiGuYNU9nPnz8h3z14+B+tILte",
+	"edB4d267EZIpJQcEOFeKsaHJzVt2g/koztFYGN0efvddhcZU3ZfVSg/cpKzHyo3raFixp+VKnE0U1+bM",
+	"9TM8+xc9+vX06Lvxx3/vzqKAp37+SlVdd5YN91l0ExtmUOp/5H6Ox3FQMe6ptPhRXCARai7Zqir4YP+y",
+	"j8FKeC5Bqc8MELpdje/sT15mVM8CCSN/fXx0/+GffTCJNlKxhHivR1tx0d6qk5Wkxr1mL4QvzYJT30gJ",
+	"k4YNh4vXMsxgtw0i1Rx954MW8cZ9F8puy9MtdnWepw2j9dc5M2nGGEHdd9Z3mTRP8IsyEnRIlaXLbfb6",
+	"3n4W1OV6N8YAXK52sih0X6fsrqnAVd3Xc1+PrtXsGrcjTwL8bdYPN0KC5gG4hKIqYjnsbqOij+MvyDLv",
+	"8hwbMikz+kvOOiovbDpxS+M+jg0LbTuRJyVx313aTmumPT50fv6eRW+tsglGsWCMeEsKTpll3P54Z8tZ",
+	"v5IyTaZMjimynKs50JVzWVtX2/U993xzaMZZ04H5hKcxJEKZHoShtGKsf9u28NdyeC+5HaBiQ1HxICJ1",
+	"YM6bkpENSTGWgjlg62Qvyxk13YuFt6Ji4LYlA8u7nQZ+be31BjAd1yyvtU9e244r7Har0sJ6V0RKM9a3",
+	"SI7mv7IeZwMjurejcr1tp4FiwFAz2LJvLS7jh+/QguA1VxYvtNzqUQ6NymxswdlY+7XJ/49jhdeH1ee2",
+	"ixj1ypCR4zlj2Yak02yILtu99ujWuhEGGt4JhBhuV7mqpfLBkLLjbpjw8nThvhqCu10thPbdEmibzj7b",
+	"9uhpiW0+d3JnURiUaraUCq3yPugVDDv8isarMcZYwsNkYWV1g86WsqVzpRs0mOqMPaVx/e0Q5FbSNG+f",
+	"54ciSt/JBcOy+qh0y6UgawpMX9mhipd7DMoprQnVOs/xjCU5Jl+zT0bR5tN/3RAq96rWHrq0865Wi0WS",
+	"3CVUJBHEnlFBYAr7TkSeQeQ0N5ognbTz00UG7em/vX/vL0f3v713enpvM6ouEJx2hP/48/Wdo2f4z3vR",
+	"g+u7/y0YtFZx4dYdg2JUJnXW0gjr2eoqFwKrxWXUFVwFuXWFP1Z11EpPqpRmusE9VylHuqMGN0VbiM0n",
+	"KZ2GCvQhBILT5xHa6+USvC++5mygQFFjd2jgzIFZ0LWjGE3AMpwpOVV0gfevu5tvKCi71dBkwm0tBPjv",
+	"GFXxbODZmmBxrJ+kSjTWOLbUM7L/B7Sw/yob4Flgd/1zvtHEr3RIxsK6xGNXE9ybF093BzrDOmJEI2jU",
+	"MchF09hYKZOam5aW2bvorVTMMbTD0taawJqRr19v4+JeuwwE1dGDy4Ze0gOZ5g2ZY1GE0JL954prU+af",
+	"dDKyhk0MLrHeVmbMF47wyKtY5rvq1tC0Z/hOw5JNrnv23V07/vV+5+HcHwxt1dhJ7oKai0euLJ/BmFn7",
+	"h1lK9F7q0p257sZsruhqmic3Us4Jm0xYbKoZhAJp9A5beNTal+9ALm4Rd6sNxfeHML6KdN8e8L/NMVFT",
+	"9S/6NYdPjWWDuc/WAYlbuYx21kmohTtY7rFFKc+hHeqaG9Pttr5+a1M/3XwEG4J1pa1X2ZQ1GqVSm6A0",
+	"/C7PspQz1dtvHaiII7MV8WEmekHT1BF6Pdqrm3vNWa3dTpr91eOKJb1/OC9+GrCzDxliuN9bJOnQlXp3",
+	"9Q6832wycIs1f/nBB/4F+8CHurB/K5ezRwEHjes43ISYpUP6Zi7od2hC+62MYM3Gq51ZqNwOb6f466GC",
+	"69dRwdUBzY6Lt7aWbK3C6Z6rtdZQYstUih4n1FKj1a9g9zkELc0UdxTg3xbX7/b15ZWd7VkQ9tYKu/YA",
+	"nxvUdG25mq3zS4Mg1bOK6q2UQx2YeVrj/P0ST29ScPS2c/SqVUEHEcXmqp9DuB84ncZDwivcFw1RFl9W",
+	"dmwP7L1ZDmJXtc1+9TWrKL9tymxDgFFDjX+XqeZyUNhVNTyycpe/c9xqYyY7q0X7e0ubLWOHfVeZjW4x",
+	"Ycjcc/LsBhLsT+BrSZ2tfr1mzZIqbLPrV4BnzZHg7HNltl+EdWh8ZZ2UUSV00cdqhbllPr/oCqZs7vr3",
+	"Gze0YyLRw4qG9+ywLuVct5YrcobecCxKtW5QWYuou6jQF1wQaBeVftBDtnttFmcphW3NjWzwSFYBqogp",
+	"EswVqrO/eLwwrugbhxqJwbBfX7ioRyPDNTjxBLNXEaMKinRozHAQPygqblyma0CJrYGFtAbD7mBAa6h4",
+	"1lYTqpywQoqhj59rP8liqZJ6KiB6aEo7Y+VEgUPiTxMGjbBoqiGKJuExTYt/udGzlEKnLJpStdDFdBAm",
+	"HLku+tHIqHru4RpfeCnlfI/u1K3q/W1kgIQDmUI2zAyjjdpMC8W2h8oLBXXvJS6Up3sLzf2a1KG1I8Id",
+	"NB7KZnENSO4dRWWjbYTforqGEzubY5rduNvEzzVKC+v3ju817upduDrnG1FKNpaUW+EUapnRKbBpmqa+",
+	"nmCE6fIzmW5w7iL21jejdADYWTa9wnwCpUNcHWWQVNA6k5taE/lqalEu8AgaAhhhpqGwflV81B/YO4Oh",
+	"3KCbNwW2szhX3Kze2RGd2sioCoUIPXZsl6ZkzoAtwjejM/9FMf7MmGx0fQ2K4iRQFwGDn+aMZdW6FhBC",
+	"WFwgAfJ6FEOBYaaAfGPArCapFFP7f0TJJZZGtmIwlrFN6ApegQBEkRAwv2nCzfEH8UH86U++mvLxn/5E",
+	"0HzlSiS6qhq6KIWLWz0jF48xLeZX4AFn5HvYMIGU9fH/+1//5+KYPIZ2l4lkVjgHWaTazJIk8tEHcfHp",
+	"iOZm9usFxEni+svui665oyAYDG5/8TWfI3Lx6Wgi1QWa1HjCXEeJGb1ihBLFMsU0EwY/kxO7WbckrHrs",
+	"jJC6aMKpXRdOTaRywVAREVL5grz6g8C4VEhlwOhOu5+I5CJlWvtig7Agi+rkAkvXXmAIM3SLWUhtyL37",
+	"ZCZzO1GaFDdAQVTTjAl7C28LKZ3WMN2+gBut/npM3ioZM62lInecAHgXu4m64AJyxwfU34UhhLyUyeoM",
+	"tsTV2nGhXdKhlGMCXBG5FBGJU6lZEhVxE1SUts7kkWuBzoifzUXtklzYe59wezmKkYsPow/56em38cMP",
+	"o4vjDwK2f8ksjGpiJKECKHl960hcNGGfaGzSFUn5nCFoAZBZUGefuPZAjeTGHqZTVe3Gy9Y9ULgmyS1x",
+	"IhT1xALeij5IAS2JTK18yhILTT40GYGXGziVD+LiH0eA0EewhDOCW+UJ/J9dWN7JaDwrkMxelEUJM4Pi",
+	"pDTBXS2p9pPZhVycuKVfPAI71ApKemNp7+mUJTB5qfS6U4AKF/pPf4Jjd7UkCNaB0OSOr8dx95hcWFJ1",
+	"YYe72Cw+gTuIZcLcHh6RC6y34TEXVwRR10710ARYc/RBYF1xklEzK6zgKk9Z5FDRPb+iac6OyYPT0zMX",
+	"AY7H41rkwV2gNrM4Jg/u3z+r/RSRyxyrXFNhX79kRMvjD+LB6XdnrtoCNU7vtZJpCTQ0TeUSyqHLpTu1",
+	"90seMwAdJhJy8SJhi0waJuLV0Y9sdYFHvUQ01Bbts4wJIkXMzpD4MAMMDl7kgtx/4DB+ylyIJRavQpC2",
+	"oIQiM+H6g4ghGDTBOu0aTR8uNgGP1gKGBZMzcvHsPZ0Wcpr9jYtpRC5eTI5eURPPikc4pt8dX8DmXght",
+	"KLSxUoxYUPj222+/I1yQv71/Elmm4RwU9h8BTPgGattjsKg+/iCKiiOOn1VCKs5G98CEnzFBMz46G317",
+	"fHr8LZYQxuzNE9dNhOmTz+6f15DHiv1PCg7wIsHC+4nvKWI5u86kcOWc7p+eYuigMD4AwlJA1FVOfnZi",
+	"JdK2ziC6JUtTlPSuQwFkSfE8Gj3AeUPDFes7+Z4mlZb6D07vdX/yN2EZJBPGboEl+N233d89l+qSJwkT",
+	"+MWD7i9eS/McXGnX0ejhP/7RYwpojQAyU75YULUCkcgfCrIIQGzl0us0uVO09ICeuYU6cbfI8in1UkOn",
+	"ei2W0EkLozMn5h5biEfFTNEFM+Ay/1d43eUrJw50XjwdXX+8joKgd1IJuNx+cEhVCMDvE4xwdK8+9aqM",
+	"I3jfS7S37waGYfBzNkEgLqVgV59+DXkeBBp2FeGYXx2YPzj9rvuDJ1JMUo563IN7Pdb0XsqXVE0ZfvCw",
+	"z+adzMaS9ys0NW6NgO62isQiDPuH0ForWEHhn4JytqIY/ni8VNyFTgTxBK07e8ESqF7oXoTuMfvBEN+b",
+	"phd+3NvZtE8UppIEeAvWkjyg2+2h24P797u/eyGgWcmN0BOu1imOoAdYsRkShJczSVLoEuGaim6iKeJa",
+	"DUntT8dQShBRtGLmdJLTBjFH0wtIdL7qvQGjkwZTkx3xkX3obVER6Hiu6OcxsYJPk+LBE429j46LDG6P",
+	"zC+5Nk8Kh+oasVjvwuOn0wyKFo/ORr/kTK18g8Wz0oxd4lrPOp7VXJZqQ5cHmyajjXQ1V4KRVtaHgQG6",
+	"YZlF7d5hq1xzzpeL/Ev3Il/4upHOCVqpFxlaYVGHsrrI9UikzVnew2WjecJVsdOQPkvuaHrFMJX2btPl",
+	"YaJtdcYOS7xdQGikopdidax+TsjAnqTVGbFpFcinqFtCrU9FLtlEqiZwdJ2uLlfhTTV1RtpMmuPxDNPi",
+	"nSGMy4SkfMFNE4ThO2M5qc1cOOM9mqx3XYzWkgc/9ljdc9BYsYBty1JcK6cbHMNL2mceI282y4Vgn8yF",
+	"vdqLzN6fzDVoy970hP6OB6cPitACb+fynlVn9dFkKgWLCstGyrUzC1wycsmmuaUYGGAc2E2cK42lL0IA",
+	"fCel2vzPf9HLjxaU6dHk4+e/XN85Kv54cH3387fX5d/37l/fbQD2DoHspYUyEMb2pk4j8YXktwaFGnwW",
+	"X5/Yc1vCxRvBCq+Rh0SotPtaqiWbcirQwm2fY3EXgGGAXKj8QlytFy9wVLyXzap3WMMF6fZJ6YwaohxU",
+	"zG0/stWbDF1FDjj3ogC4hX45KsA5m3JtXMLQDEphwPQvZdxQFfynGVPMBXzA3azvJMDhC/pw/eUj3R9e",
+	"dfAgQWjpLsacMigk4h21fXC3otO7105QKCtbVIfDjzj6sciEp656QFrK9VHh/dFAVWLw/YCjZVMfeFeI",
+	"iXtS693gXw5K/8gy8+Uzt68ObX5kLENXjZGouIL7WEuU44REHlh2JKAioHp3c8IqMn3Gf7Q7MArmuGeB",
+	"q0nYKmLCKuzl2ftQ3af3FQdU4WpyH39VPOa2vCRWUMMTrHhJUFkjqZy6Ai01I8tQqWyQwIWA4o2x1MSB",
+	"6vHQL8EFWVDFykgwbejquOpyBDNVs9fyESpU2lfGY6lm8BBcohF5cO/+JrvAAjlN8uQmuFpArk/r9S+E",
+	"9lIB8+tuheWKSvZh5EvHfXf9YRRStvYkpuLmXaWgrZ056FseivUQD1hxJP/BEX8LabQHt3trSYIzzz6n",
+	"PHXb+VI58oP7fxm2p3MPMTfybwH8YaCJ3uBGWwq/nl9Xvb5Bvl1asZ8Wfur9sW/vePVzNYUh+McH/uqA",
+	"xB0YKSoJedens+CBqa7mDLU8SbHqO+CL2WsYQp3rtgUKHCIEDi7L24wQKILIBwYINNHTk8/4j2uEnZRh",
+	"sHkd1p9yHW+AexfovRC48gPk3YBaFgdfwoQPGywMTUXXqFZ66cLLMRCT+7sZBEfbU9FuJwcCVhH31Qmu",
+	"J+xTXFTmvJVlNTGCZ24hXzgn8MtMUIXFIAdovc8PiPr7YRFv8zB7cEnVEDJQBF9LwfbAKU5mVCRH0Djg",
+	"9nFvvYa/s3oUxFHUSGERSD5nLKvoI5CN660cy5mE7JCUTcymeeOvVCRvrpgawPnsJ77d7QGntgZ1e4wb",
+	"bM/fLOSAgEzENan1Y40q8VrGssIdoEDRmbfDZPyDi+fZm+JZto1u8tOXLxx0TgdIP20KRFYeWs5WKBTR",
+	"NEUystH7+BZNu7kJZTFiKXAAPyIYSzTksFAtRZGadIllBn7JqbLvwhePoFUHNLhW8NTMqPCNrsELDUmi",
+	"ZXhgQg3bpH2v5BWr+EJ2L9bYCfpJNLeIQoItv2Y0OvjrAa6ruYwyY6KIxWxFeHgpENVbsooi6r7RSvlX",
+	"V3VhbxCOEzRAN67vwBwKKQNcYlKsGyHrkmSEvIGLKWZHgUOsPf573wZIoGOH5IsDRf4aky+qFi5qIH13",
+	"q2yLki6XHTV2gInrYlpS2Okw5KvoG+YpCiQXc6OdUKaNF8YSuqokWGJVICfvOTEUIraMokJbNUeKRyAC",
+	"HoHOY4H0g7ACXsoo1o3Q7mt3ascuhpot/6vF3AtiWJq6sg+0sm7IiJZ5mpBYLhxzTJxLGVToGRdTzCRe",
+	"ixZjppa6sUHpgoHiuKRabHXCJgAYvtjIRqrDnpz3tTY/X5IsGlRbiJBLckcqvKy7B2L4FRLD0uofOUpi",
+	"aUoF53uqpbpsDNTLff7OuQRaQ3h8cgaaYyCmvTUBB+JTaohebxXb2UbvS8iPKHsD/Z7TI27stPeegohc",
+	"rnxTxEFO+KAg66OnCwvrl56S4Ds4fTGC8e/I1fqHJ+7v6dwKuoItvWWbCyO3ccdasu5yXNuo+g8+DXZv",
+	"1NHN0EAa3RK/WuL4HmtqOandheH6UlYxtajJ05RcOtt8QrgA+pnUGXlZz7m8b/jt2IXIQlE1+2a9biCA",
+	"AShEJ5/t/65PXBm04aqOVfdbTQ6uV3xhdOhyhLn3Dyr7zWKCJlwtQOnD8nboqqjFaENNSDKR6lGtRiEU",
+	"FkOgc3muXRq0h51GqDpyPHUP0PVYz+07Dmj2ZNVyoxdQtmU0xWN/4AfQ/gp59GM9LxLmNopKDrNDYVXc",
+	"dg79wr2zRxbtp2jg0X6VXy2Tdvsny5nU9k7xL6ilCdx5zjITWaGMabNh3PenU7to/PFY5aKq2azxPz6d",
+	"GaLkEqeCTvxWiQKPbGnRi7AcI3oWIIHH6kOJFRKUXEaudCPY42TCjslP3MzIRaJWY5ULZ9ZzFjrCNezF",
+	"lzz4IHCvVbMfmvmwMCIWjQET44SnDAsb9jH74YE2lo0JWQLcgndo9FvkqeEZVeZkItXiKKGG1lFiQDVj",
+	"u/0AnXd1YR+eklf8+2o57UsuqFqFSpMvaJa5Bvz1wf77uzevseAl5DUCRYllmi8EOcLinWC/heuOKmGc",
+	"WM3CAoaQBuu1aiNlgl7+RWZWpGICBgEAR5V5dz9g2Heg3PKt2kERms4BVMOmUChCG9tjK4yf9ge5YHeL",
+	"VBO51AcN+Mvnrt9DYV9LZpyYCmGMlDx593ckQlIRSpZSzS+lnA+hwxWGe/IZ/9Ge6PvC16zfzuQZWalc",
+	"LssuMr0NoNW2FtW+Fqeh+vxfggUUT8pyHlepv0OWOEQY1FKK8VCiSnViTH7FMCzLrCcpXUsm7iN2DLOU",
+	"wrdFjD0X2qgcJBCv1XXIqeUH5/79wWsQ9a5oe4XZwHobM+798wPYeiUoxi4Hta5FXsyM5RVTLDkjBsr+",
+	"N7Ss8oBc3sM6NJdPKrUaQoB58hn+z6W4Pim7fgyDvf90I7RbIWDwTdDZkz2iMhHOvLVJ4qkU7GCN+Arl",
+	"pX+6ZiIQ6g4mYUJTqGsnFRGyF6JZXUdqmh5j34sOc3JtnJ4c4XfDClp4APohDzygEjnvKt5mRRMTbBBT",
+	"NhnRc6go32Q6GUD6GxPshKkR5P3FO1YnuWXvLmySJRsrWEviw7cOZP4rJPNwt4QKUsGMR9C5CCKUoTJP",
+	"tQHOjGrf/4glhA/HOnQj9+cEJ58rf12fuLmLmodDiX8xVFeZBTvLOvofhKH9eh3fFnniE6lqsbf7kDHW",
+	"IEuVvQD3A1RPWZxywQ5AdbtA9Y6u9i+vbsDSVaUu637A6ZxdyfkBmm4Zmp5B1HwgO2CAzNkOVgvWajx+",
+	"xfbpsX3VGGsa0zS9dS3lRuFRuGJn/VQyZdgBs2wnWa3mtGD1S6MCunCgaQjbQLbqpG/wlT1ezWOxcpMc",
+	"rIn9SyTjkYAlg30yihKVC92oOLqLHhoOZ6cEAX708XoH9ojGQCW4/99BqDKu88uJVD7ETf0R4qaoKFH8",
+	"UeFAcC18eReaw2/HVM+rJP/kM/y/3Z3rsXLvlL+D8B/o/lo95bKZ7rISyQGtn39bmg+32a8c0QZ72ATO",
+	"k7JsxGBl4yYraU0R3wWrChnn7+02CzJpRKw32ErhwDFusV0N9KIxM1bScfT/brTcLiLPexH1SmDsGuZs",
+	"bfPZB944+1ADOwnp8vjBAUZvlGQIZwiJDt7jPgiiXAZNU3/Fxr79UwaNxmvd9EupBWqBuJb50CScGIgh",
+	"lhPXWL02lkeSFZnRKwZZGhgwYeQH4dxmEbaY5wKiPeVSrPX4J3curjhbXtwNxd1aDfccN7pfOcdN0iTo",
+	"uKdfa7w47n54mlYFEE8+Y1hgu8gKE93GVbbe5EFgrQusdpTIF+BA69U3eg1NBwDFUOHLXdjHADCdoP9v",
+	"G07pR200a6BnsYTI3VskHvvF33J8+TvDsqA5Ard84NtfpTUCL/dR2fqTQ6z5r0wUHUFjKVMupkdyMvFN",
+	"XaENq+6F3c4XH6T6J5eKztnR1sm4Xdj6kk/M93aK0W+AN3byA9bcBDhfWqGTAIwkLqhvKokUrjq3EziJ",
+	"YjqHVrbm5gDpilJt6QztgscnMPo+mYdLPPhSeMcTCgW+5GRywIOvkHvY64X0Houalj1gyg/hBhxXj1D7",
+	"gxR80OTIQl4xLCSJnToE+7QLpJXCKLkTaW8tlBCUV1dZjGsSz1g8x6RTqDq30oYtsD6yzqTB55iFmCi6",
+	"FMfkBXyXSMEwOO3CrTVlyfhyNcYRLsrsPHuQXBOLr5ulhh1ePHHb3cDn+3vH54OZ8cZMrTQbZoodqVyQ",
+	"uLjPbjzw77bhwcmEC65nu2dfz2HcRvC7BXZSIM8BAm8WFIRyPZwmEia005VUDEJnMdMaSvreHDq5YYuO",
+	"TAl4oyPR9LFYOXKp2SOwScL6fT/PhgRTbdBEVcJfsZzWlAjDFu/gU8hZ/4QrPPuPIgOVKkVXmH+66xKA",
+	"RRZ9nvNk9IUW/bMH8ruv+XebuSLSdRMq2H1Ht9wQst2oanab3Syj+T7U8Ld22L0bcZuYBsx+YBg3iUk2",
+	"MiPg4BRcTJ2UesnMkjFBzFKSeJaLuX6EgQvcFWlmYCZaFX/14iAIOA1yfqbkFBqbtzkL3vqX9usvKKZp",
+	"InzF8wPxK7oILMmEqkJhxOScBftCnQiZkkbGqFa2QRu+tHdow2maoc09P0BbJaY6U1JO0JuNOhFLIEzj",
+	"jk6ZMQxObS7T9G5U5GpmTGkpaEqgUFI75PlT3wPwKfYzFpzfPTc+h6H/QEbIt5AnwxIs3HUQBL5CQ+Q7",
+	"Bm3wSuOaF1JoPHcpFb4nGKSLcl19d63u55ZWSHRD7ANf7bgN4vP+TX7nKPUd0OamfixQrmp+rJtLxDqT",
+	"5gitzu1dCzJpnuBr+yTA5SwNcoqmiyw9GATqUgq4Clyhc10IwxC6Z/9Yzng8w3i5JfOehZsXxb5JRHib",
+	"5FIByZPPmdRQW/J6a7LYbeV66+aotohcp6CxVMnzwpC5D5nHjf5MGLXaujwRLvRgrPhddJnGyyoL1U3Q",
+	"mkfFCqNZL3NDuBhj62kmUrtQ7btVWSp4Y4s6ROHs3utpaRL4bBXLGDW4ZpwzctQIq61uBro7zwJ0SiXn",
+	"rnKfcwqDxTMX8BDbeYmG8KJNz+c7u1MvAu0gSWMvHbJUz5KwB5ntoOrcxBhLIeLeF7lxEuVwWfKKa95R",
+	"zPLv+MoeRUY3Q4O46Jb41UbQ4+6rBSTvvL9/72494ftsg85+o6GsXZFjATzFDYD2K2jvTvW8GqLpDrMG",
+	"FvBbR2mxx3oO69xfSTEc/pCAfRsE9OvNp0ZqQaQglCwVN4YJnyUFNp9LNuUiUCNsqqgwa9GjzbhSpFzj",
+	"Kyef4f/t+Ssl+uyTirYS0YPKXUteuXI3MoA2DhI64UKKItJ1UDmJ8y2E9nLExuDi3DQA2qGw0u0VVuqC",
+	"pAA8AAHaB0T8YAfeJ++GsWGWQ0Xmg55SxxAAC8JNRIQkS55A3c7E/pFKMYUQWCrAcBJKj29GI8SW9qJk",
+	"awiWSjnvoei8hNf23tq3iOvjwvz5wej30NiicjwNQgYe8UHIqBWFtsBtD4YlllEkOfR0MV4kayzr1cFC",
+	"mkF/p1LK1sUmuvkSGgb3zpgGhSEcWNMfyIS2XmN1p9zG0LnrbLZrvHlP5+yPLuJvL49IwsWjwkwARUho",
+	"Q50ecsmskKKJkWQ5k+zKiit0DjmmA8g11fMq6JT+1gDULLmZJYou90Nxf3KjHxTE21IQoYW5FOwbX70G",
+	"y7td0loH8y47kx2SxbmyxMYCwiWjillg+mjvWjN15UEkV+nobHRCM35ydQ8gwc3xeaNNYGEZdiLqgo02",
+	"81dc10pyZw7/iIj5mQmmDVtIY1FB3Y0AU7KiYhDWBVqLMXBTuC52gXmeYtgD6AY0SRTTFirLfpiuxfvm",
+	"h+cQzQUoOmcsI3cu2RW1EpbO/u//Ttl0erccBXvQhiZPGVQTcm3J7SLQe+JDRFUuEnb3zEeLRcSXFomw",
+	"BkJUht4WsxV1fzbSSYuSruXLrmrT5svPecpc2z9pZky5bNPKp2VD2vVv3yGl+UYTwxdW+oxjpnXQNEru",
+	"cCH0SlROq/C6fA51mOzR6cSOqY3K57oyaq3i9PXH6/8fAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
