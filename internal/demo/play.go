@@ -150,6 +150,7 @@ type stage struct {
 	*place
 	id                     int
 	caseworkers, approvers []access.Caller
+	administrators         []access.Caller
 }
 
 func (p *play) set(at time.Time) { p.clock.Store(&at) }
@@ -207,7 +208,7 @@ func (p *play) found(ctx context.Context) error {
 		if p.config.Clients > 0 {
 			town.Clients = p.config.Clients
 		}
-		s := &stage{id: municipalities[town.Number], caseworkers: of(town.Number, access.Caseworker), approvers: of(town.Number, access.Approver)}
+		s := &stage{id: municipalities[town.Number], caseworkers: of(town.Number, access.Caseworker), approvers: of(town.Number, access.Approver), administrators: of(town.Number, access.Administrator)}
 		var ids staff
 		for _, c := range s.caseworkers {
 			ids.caseworkers = append(ids.caseworkers, c.Account)
@@ -296,6 +297,7 @@ func (p *play) steps(ctx context.Context) error {
 				return err
 			})
 		})
+		p.visits(s, add)
 		add(d.at(d.previous.AddDays(50), 11, 0), "move", func(ctx context.Context) error { return p.postpone(ctx, s) })
 	}
 	steps = append(steps, step{d.start, "sweep", sweep})

@@ -143,7 +143,7 @@ func TestFew(t *testing.T) {
 // world is everything that an address can name, in one municipality.
 type world struct {
 	client, device, hold, address, order, imported, visit uuid.UUID
-	number                                         string
+	number                                                string
 }
 
 func (s *stage) fill(municipality int) world {
@@ -347,7 +347,7 @@ func TestForeignIsMissing(t *testing.T) {
 	s.sweep()
 	s.fill(s.A)
 	foreign := s.fill(s.B)
-	missing := world{uuid.New(), uuid.New(), uuid.New(), uuid.New(), uuid.New(), uuid.New(), "3218-991001"}
+	missing := world{uuid.New(), uuid.New(), uuid.New(), uuid.New(), uuid.New(), uuid.New(), uuid.New(), "3218-991001"}
 	garbage := requests(missing)
 	for i := range garbage {
 		for _, id := range []uuid.UUID{missing.client, missing.device, missing.hold, missing.address, missing.order, missing.imported} {

@@ -15,7 +15,7 @@ func TestVisits(t *testing.T) {
 	s := newStage(t)
 	s.at("2023-10-01 08:00")
 	s.sweep()
-	one, other := s.person(pgtest.Person{}), s.person(pgtest.Person{})
+	one, other := s.Add(t, pgtest.Person{}), s.Add(t, pgtest.Person{}) // the scanner knows no word of them: here support shall see
 	var number string
 	if err := s.Admin.QueryRow(t.Context(), `SELECT number FROM client WHERE id = $1`, one).Scan(&number); err != nil {
 		t.Fatal(err)
