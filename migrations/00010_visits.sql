@@ -202,13 +202,13 @@ CREATE FUNCTION visit_client(pages text[]) RETURNS uuid LANGUAGE sql STABLE SECU
 $$;
 -- +goose StatementEnd
 
--- Names of the own municipality's staff are not for visitors: they are shown nobody's. Inside a function that acts for its
--- owner the setting still tells which role the transaction took.
+-- Names of the municipality's staff are not for visitors: they read the opaque number in its place (D26). Inside a function
+-- that acts for its owner the setting still tells which role the transaction took.
 -- +goose StatementBegin
 CREATE OR REPLACE FUNCTION staff() RETURNS TABLE (id bigint, name text, staff_number text, roles text[])
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-  SELECT a.id, a.name, a.staff_number, a.roles FROM account a
-  WHERE a.municipality_id = nullif(current_setting('frist.municipality', true), '')::int AND current_setting('role', true) IS DISTINCT FROM 'frist_visitor'
+  SELECT a.id, CASE WHEN current_setting('role', true) = 'frist_visitor' THEN a.staff_number ELSE a.name END, a.staff_number, a.roles FROM account a
+  WHERE a.municipality_id = nullif(current_setting('frist.municipality', true), '')::int
 $$;
 -- +goose StatementEnd
 

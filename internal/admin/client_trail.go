@@ -92,13 +92,13 @@ func (s *Server) clientTrail(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *trailPage) load(ctx context.Context, tx *pg.Tx, older string) error {
-	if p.Caller.Visiting() { // what was changed, and nothing of who works here or who looked
-		p.Show = trailChanges
-		return p.loadChanges(ctx, tx, nil, older)
-	}
 	staff, err := account.Staff(ctx, tx)
 	if err != nil {
 		return err
+	}
+	if p.Caller.Visiting() { // what was changed, and nothing of who did what else or who looked
+		p.Show = trailChanges
+		return p.loadChanges(ctx, tx, staff, older)
 	}
 	switch p.Show {
 	case trailChanges:
