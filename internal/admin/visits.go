@@ -44,7 +44,6 @@ type visitsPage struct {
 	Open, Live, Past []visitLine
 	Requests         []instructionTask // acts of the processor that nothing covers
 	Answering        int64             // the one whose form is shown again
-
 }
 
 // visitLine is one visit in words.

@@ -392,3 +392,26 @@ func TestTheDatabaseRefuses(t *testing.T) {
 		t.Errorf("%d requests wait", n)
 	}
 }
+
+// The database's clock is not the program's: outside a demo, where each tells its own, a grant that is written down some
+// moments off is taken, and one that begins an hour from now or ago is not.
+func TestTwoClocks(t *testing.T) {
+	s := newStage(t)
+	id := s.ask(s.sara, plain)
+	for _, c := range []struct {
+		off  time.Duration
+		want string
+	}{{time.Hour, "visit_step"}, {-time.Hour, "visit_step"}, {2 * time.Minute, ""}} {
+		at := s.Now().Add(c.off)
+		err := s.do(s.approver, func(ctx context.Context, tx *pg.Tx) error {
+			_, err := tx.Exec(ctx, `UPDATE visit SET state = 'granted', answered_by = $2, answered_at = $3, ends_at = $3::timestamptz + interval '60 minutes' WHERE id = $1`, id, s.approver.Account, at)
+			return err
+		})
+		if code(err) != c.want {
+			t.Errorf("%s off: %q", c.off, code(err))
+		}
+	}
+	if _, err := s.inside(s.sara, id); err != nil {
+		t.Errorf("granted a moment ahead: %v", err)
+	}
+}
