@@ -135,7 +135,34 @@ type Caller struct {
 	Session      []byte
 	FreshUntil   time.Time // until when a proof of identity counts for acts that ask for a fresh one; zero: none
 	Language     string
+	Visit        Visit // where support stands at the moment; zero: nowhere
 }
+
+// Visit is a granted, timed look of one account of support into one municipality (T21). It is filled from the grant as
+// the database has it, on every request, and says less than the database does: policies there decide what is seen.
+type Visit struct {
+	ID    string // of the grant
+	Scope string // client, page, municipality
+	Page  string // the one kind of page; empty: every kind
+	Until time.Time
+}
+
+// Shows reports whether the visit goes as far as this kind of page.
+func (v Visit) Shows(page string) bool { return v.Page == "" || v.Page == page }
+
+// Visiting reports whether the caller stands in a visit.
+func (c Caller) Visiting() bool { return c.Visit.ID != "" }
+
+// Outside is the same caller as if they had left the visit: who works for all municipalities, and sees nobody.
+func (c Caller) Outside() Caller {
+	if c.Visiting() {
+		c.Visit, c.Municipality = Visit{}, 0
+	}
+	return c
+}
+
+// inVisit is all that a visitor may: read. Everything else that support does waits outside.
+var inVisit = []Permission{ClientRead, RoundRead}
 
 // Fresh reports whether the caller has proved who they are a moment ago, at now: what approving, starting, ordering,
 // exporting and changes of rights ask for (ASVS 7.5.3). A key that may decide is young enough by itself; the system has no
@@ -152,7 +179,7 @@ func SystemFor(municipality int) Caller {
 // In is the same caller standing in one municipality: how support, operator and the system turn to one tenant.
 // People of a municipality stay where they are.
 func (c Caller) In(municipality int) Caller {
-	if c.Blind() || c.Has(System) {
+	if (c.Blind() && !c.Visiting()) || c.Has(System) {
 		c.Municipality = municipality
 	}
 	return c
@@ -171,6 +198,12 @@ func (c Caller) Can(p Permission) bool {
 
 // RoleFor is the role under which the caller does p: the one that audit and protocol name. Empty when none allows it.
 func (c Caller) RoleFor(p Permission) Role {
+	if c.Visiting() {
+		if c.Has(Support) && slices.Contains(inVisit, p) {
+			return Support
+		}
+		return ""
+	}
 	for _, g := range Table {
 		if c.Has(g.Role) && slices.Contains(g.Permissions, p) {
 			return g.Role
@@ -197,6 +230,9 @@ func (c Caller) Main() Role {
 // Database is the group role that serves the caller's transactions; empty for somebody without a role.
 // People of a municipality may hold several roles, all of them served by one.
 func (c Caller) Database() string {
+	if c.Visiting() {
+		return "frist_visitor"
+	}
 	for _, g := range Table {
 		if c.Has(g.Role) {
 			return g.Database

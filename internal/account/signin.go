@@ -203,7 +203,10 @@ func hashToken(token string) []byte {
 }
 
 // Profile is how a person wants the pages to look.
-type Profile struct{ Language, Scheme string }
+type Profile struct {
+	Language, Scheme string
+	Visits           *Visits // nil: there is nothing to tell
+}
 
 // Resolve finds who holds the session with this cookie value; problem.Unauthenticated when it has run out, was ended, or
 // its account was disabled. Roles are read anew each time, so that a change is effective at once (ASVS 8.3.2).
@@ -213,13 +216,18 @@ func Resolve(ctx context.Context, db *pg.DB, token string) (access.Caller, Profi
 	err := db.SignIn(ctx, func(tx *pg.Tx) error {
 		now := tx.Now()
 		var seen time.Time
-		err := tx.OnlyRow(ctx, `SELECT a.id, a.staff_number, a.name, a.roles, coalesce(a.municipality_id, 0), a.language, a.scheme, s.seen_at
+		var visits doorVisits
+		var stood bool
+		err := tx.OnlyRow(ctx, `SELECT a.id, a.staff_number, a.name, a.roles, coalesce(a.municipality_id, 0), a.language, a.scheme, s.seen_at,
+				coalesce(s.fresh_until, s.created_at), s.visit IS NOT NULL, visits_at_the_door(a.id, s.visit_municipality, s.visit, coalesce(a.municipality_id, 0))
 			FROM session s JOIN account a ON a.id = s.account_id
 			WHERE s.token_hash = $1 AND s.expires_at > $2 AND s.seen_at > $3 AND a.disabled_at IS NULL`, caller.Session, now, now.Add(-idle)).
-			Scan(&caller.Account, &caller.StaffNumber, &caller.Name, &caller.Roles, &caller.Municipality, &profile.Language, &profile.Scheme, &seen)
+			Scan(&caller.Account, &caller.StaffNumber, &caller.Name, &caller.Roles, &caller.Municipality, &profile.Language, &profile.Scheme, &seen, &caller.FreshUntil, &stood, &visits)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return problem.Unauthenticated{}
 		}
+		profile.Visits = visits.news(stood)
+		visits.enter(&caller)
 		if err == nil && now.Sub(seen) >= time.Minute {
 			tx.Later(`UPDATE session SET seen_at = $2 WHERE token_hash = $1`, caller.Session, now)
 		}

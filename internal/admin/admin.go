@@ -36,6 +36,8 @@ var Menu = []edge.NavItem{
 	{Key: "proposals", Path: "/forslag", Permission: access.ProposalDecide},
 	{Key: "rules", Path: "/regler", Permission: access.RoundRead, Only: []access.Role{access.Approver, access.PrivacyOfficer, access.Administrator}},
 	{Key: "shielded", Path: "/skjermet", Permission: access.PrivacyRead, Only: []access.Role{access.Approver, access.PrivacyOfficer, access.Administrator}},
+	{Key: "visits", Path: "/support/innsyn", Permission: access.VisitAsk, Only: []access.Role{access.Support}},
+	{Key: "access", Path: "/tilgang", Permission: access.VisitRead, Only: []access.Role{access.Caseworker, access.Approver, access.PrivacyOfficer, access.Administrator}},
 	{Key: "municipalities", Path: "/plattform", Permission: access.PlatformManage},
 }
 
@@ -51,12 +53,15 @@ func (s *Server) Routes(r chi.Router) {
 	s.accountRoutes(r)
 	s.shieldedRoutes(r)
 	s.rightsRoutes(r)
+	s.visitRoutes(r)
 }
 
 // home sends everybody to the page where their work begins.
 func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
 	to := "/runder"
 	switch caller := edge.Caller(r); {
+	case caller.Visiting():
+		to = "/klienter"
 	case caller.Can(access.RoundControl):
 		to = "/support"
 	case caller.Can(access.RoundOperate):

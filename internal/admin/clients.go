@@ -314,6 +314,12 @@ func (p *clientsPage) load(ctx context.Context, tx *pg.Tx, at client.Cursor) err
 // assessRows works out the dates and hinders of all inactive rows together: three statements, however many there are.
 func assessRows(ctx context.Context, tx *pg.Tx, list []client.Row, today calendar.Date, zone *time.Location) ([]assessed, error) {
 	rows := make([]assessed, len(list))
+	if tx.Caller.Visiting() && !tx.Caller.Visit.Shows("deletion") { // without all the facts the dates would be wrong
+		for i, row := range list {
+			rows[i].Row = row
+		}
+		return rows, nil
+	}
 	at := map[client.ID]int{}
 	var ids []client.ID
 	for i, row := range list {

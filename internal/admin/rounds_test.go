@@ -232,6 +232,9 @@ func TestEachRouteOfARoundAsksForItsPermission(t *testing.T) {
 		if !slices.ContainsFunc([]string{"/runder", "/bestillinger", "/support", "/drift", "/protokoller", "/plattform"}, func(root string) bool { return strings.HasPrefix(path, root) }) {
 			return nil
 		}
+		if strings.HasPrefix(path, "/support/innsyn") || strings.HasPrefix(path, "/support/instrukser") { // visits_test.go
+			return nil
+		}
 		roles, ok := allowedRounds[name]
 		if !ok {
 			t.Errorf("%s is not in the table", name)

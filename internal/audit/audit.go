@@ -22,10 +22,11 @@ type Record struct {
 	SubjectID string   // its id
 	Fields    []string // the names of the fields that changed
 	Detail    map[string]any
+	Basis     string // what covers an act of processor or supplier: "instruction:12", "request:3", "order:<uuid>", "approval:<round>", "visit:<uuid>"
 }
 
-const insert = `INSERT INTO audit (municipality_id, at, account_id, role, act, subject, subject_id, fields, detail, refused)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+const insert = `INSERT INTO audit (municipality_id, at, account_id, role, act, subject, subject_id, fields, detail, refused, basis)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, nullif($11, ''))`
 
 // Write records r in the transaction that does it; the row travels with the commit. p is the permission under which the
 // caller acts and decides which role the row names.
@@ -64,14 +65,22 @@ func write(tx *pg.Tx, municipality int, account int64, role access.Role, r Recor
 	if detail == nil {
 		detail = map[string]any{}
 	}
-	tx.Later(insert, municipality, tx.Now(), account, string(role), r.Act, r.Subject, r.SubjectID, fields, detail, refused)
+	if tx.Caller.Visiting() {
+		r.Basis = visit(tx.Caller)
+	}
+	tx.Later(insert, municipality, tx.Now(), account, string(role), r.Act, r.Subject, r.SubjectID, fields, detail, refused, r.Basis)
 }
+
+func visit(c access.Caller) string { return "visit:" + c.Visit.ID }
 
 // Looked records that a page showed these clients, with the purpose for which they were looked at; it is committed with
 // the read, so that there is no look without a row (T8). No clients, no row.
 func Looked(tx *pg.Tx, page, purpose string, clients ...uuid.UUID) {
 	if len(clients) == 0 {
 		return
+	}
+	if tx.Caller.Visiting() { // a visitor has one purpose: what the visit was granted for
+		purpose = visit(tx.Caller)
 	}
 	tx.Later(`INSERT INTO access_log (municipality_id, at, account_id, role, page, purpose, client_ids) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
 		tx.Municipality(), tx.Now(), tx.Caller.Account, string(tx.Caller.Main()), page, purpose, clients)

@@ -33,6 +33,7 @@ func TestBrowser(t *testing.T) {
 	b := chromium(t, w)
 	t.Run("pages", func(t *testing.T) { everyPage(t, w, b) })
 	t.Run("story", func(t *testing.T) { story(t, w, b) })
+	t.Run("visits", func(t *testing.T) { visits(t, w, b) })
 	t.Run("without script", func(t *testing.T) { withoutScript(t, w, b) })
 	t.Run("nothing is left out", func(t *testing.T) {
 		missing, err := w.unseen()

@@ -55,9 +55,12 @@ func Start(ctx context.Context, tx *pg.Tx, id int64, typed string) error {
 		return err
 	}
 	event(tx, id, access.RoundOperate, "started", "", "")
-	audit.Write(tx, access.RoundOperate, audit.Record{Act: "round.started", Subject: "round", SubjectID: round.Number})
+	audit.Write(tx, access.RoundOperate, audit.Record{Act: "round.started", Subject: "round", SubjectID: round.Number, Basis: approval(round)})
 	return tx.Enqueue(ctx, BeginArgs{RoundID: id})
 }
+
+// approval is what covers the operator's acts: the municipality approved exactly this round.
+func approval(round Round) string { return "approval:" + round.Number }
 
 func acted(round Round, account int64) bool {
 	return (round.ApprovedBy != nil && *round.ApprovedBy == account) || (round.ControlledBy != nil && *round.ControlledBy == account)
@@ -94,7 +97,7 @@ func turn(ctx context.Context, tx *pg.Tx, id int64, from, to State, act string) 
 		return err
 	}
 	event(tx, id, access.RoundOperate, act, "", "")
-	audit.Write(tx, access.RoundOperate, audit.Record{Act: "round." + act, Subject: "round", SubjectID: round.Number})
+	audit.Write(tx, access.RoundOperate, audit.Record{Act: "round." + act, Subject: "round", SubjectID: round.Number, Basis: approval(round)})
 	if to == Running {
 		return tx.Enqueue(ctx, BeginArgs{RoundID: id})
 	}

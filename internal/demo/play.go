@@ -154,6 +154,7 @@ type stage struct {
 	id                     int
 	caseworkers, approvers []access.Caller
 	administrator          access.Caller
+	administrators         []access.Caller
 }
 
 func (p *play) set(at time.Time) { p.clock.Store(&at) }
@@ -211,7 +212,8 @@ func (p *play) found(ctx context.Context) error {
 		if p.config.Clients > 0 {
 			town.Clients = p.config.Clients
 		}
-		s := &stage{id: municipalities[town.Number], caseworkers: of(town.Number, access.Caseworker), approvers: of(town.Number, access.Approver), administrator: of(town.Number, access.Administrator)[0]}
+		s := &stage{id: municipalities[town.Number], caseworkers: of(town.Number, access.Caseworker), approvers: of(town.Number, access.Approver), administrators: of(town.Number, access.Administrator)}
+		s.administrator = s.administrators[0]
 		var ids staff
 		for _, c := range s.caseworkers {
 			ids.caseworkers = append(ids.caseworkers, c.Account)
@@ -304,6 +306,7 @@ func (p *play) steps(ctx context.Context) error {
 		for _, a := range p.asks(s) {
 			add(a.at, a.what, a.do)
 		}
+		p.visits(s, add)
 		add(d.at(d.previous.AddDays(50), 11, 0), "move", func(ctx context.Context) error { return p.postpone(ctx, s) })
 	}
 	steps = append(steps, step{d.start, "sweep", sweep})

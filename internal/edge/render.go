@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/frist-app/frist/internal/access"
+	"github.com/frist-app/frist/internal/account"
 	"github.com/frist-app/frist/internal/municipality"
 	"github.com/frist-app/frist/web"
 )
@@ -239,6 +240,7 @@ func SamplePage(lang string, roles ...access.Role) Page {
 	}
 	if len(roles) > 0 {
 		p.Caller = access.Caller{Account: 1, Name: "Kari Nordmann", Roles: roles, Language: lang}
+		p.visits = []account.LiveVisit{{Scope: "client", Page: "notes", Until: p.Clock, Who: "S-10000"}, {Scope: "municipality", Until: p.Clock}}
 		if !p.Caller.Blind() {
 			p.Caller.Municipality = 1
 			p.Municipality = municipality.Municipality{ID: 1, Number: "3218", Name: "Ås", Zone: defaultZone}

@@ -49,6 +49,9 @@ func (s *Site) resolve(r *http.Request) error {
 	if isAPI(r) {
 		if key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
 			st.caller, err = account.ResolveKey(r.Context(), s.DB, key, middleware.GetClientIPAddr(r.Context()))
+			if visit := r.Header.Get(VisitHeader); err == nil && visit != "" {
+				st.caller, err = account.InVisit(r.Context(), s.DB, st.caller, visit)
+			}
 		}
 	} else if token := s.token(r); token != "" {
 		st.caller, st.profile, err = account.Resolve(r.Context(), s.DB, token)
@@ -78,7 +81,9 @@ func (s *Site) Signed(next http.Handler) http.Handler {
 			Fail(w, r, problem.Unauthenticated{})
 			return
 		}
-		next.ServeHTTP(w, r)
+		if s.visit(w, r) {
+			next.ServeHTTP(w, r)
+		}
 	}))
 }
 

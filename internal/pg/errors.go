@@ -31,6 +31,8 @@ var guards = map[string]string{
 	"FR033": "has_clients",
 	"FR083": "rights_step",
 	"FR084": "rights_open",
+	"FR017": "visit_step",
+	"FR018": "instruction_step",
 }
 
 // Translate turns what the database says into the vocabulary of package problem. A database's own text can hold the

@@ -323,6 +323,12 @@ func (v *visitor) values(name string) []string {
 		return some(`SELECT id::text FROM rights_request ORDER BY municipality_id, id`)
 	case "format":
 		return []string{"pdf", "json"}
+	case "visit":
+		return some(`SELECT id::text FROM visit ORDER BY municipality_id, id`)
+	case "instruction":
+		return some(`SELECT id::text FROM instruction ORDER BY municipality_id`)
+	case "question":
+		return some(`SELECT id::text FROM instruction_request ORDER BY municipality_id`)
 	case "position":
 		return []string{"1", "2"}
 	case "account":
@@ -460,6 +466,7 @@ func TestEverybodySeesTheirOwn(t *testing.T) {
 		{"one from three", h.oneFromThree},
 		{"support", h.support},
 		{"the operator", h.operator},
+		{"what covers each act", h.covered},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			whole := h.t

@@ -149,6 +149,7 @@ func (s *stage) populate(more int) {
 		})
 		s.until(m, comingRun, func(r deletion.Round) bool { return r.State == deletion.Proposed })
 		s.control(m, comingRun)
+		s.askAround(m)
 	}
 }
 
@@ -307,6 +308,8 @@ func (s *stage) noPersonalColumn(t *testing.T) {
 	for _, c := range []struct{ login, role string }{
 		{"frist_operator", "frist_municipality"},
 		{"frist_operator", "frist_support"},
+		{"frist_operator", "frist_visitor"},
+		{"frist_worker", "frist_visitor"},
 		{"frist_operator", "frist_platform"},
 		{"frist_operator", "frist_signin"},
 		{"frist_operator", "frist_purger"},

@@ -14,8 +14,10 @@ import (
 
 	"github.com/frist-app/frist/internal/access"
 	"github.com/frist-app/frist/internal/account"
+	"github.com/frist-app/frist/internal/pg"
 	"github.com/frist-app/frist/internal/pgtest"
 	"github.com/frist-app/frist/internal/rest"
+	"github.com/frist-app/frist/internal/visit"
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/go-chi/chi/v5"
 	"github.com/google/uuid"
@@ -142,7 +144,7 @@ func TestFew(t *testing.T) {
 type world struct {
 	client, device, hold, address, order, imported uuid.UUID
 	number                                         string
-	right                                          uuid.UUID
+	right, visit                                   uuid.UUID
 }
 
 func (s *stage) fill(municipality int) world {
@@ -156,6 +158,12 @@ func (s *stage) fill(municipality int) world {
 		SELECT $1, $2, 'group', id, 'other', '1', '2024-01-01', 0, $3 FROM deletion_round WHERE number = $4`, municipality, w.order, s.Now(), w.number)
 	s.Exec(s.t, `INSERT INTO import_run (municipality_id, id, started_by, started_at, format, rows, taken, changed, unchanged, refused, expires_on) VALUES ($1, $2, 0, $3, 'csv', 0, 0, 0, 0, 0, '2030-01-01')`, municipality, w.imported, s.Now())
 	s.asked(municipality, w)
+	if err := s.DB.InTx(s.t.Context(), s.As(access.Caseworker, municipality), func(tx *pg.Tx) (err error) {
+		w.visit, err = visit.Ask(s.t.Context(), tx, visit.New{Reason: "other", Reference: "1", Scope: "municipality", Minutes: 60})
+		return err
+	}); err != nil {
+		s.t.Fatal(err)
+	}
 	return w
 }
 
@@ -229,6 +237,22 @@ func requests(w world) []request {
 		{"readOrder", "GET", "/orders/" + w.order.String() + there, "", "capds", nil},
 		{"placeOrder", "POST", "/orders/" + uuid.NewString() + "/placement" + there, "", "s!", key},
 		{"declineOrder", "POST", "/orders/" + uuid.NewString() + "/refusal" + there, "", "s!", nil},
+		{"listVisits", "GET", "/visits", "", "capds", nil},
+		{"askVisit", "POST", "/visits", `{"municipality":"` + w.number[:4] + `","reason":"other","reference":"1","scope":"municipality","minutes":60}`, "cads", nil},
+		{"readVisit", "GET", "/visits/" + w.visit.String(), "", "capds", nil},
+		{"listVisitLooks", "GET", "/visits/" + w.visit.String() + "/looks", "", "capd", nil},
+		{"grantVisit", "POST", "/visits/" + uuid.NewString() + "/grant", `{"scope":"municipality","minutes":60}`, "a!", nil},
+		{"refuseVisit", "POST", "/visits/" + uuid.NewString() + "/refusal", `{"answer":"x"}`, "a!", nil},
+		{"withdrawVisit", "POST", "/visits/" + uuid.NewString() + "/withdrawal", "", "cads", nil},
+		{"takeVisit", "POST", "/visits/" + uuid.NewString() + "/taking", "", "s", nil},
+		{"cutVisit", "POST", "/visits/" + uuid.NewString() + "/cut", "", "ads", nil},
+		{"listInstructions", "GET", "/instructions" + there, "", "apds", nil},
+		{"enterInstruction", "POST", "/instructions", `{"action":"pre_run_control","scope":"x","valid_from":"2020-01-01","document_reference":"x","decided_by":"x"}`, "d", nil},
+		{"confirmInstruction", "POST", "/instructions/987654/confirmation", "", "a!", nil},
+		{"declineInstruction", "POST", "/instructions/987654/refusal", "", "a!", nil},
+		{"revokeInstruction", "POST", "/instructions/987654/revocation", "", "ad", nil},
+		{"listInstructionRequests", "GET", "/instruction-requests" + there, "", "apds", nil},
+		{"answerInstructionRequest", "POST", "/instruction-requests/987654/answer", `{"once":true}`, "a!", nil},
 		{"listImports", "GET", "/imports", "", "c", nil},
 		{"importClients", "POST", "/imports", "--x--", "c", []string{"Content-Type", "multipart/form-data; boundary=x"}},
 		{"readImport", "GET", "/imports/" + w.imported.String(), "", "c", nil},
@@ -349,7 +373,7 @@ func TestForeignIsMissing(t *testing.T) {
 	s.sweep()
 	s.fill(s.A)
 	foreign := s.fill(s.B)
-	missing := world{uuid.New(), uuid.New(), uuid.New(), uuid.New(), uuid.New(), uuid.New(), "3218-991001", uuid.New()}
+	missing := world{uuid.New(), uuid.New(), uuid.New(), uuid.New(), uuid.New(), uuid.New(), "3218-991001", uuid.New(), uuid.New()}
 	garbage := requests(missing)
 	for i := range garbage {
 		for _, id := range []uuid.UUID{missing.client, missing.device, missing.hold, missing.address, missing.order, missing.imported, missing.right} {

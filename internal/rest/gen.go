@@ -312,6 +312,78 @@ func (e ImportReportFormat) Valid() bool {
 	}
 }
 
+// Defines values for InstructionState.
+const (
+	InstructionStateComing   InstructionState = "coming"
+	InstructionStateDeclined InstructionState = "declined"
+	InstructionStateEntered  InstructionState = "entered"
+	InstructionStateInForce  InstructionState = "in_force"
+	InstructionStateOver     InstructionState = "over"
+	InstructionStateRevoked  InstructionState = "revoked"
+)
+
+// Valid indicates whether the value is a known member of the InstructionState enum.
+func (e InstructionState) Valid() bool {
+	switch e {
+	case InstructionStateComing:
+		return true
+	case InstructionStateDeclined:
+		return true
+	case InstructionStateEntered:
+		return true
+	case InstructionStateInForce:
+		return true
+	case InstructionStateOver:
+		return true
+	case InstructionStateRevoked:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for InstructionAction.
+const (
+	CorrectContactData InstructionAction = "correct_contact_data"
+	PreRunControl      InstructionAction = "pre_run_control"
+)
+
+// Valid indicates whether the value is a known member of the InstructionAction enum.
+func (e InstructionAction) Valid() bool {
+	switch e {
+	case CorrectContactData:
+		return true
+	case PreRunControl:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for InstructionRequestState.
+const (
+	InstructionRequestStateAsked    InstructionRequestState = "asked"
+	InstructionRequestStateNo       InstructionRequestState = "no"
+	InstructionRequestStateOnce     InstructionRequestState = "once"
+	InstructionRequestStateStanding InstructionRequestState = "standing"
+)
+
+// Valid indicates whether the value is a known member of the InstructionRequestState enum.
+func (e InstructionRequestState) Valid() bool {
+	switch e {
+	case InstructionRequestStateAsked:
+		return true
+	case InstructionRequestStateNo:
+		return true
+	case InstructionRequestStateOnce:
+		return true
+	case InstructionRequestStateStanding:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ItemState.
 const (
 	ItemStateBlocked   ItemState = "blocked"
@@ -611,25 +683,25 @@ func (e RefusalCode) Valid() bool {
 
 // Defines values for RightsChannel.
 const (
-	Email  RightsChannel = "email"
-	Letter RightsChannel = "letter"
-	Phone  RightsChannel = "phone"
-	Portal RightsChannel = "portal"
-	Visit  RightsChannel = "visit"
+	RightsChannelEmail  RightsChannel = "email"
+	RightsChannelLetter RightsChannel = "letter"
+	RightsChannelPhone  RightsChannel = "phone"
+	RightsChannelPortal RightsChannel = "portal"
+	RightsChannelVisit  RightsChannel = "visit"
 )
 
 // Valid indicates whether the value is a known member of the RightsChannel enum.
 func (e RightsChannel) Valid() bool {
 	switch e {
-	case Email:
+	case RightsChannelEmail:
 		return true
-	case Letter:
+	case RightsChannelLetter:
 		return true
-	case Phone:
+	case RightsChannelPhone:
 		return true
-	case Portal:
+	case RightsChannelPortal:
 		return true
-	case Visit:
+	case RightsChannelVisit:
 		return true
 	default:
 		return false
@@ -930,21 +1002,159 @@ func (e SupportView) Valid() bool {
 	}
 }
 
+// Defines values for VisitKind.
+const (
+	VisitKindAlarms        VisitKind = "alarms"
+	VisitKindDeletion      VisitKind = "deletion"
+	VisitKindDevices       VisitKind = "devices"
+	VisitKindHolds         VisitKind = "holds"
+	VisitKindKin           VisitKind = "kin"
+	VisitKindMedical       VisitKind = "medical"
+	VisitKindMedication    VisitKind = "medication"
+	VisitKindNotes         VisitKind = "notes"
+	VisitKindPlans         VisitKind = "plans"
+	VisitKindProfessionals VisitKind = "professionals"
+	VisitKindProperties    VisitKind = "properties"
+	VisitKindRecord        VisitKind = "record"
+	VisitKindRecordings    VisitKind = "recordings"
+	VisitKindStatus        VisitKind = "status"
+	VisitKindTrail         VisitKind = "trail"
+)
+
+// Valid indicates whether the value is a known member of the VisitKind enum.
+func (e VisitKind) Valid() bool {
+	switch e {
+	case VisitKindAlarms:
+		return true
+	case VisitKindDeletion:
+		return true
+	case VisitKindDevices:
+		return true
+	case VisitKindHolds:
+		return true
+	case VisitKindKin:
+		return true
+	case VisitKindMedical:
+		return true
+	case VisitKindMedication:
+		return true
+	case VisitKindNotes:
+		return true
+	case VisitKindPlans:
+		return true
+	case VisitKindProfessionals:
+		return true
+	case VisitKindProperties:
+		return true
+	case VisitKindRecord:
+		return true
+	case VisitKindRecordings:
+		return true
+	case VisitKindStatus:
+		return true
+	case VisitKindTrail:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for VisitReason.
+const (
+	VisitReasonDevice    VisitReason = "device"
+	VisitReasonError     VisitReason = "error"
+	VisitReasonImport    VisitReason = "import"
+	VisitReasonOther     VisitReason = "other"
+	VisitReasonWrongDate VisitReason = "wrong_date"
+)
+
+// Valid indicates whether the value is a known member of the VisitReason enum.
+func (e VisitReason) Valid() bool {
+	switch e {
+	case VisitReasonDevice:
+		return true
+	case VisitReasonError:
+		return true
+	case VisitReasonImport:
+		return true
+	case VisitReasonOther:
+		return true
+	case VisitReasonWrongDate:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for VisitScope.
+const (
+	VisitScopeClient       VisitScope = "client"
+	VisitScopeMunicipality VisitScope = "municipality"
+	VisitScopePage         VisitScope = "page"
+)
+
+// Valid indicates whether the value is a known member of the VisitScope enum.
+func (e VisitScope) Valid() bool {
+	switch e {
+	case VisitScopeClient:
+		return true
+	case VisitScopeMunicipality:
+		return true
+	case VisitScopePage:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for VisitState.
+const (
+	VisitStateActive     VisitState = "active"
+	VisitStateAsked      VisitState = "asked"
+	VisitStateCut        VisitState = "cut"
+	VisitStateEnded      VisitState = "ended"
+	VisitStateRefused    VisitState = "refused"
+	VisitStateUnanswered VisitState = "unanswered"
+	VisitStateWithdrawn  VisitState = "withdrawn"
+)
+
+// Valid indicates whether the value is a known member of the VisitState enum.
+func (e VisitState) Valid() bool {
+	switch e {
+	case VisitStateActive:
+		return true
+	case VisitStateAsked:
+		return true
+	case VisitStateCut:
+		return true
+	case VisitStateEnded:
+		return true
+	case VisitStateRefused:
+		return true
+	case VisitStateUnanswered:
+		return true
+	case VisitStateWithdrawn:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListClientsParamsPeriodOf.
 const (
-	AgreementEnd   ListClientsParamsPeriodOf = "agreement_end"
-	AgreementStart ListClientsParamsPeriodOf = "agreement_start"
-	Status         ListClientsParamsPeriodOf = "status"
+	ListClientsParamsPeriodOfAgreementEnd   ListClientsParamsPeriodOf = "agreement_end"
+	ListClientsParamsPeriodOfAgreementStart ListClientsParamsPeriodOf = "agreement_start"
+	ListClientsParamsPeriodOfStatus         ListClientsParamsPeriodOf = "status"
 )
 
 // Valid indicates whether the value is a known member of the ListClientsParamsPeriodOf enum.
 func (e ListClientsParamsPeriodOf) Valid() bool {
 	switch e {
-	case AgreementEnd:
+	case ListClientsParamsPeriodOfAgreementEnd:
 		return true
-	case AgreementStart:
+	case ListClientsParamsPeriodOfAgreementStart:
 		return true
-	case Status:
+	case ListClientsParamsPeriodOfStatus:
 		return true
 	default:
 		return false
@@ -1232,6 +1442,11 @@ type Dwelling struct {
 // EndReason defines model for EndReason.
 type EndReason string
 
+// EnteredInstruction defines model for EnteredInstruction.
+type EnteredInstruction struct {
+	Id int64 `json:"id"`
+}
+
 // Extract docs/extract.md tells every section and field
 type Extract struct {
 	Files []struct {
@@ -1380,6 +1595,64 @@ type ImportWithRefusals struct {
 // Imports defines model for Imports.
 type Imports struct {
 	Imports []Import `json:"imports"`
+}
+
+// Instruction defines model for Instruction.
+type Instruction struct {
+	Action            InstructionAction   `json:"action"`
+	DecidedBy         string              `json:"decided_by"`
+	DocumentReference string              `json:"document_reference"`
+	Id                int64               `json:"id"`
+	Replaces          *int64              `json:"replaces,omitempty"`
+	Scope             string              `json:"scope"`
+	State             InstructionState    `json:"state"`
+	ValidFrom         openapi_types.Date  `json:"valid_from"`
+	ValidTo           *openapi_types.Date `json:"valid_to,omitempty"`
+}
+
+// InstructionState defines model for Instruction.State.
+type InstructionState string
+
+// InstructionAction defines model for InstructionAction.
+type InstructionAction string
+
+// InstructionAnswer defines model for InstructionAnswer.
+type InstructionAnswer struct {
+	// Answer Why not
+	Answer *string `json:"answer,omitempty"`
+
+	// Once Yes for this round alone; false is no
+	Once bool `json:"once"`
+}
+
+// InstructionRequest defines model for InstructionRequest.
+type InstructionRequest struct {
+	Action  InstructionAction `json:"action"`
+	Answer  *string           `json:"answer,omitempty"`
+	AskedAt time.Time         `json:"asked_at"`
+
+	// AskedBy A staff number
+	AskedBy string `json:"asked_by"`
+	Id      int64  `json:"id"`
+
+	// Round Municipality, run date (yymmdd) and, for an extra run, E and its count
+	//
+	// Example: 3218-231001
+	Round RoundNumber             `json:"round"`
+	State InstructionRequestState `json:"state"`
+}
+
+// InstructionRequestState defines model for InstructionRequest.State.
+type InstructionRequestState string
+
+// InstructionRequests defines model for InstructionRequests.
+type InstructionRequests struct {
+	Requests []InstructionRequest `json:"requests"`
+}
+
+// Instructions defines model for Instructions.
+type Instructions struct {
+	Instructions []Instruction `json:"instructions"`
 }
 
 // Item defines model for Item.
@@ -1619,6 +1892,23 @@ type NewHold struct {
 	ReviewOn openapi_types.Date `json:"review_on"`
 }
 
+// NewInstruction defines model for NewInstruction.
+type NewInstruction struct {
+	Action InstructionAction `json:"action"`
+
+	// DecidedBy An office, not a person
+	DecidedBy         string `json:"decided_by"`
+	DocumentReference string `json:"document_reference"`
+
+	// Replaces Revoked when this one is confirmed
+	Replaces *int64 `json:"replaces,omitempty"`
+
+	// Scope What it covers
+	Scope     string              `json:"scope"`
+	ValidFrom openapi_types.Date  `json:"valid_from"`
+	ValidTo   *openapi_types.Date `json:"valid_to,omitempty"`
+}
+
 // NewOrder defines model for NewOrder.
 type NewOrder struct {
 	Clients *[]openapi_types.UUID `json:"clients,omitempty"`
@@ -1654,6 +1944,27 @@ type NewRightsRequest struct {
 
 	// Wish What the person asks for; needed but for access
 	Wish *string `json:"wish,omitempty"`
+}
+
+// NewVisit defines model for NewVisit.
+type NewVisit struct {
+	// ClientNumber For people who may read clients; support gives none
+	ClientNumber *string `json:"client_number,omitempty"`
+
+	// Minutes 15 to 480
+	Minutes int `json:"minutes"`
+
+	// Municipality Its number: for support, who must say whom they ask
+	Municipality *string     `json:"municipality,omitempty"`
+	Page         *VisitKind  `json:"page,omitempty"`
+	Reason       VisitReason `json:"reason"`
+
+	// Reference Of the written request
+	Reference string `json:"reference"`
+
+	// Scope One client, one kind of page of all clients, the whole municipality
+	Scope VisitScope `json:"scope"`
+	Words *string    `json:"words,omitempty"`
 }
 
 // OperatorEvent defines model for OperatorEvent.
@@ -2350,6 +2661,81 @@ type UnshieldDecision struct {
 	Remove bool `json:"remove"`
 }
 
+// Visit Without the client, whom support learns when they stand in the visit
+type Visit struct {
+	Answer  *string   `json:"answer,omitempty"`
+	AskedAt time.Time `json:"asked_at"`
+
+	// AskedBy A staff number
+	AskedBy string             `json:"asked_by"`
+	EndsAt  *time.Time         `json:"ends_at,omitempty"`
+	Id      openapi_types.UUID `json:"id"`
+
+	// Looks For people of the municipality
+	Looks        *int        `json:"looks,omitempty"`
+	Minutes      int         `json:"minutes"`
+	Municipality string      `json:"municipality"`
+	Page         *VisitKind  `json:"page,omitempty"`
+	Reason       VisitReason `json:"reason"`
+	Reference    string      `json:"reference"`
+
+	// Scope One client, one kind of page of all clients, the whole municipality
+	Scope    VisitScope `json:"scope"`
+	StartsAt *time.Time `json:"starts_at,omitempty"`
+	State    VisitState `json:"state"`
+
+	// Visitor The staff number of the one person of support that it is for
+	Visitor *string `json:"visitor,omitempty"`
+	Words   *string `json:"words,omitempty"`
+}
+
+// VisitGrant defines model for VisitGrant.
+type VisitGrant struct {
+	ClientNumber *string    `json:"client_number,omitempty"`
+	Minutes      int        `json:"minutes"`
+	Page         *VisitKind `json:"page,omitempty"`
+
+	// Scope One client, one kind of page of all clients, the whole municipality
+	Scope VisitScope `json:"scope"`
+}
+
+// VisitKind defines model for VisitKind.
+type VisitKind string
+
+// VisitLook defines model for VisitLook.
+type VisitLook struct {
+	At      time.Time            `json:"at"`
+	Clients []openapi_types.UUID `json:"clients"`
+	Page    string               `json:"page"`
+}
+
+// VisitLooks defines model for VisitLooks.
+type VisitLooks struct {
+	Looks []VisitLook `json:"looks"`
+
+	// Next `after` of the next page; left out on the last
+	Next *int64 `json:"next,omitempty"`
+}
+
+// VisitReason defines model for VisitReason.
+type VisitReason string
+
+// VisitRefusal defines model for VisitRefusal.
+type VisitRefusal struct {
+	Answer string `json:"answer"`
+}
+
+// VisitScope One client, one kind of page of all clients, the whole municipality
+type VisitScope string
+
+// VisitState defines model for VisitState.
+type VisitState string
+
+// Visits defines model for Visits.
+type Visits struct {
+	Visits []Visit `json:"visits"`
+}
+
 // AccountID defines model for AccountID.
 type AccountID = int64
 
@@ -2377,6 +2763,9 @@ type ImportID = openapi_types.UUID
 // InMunicipality defines model for InMunicipality.
 type InMunicipality = string
 
+// InstructionID defines model for InstructionID.
+type InstructionID = int64
+
 // Limit defines model for Limit.
 type Limit = int
 
@@ -2389,6 +2778,9 @@ type Position = int
 // ProposalID defines model for ProposalID.
 type ProposalID = int64
 
+// QuestionID defines model for QuestionID.
+type QuestionID = int64
+
 // ReaderID defines model for ReaderID.
 type ReaderID = int64
 
@@ -2399,6 +2791,9 @@ type RightID = openapi_types.UUID
 //
 // Example: 3218-231001
 type Round = RoundNumber
+
+// VisitID defines model for VisitID.
+type VisitID = openapi_types.UUID
 
 // BadRequest RFC 9457, in the caller's language
 type BadRequest = Problem
@@ -2531,6 +2926,18 @@ type ReadImportParams struct {
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
+// ListInstructionRequestsParams defines parameters for ListInstructionRequests.
+type ListInstructionRequestsParams struct {
+	// Municipality The municipality's number: for support, who must say whose requests these are
+	Municipality *InMunicipality `form:"municipality,omitempty" json:"municipality,omitempty"`
+}
+
+// ListInstructionsParams defines parameters for ListInstructions.
+type ListInstructionsParams struct {
+	// Municipality The municipality's number: for support, who must say whose requests these are
+	Municipality *InMunicipality `form:"municipality,omitempty" json:"municipality,omitempty"`
+}
+
 // ListOrdersParams defines parameters for ListOrders.
 type ListOrdersParams struct {
 	// Municipality The municipality's number: for support, who must say whose requests these are
@@ -2600,6 +3007,15 @@ type StartRoundParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
+// ListVisitLooksParams defines parameters for ListVisitLooks.
+type ListVisitLooksParams struct {
+	// After `next` of the page before
+	After *int64 `form:"after,omitempty" json:"after,omitempty"`
+
+	// Limit Rows of a page
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
 // ConnectAddressDeviceJSONRequestBody defines body for ConnectAddressDevice for application/json ContentType.
 type ConnectAddressDeviceJSONRequestBody = DeviceRef
 
@@ -2645,6 +3061,12 @@ type AskHoldReleaseJSONRequestBody = ReleaseRequest
 // ImportClientsMultipartRequestBody defines body for ImportClients for multipart/form-data ContentType.
 type ImportClientsMultipartRequestBody ImportClientsMultipartBody
 
+// AnswerInstructionRequestJSONRequestBody defines body for AnswerInstructionRequest for application/json ContentType.
+type AnswerInstructionRequestJSONRequestBody = InstructionAnswer
+
+// EnterInstructionJSONRequestBody defines body for EnterInstruction for application/json ContentType.
+type EnterInstructionJSONRequestBody = NewInstruction
+
 // AskOrderJSONRequestBody defines body for AskOrder for application/json ContentType.
 type AskOrderJSONRequestBody = NewOrder
 
@@ -2686,6 +3108,15 @@ type RecordFindingJSONRequestBody = FindingEntry
 
 // StartRoundJSONRequestBody defines body for StartRound for application/json ContentType.
 type StartRoundJSONRequestBody = Start
+
+// AskVisitJSONRequestBody defines body for AskVisit for application/json ContentType.
+type AskVisitJSONRequestBody = NewVisit
+
+// GrantVisitJSONRequestBody defines body for GrantVisit for application/json ContentType.
+type GrantVisitJSONRequestBody = VisitGrant
+
+// RefuseVisitJSONRequestBody defines body for RefuseVisit for application/json ContentType.
+type RefuseVisitJSONRequestBody = VisitRefusal
 
 // AsMunicipalityOrder returns the union data inside the AnyOrder as a MunicipalityOrder
 func (t AnyOrder) AsMunicipalityOrder() (MunicipalityOrder, error) {
@@ -3496,6 +3927,27 @@ type ServerInterface interface {
 	// ReadImport One import, with what was refused and flagged
 	// (GET /imports/{import})
 	ReadImport(w http.ResponseWriter, r *http.Request, pImport ImportID, params ReadImportParams)
+	// ListInstructionRequests Acts of support that nothing covered: tasks of the municipality
+	// (GET /instruction-requests)
+	ListInstructionRequests(w http.ResponseWriter, r *http.Request, params ListInstructionRequestsParams)
+	// AnswerInstructionRequest Yes for this round alone, or no
+	// (POST /instruction-requests/{question}/answer)
+	AnswerInstructionRequest(w http.ResponseWriter, r *http.Request, question QuestionID)
+	// ListInstructions What the processor may do without asking, newest first
+	// (GET /instructions)
+	ListInstructions(w http.ResponseWriter, r *http.Request, params ListInstructionsParams)
+	// EnterInstruction Enter an instruction; it holds when an approver has confirmed it
+	// (POST /instructions)
+	EnterInstruction(w http.ResponseWriter, r *http.Request)
+	// ConfirmInstruction Put it in force
+	// (POST /instructions/{instruction}/confirmation)
+	ConfirmInstruction(w http.ResponseWriter, r *http.Request, instruction InstructionID)
+	// DeclineInstruction Say no
+	// (POST /instructions/{instruction}/refusal)
+	DeclineInstruction(w http.ResponseWriter, r *http.Request, instruction InstructionID)
+	// RevokeInstruction End it at once
+	// (POST /instructions/{instruction}/revocation)
+	RevokeInstruction(w http.ResponseWriter, r *http.Request, instruction InstructionID)
 	// ReadMe The caller, with roles and permissions
 	// (GET /me)
 	ReadMe(w http.ResponseWriter, r *http.Request)
@@ -3616,6 +4068,33 @@ type ServerInterface interface {
 	// StartRound Start an approved round
 	// (POST /rounds/{number}/start)
 	StartRound(w http.ResponseWriter, r *http.Request, number Round, params StartRoundParams)
+	// ListVisits Visits of support (T21), newest first: the municipality's, or those of the support person who asks
+	// (GET /visits)
+	ListVisits(w http.ResponseWriter, r *http.Request)
+	// AskVisit Ask for a visit on a written request; it begins when an approver grants it
+	// (POST /visits)
+	AskVisit(w http.ResponseWriter, r *http.Request)
+	// ReadVisit One visit
+	// (GET /visits/{visit})
+	ReadVisit(w http.ResponseWriter, r *http.Request, visit VisitID)
+	// CutVisit End it at once
+	// (POST /visits/{visit}/cut)
+	CutVisit(w http.ResponseWriter, r *http.Request, visit VisitID)
+	// GrantVisit Grant it, no wider and no longer than was asked for
+	// (POST /visits/{visit}/grant)
+	GrantVisit(w http.ResponseWriter, r *http.Request, visit VisitID)
+	// ListVisitLooks What was looked at during the visit, newest first
+	// (GET /visits/{visit}/looks)
+	ListVisitLooks(w http.ResponseWriter, r *http.Request, visit VisitID, params ListVisitLooksParams)
+	// RefuseVisit Say no
+	// (POST /visits/{visit}/refusal)
+	RefuseVisit(w http.ResponseWriter, r *http.Request, visit VisitID)
+	// TakeVisit Go in; a visit that a municipality asked for belongs to whoever takes it first
+	// (POST /visits/{visit}/taking)
+	TakeVisit(w http.ResponseWriter, r *http.Request, visit VisitID)
+	// WithdrawVisit Take one's own request back
+	// (POST /visits/{visit}/withdrawal)
+	WithdrawVisit(w http.ResponseWriter, r *http.Request, visit VisitID)
 }
 
 // Unimplemented server implementation that returns http.StatusNotImplemented for each endpoint.
@@ -3805,6 +4284,48 @@ func (_ Unimplemented) ImportClients(w http.ResponseWriter, r *http.Request, par
 // ReadImport One import, with what was refused and flagged
 // (GET /imports/{import})
 func (_ Unimplemented) ReadImport(w http.ResponseWriter, r *http.Request, pImport ImportID, params ReadImportParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListInstructionRequests Acts of support that nothing covered: tasks of the municipality
+// (GET /instruction-requests)
+func (_ Unimplemented) ListInstructionRequests(w http.ResponseWriter, r *http.Request, params ListInstructionRequestsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// AnswerInstructionRequest Yes for this round alone, or no
+// (POST /instruction-requests/{question}/answer)
+func (_ Unimplemented) AnswerInstructionRequest(w http.ResponseWriter, r *http.Request, question QuestionID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListInstructions What the processor may do without asking, newest first
+// (GET /instructions)
+func (_ Unimplemented) ListInstructions(w http.ResponseWriter, r *http.Request, params ListInstructionsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// EnterInstruction Enter an instruction; it holds when an approver has confirmed it
+// (POST /instructions)
+func (_ Unimplemented) EnterInstruction(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ConfirmInstruction Put it in force
+// (POST /instructions/{instruction}/confirmation)
+func (_ Unimplemented) ConfirmInstruction(w http.ResponseWriter, r *http.Request, instruction InstructionID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// DeclineInstruction Say no
+// (POST /instructions/{instruction}/refusal)
+func (_ Unimplemented) DeclineInstruction(w http.ResponseWriter, r *http.Request, instruction InstructionID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RevokeInstruction End it at once
+// (POST /instructions/{instruction}/revocation)
+func (_ Unimplemented) RevokeInstruction(w http.ResponseWriter, r *http.Request, instruction InstructionID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -4045,6 +4566,60 @@ func (_ Unimplemented) RecordFinding(w http.ResponseWriter, r *http.Request, num
 // StartRound Start an approved round
 // (POST /rounds/{number}/start)
 func (_ Unimplemented) StartRound(w http.ResponseWriter, r *http.Request, number Round, params StartRoundParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListVisits Visits of support (T21), newest first: the municipality's, or those of the support person who asks
+// (GET /visits)
+func (_ Unimplemented) ListVisits(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// AskVisit Ask for a visit on a written request; it begins when an approver grants it
+// (POST /visits)
+func (_ Unimplemented) AskVisit(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReadVisit One visit
+// (GET /visits/{visit})
+func (_ Unimplemented) ReadVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CutVisit End it at once
+// (POST /visits/{visit}/cut)
+func (_ Unimplemented) CutVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GrantVisit Grant it, no wider and no longer than was asked for
+// (POST /visits/{visit}/grant)
+func (_ Unimplemented) GrantVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListVisitLooks What was looked at during the visit, newest first
+// (GET /visits/{visit}/looks)
+func (_ Unimplemented) ListVisitLooks(w http.ResponseWriter, r *http.Request, visit VisitID, params ListVisitLooksParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RefuseVisit Say no
+// (POST /visits/{visit}/refusal)
+func (_ Unimplemented) RefuseVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// TakeVisit Go in; a visit that a municipality asked for belongs to whoever takes it first
+// (POST /visits/{visit}/taking)
+func (_ Unimplemented) TakeVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// WithdrawVisit Take one's own request back
+// (POST /visits/{visit}/withdrawal)
+func (_ Unimplemented) WithdrawVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -5119,6 +5694,190 @@ func (siw *ServerInterfaceWrapper) ReadImport(w http.ResponseWriter, r *http.Req
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ReadImport(w, r, pImport, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListInstructionRequests operation middleware
+func (siw *ServerInterfaceWrapper) ListInstructionRequests(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListInstructionRequestsParams
+
+	// ------------- Optional query parameter "municipality" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "municipality", r.URL.Query(), &params.Municipality, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "municipality"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "municipality", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListInstructionRequests(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// AnswerInstructionRequest operation middleware
+func (siw *ServerInterfaceWrapper) AnswerInstructionRequest(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "question" -------------
+	var question QuestionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "question", chi.URLParam(r, "question"), &question, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "question", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AnswerInstructionRequest(w, r, question)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListInstructions operation middleware
+func (siw *ServerInterfaceWrapper) ListInstructions(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListInstructionsParams
+
+	// ------------- Optional query parameter "municipality" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "municipality", r.URL.Query(), &params.Municipality, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "municipality"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "municipality", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListInstructions(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// EnterInstruction operation middleware
+func (siw *ServerInterfaceWrapper) EnterInstruction(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.EnterInstruction(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ConfirmInstruction operation middleware
+func (siw *ServerInterfaceWrapper) ConfirmInstruction(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "instruction" -------------
+	var instruction InstructionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "instruction", chi.URLParam(r, "instruction"), &instruction, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "instruction", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ConfirmInstruction(w, r, instruction)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DeclineInstruction operation middleware
+func (siw *ServerInterfaceWrapper) DeclineInstruction(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "instruction" -------------
+	var instruction InstructionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "instruction", chi.URLParam(r, "instruction"), &instruction, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "instruction", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeclineInstruction(w, r, instruction)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RevokeInstruction operation middleware
+func (siw *ServerInterfaceWrapper) RevokeInstruction(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "instruction" -------------
+	var instruction InstructionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "instruction", chi.URLParam(r, "instruction"), &instruction, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "instruction", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RevokeInstruction(w, r, instruction)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -6316,6 +7075,245 @@ func (siw *ServerInterfaceWrapper) StartRound(w http.ResponseWriter, r *http.Req
 	handler.ServeHTTP(w, r)
 }
 
+// ListVisits operation middleware
+func (siw *ServerInterfaceWrapper) ListVisits(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListVisits(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// AskVisit operation middleware
+func (siw *ServerInterfaceWrapper) AskVisit(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AskVisit(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReadVisit operation middleware
+func (siw *ServerInterfaceWrapper) ReadVisit(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "visit" -------------
+	var visit VisitID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "visit", chi.URLParam(r, "visit"), &visit, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "visit", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReadVisit(w, r, visit)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CutVisit operation middleware
+func (siw *ServerInterfaceWrapper) CutVisit(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "visit" -------------
+	var visit VisitID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "visit", chi.URLParam(r, "visit"), &visit, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "visit", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CutVisit(w, r, visit)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GrantVisit operation middleware
+func (siw *ServerInterfaceWrapper) GrantVisit(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "visit" -------------
+	var visit VisitID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "visit", chi.URLParam(r, "visit"), &visit, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "visit", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GrantVisit(w, r, visit)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListVisitLooks operation middleware
+func (siw *ServerInterfaceWrapper) ListVisitLooks(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "visit" -------------
+	var visit VisitID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "visit", chi.URLParam(r, "visit"), &visit, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "visit", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListVisitLooksParams
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", r.URL.Query(), &params.After, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "after"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "after", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListVisitLooks(w, r, visit, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RefuseVisit operation middleware
+func (siw *ServerInterfaceWrapper) RefuseVisit(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "visit" -------------
+	var visit VisitID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "visit", chi.URLParam(r, "visit"), &visit, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "visit", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RefuseVisit(w, r, visit)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// TakeVisit operation middleware
+func (siw *ServerInterfaceWrapper) TakeVisit(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "visit" -------------
+	var visit VisitID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "visit", chi.URLParam(r, "visit"), &visit, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "visit", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.TakeVisit(w, r, visit)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// WithdrawVisit operation middleware
+func (siw *ServerInterfaceWrapper) WithdrawVisit(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "visit" -------------
+	var visit VisitID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "visit", chi.URLParam(r, "visit"), &visit, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "visit", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.WithdrawVisit(w, r, visit)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 type UnescapedCookieParamError struct {
 	ParamName string
 	Err       error
@@ -6641,6 +7639,54 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/rights-requests/{right}/extract", wrapper.ReadExtract)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/visits", wrapper.ListVisits)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/visits", wrapper.AskVisit)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/visits/{visit}", wrapper.ReadVisit)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/visits/{visit}/looks", wrapper.ListVisitLooks)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/visits/{visit}/grant", wrapper.GrantVisit)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/visits/{visit}/refusal", wrapper.RefuseVisit)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/visits/{visit}/withdrawal", wrapper.WithdrawVisit)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/visits/{visit}/taking", wrapper.TakeVisit)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/visits/{visit}/cut", wrapper.CutVisit)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/instructions", wrapper.ListInstructions)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/instructions", wrapper.EnterInstruction)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/instructions/{instruction}/confirmation", wrapper.ConfirmInstruction)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/instructions/{instruction}/refusal", wrapper.DeclineInstruction)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/instructions/{instruction}/revocation", wrapper.RevokeInstruction)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/instruction-requests", wrapper.ListInstructionRequests)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/instruction-requests/{question}/answer", wrapper.AnswerInstructionRequest)
 	})
 
 	return r
@@ -10720,6 +11766,880 @@ type ReadImport5XXApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ReadImport5XXApplicationProblemPlusJSONResponse) VisitReadImportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInstructionRequestsRequestObject struct {
+	Params ListInstructionRequestsParams
+}
+
+type ListInstructionRequestsResponseObject interface {
+	VisitListInstructionRequestsResponse(w http.ResponseWriter) error
+}
+
+type ListInstructionRequests200JSONResponse InstructionRequests
+
+func (response ListInstructionRequests200JSONResponse) VisitListInstructionRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInstructionRequests400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListInstructionRequests400ApplicationProblemPlusJSONResponse) VisitListInstructionRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInstructionRequests401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListInstructionRequests401ApplicationProblemPlusJSONResponse) VisitListInstructionRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInstructionRequests403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListInstructionRequests403ApplicationProblemPlusJSONResponse) VisitListInstructionRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInstructionRequests404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListInstructionRequests404ApplicationProblemPlusJSONResponse) VisitListInstructionRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInstructionRequests5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListInstructionRequests5XXApplicationProblemPlusJSONResponse) VisitListInstructionRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerInstructionRequestRequestObject struct {
+	Question QuestionID `json:"question"`
+	Body     *AnswerInstructionRequestJSONRequestBody
+}
+
+type AnswerInstructionRequestResponseObject interface {
+	VisitAnswerInstructionRequestResponse(w http.ResponseWriter) error
+}
+
+type AnswerInstructionRequest204Response struct {
+}
+
+func (response AnswerInstructionRequest204Response) VisitAnswerInstructionRequestResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type AnswerInstructionRequest400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response AnswerInstructionRequest400ApplicationProblemPlusJSONResponse) VisitAnswerInstructionRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerInstructionRequest401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AnswerInstructionRequest401ApplicationProblemPlusJSONResponse) VisitAnswerInstructionRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerInstructionRequest403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AnswerInstructionRequest403ApplicationProblemPlusJSONResponse) VisitAnswerInstructionRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerInstructionRequest404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response AnswerInstructionRequest404ApplicationProblemPlusJSONResponse) VisitAnswerInstructionRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerInstructionRequest409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response AnswerInstructionRequest409ApplicationProblemPlusJSONResponse) VisitAnswerInstructionRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerInstructionRequest413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response AnswerInstructionRequest413ApplicationProblemPlusJSONResponse) VisitAnswerInstructionRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerInstructionRequest415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response AnswerInstructionRequest415ApplicationProblemPlusJSONResponse) VisitAnswerInstructionRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerInstructionRequest422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response AnswerInstructionRequest422ApplicationProblemPlusJSONResponse) VisitAnswerInstructionRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerInstructionRequest5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AnswerInstructionRequest5XXApplicationProblemPlusJSONResponse) VisitAnswerInstructionRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInstructionsRequestObject struct {
+	Params ListInstructionsParams
+}
+
+type ListInstructionsResponseObject interface {
+	VisitListInstructionsResponse(w http.ResponseWriter) error
+}
+
+type ListInstructions200JSONResponse Instructions
+
+func (response ListInstructions200JSONResponse) VisitListInstructionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInstructions400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListInstructions400ApplicationProblemPlusJSONResponse) VisitListInstructionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInstructions401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListInstructions401ApplicationProblemPlusJSONResponse) VisitListInstructionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInstructions403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListInstructions403ApplicationProblemPlusJSONResponse) VisitListInstructionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInstructions404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListInstructions404ApplicationProblemPlusJSONResponse) VisitListInstructionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInstructions5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListInstructions5XXApplicationProblemPlusJSONResponse) VisitListInstructionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterInstructionRequestObject struct {
+	Body *EnterInstructionJSONRequestBody
+}
+
+type EnterInstructionResponseObject interface {
+	VisitEnterInstructionResponse(w http.ResponseWriter) error
+}
+
+type EnterInstruction201JSONResponse EnteredInstruction
+
+func (response EnterInstruction201JSONResponse) VisitEnterInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterInstruction400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response EnterInstruction400ApplicationProblemPlusJSONResponse) VisitEnterInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterInstruction401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response EnterInstruction401ApplicationProblemPlusJSONResponse) VisitEnterInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterInstruction403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response EnterInstruction403ApplicationProblemPlusJSONResponse) VisitEnterInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterInstruction404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response EnterInstruction404ApplicationProblemPlusJSONResponse) VisitEnterInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterInstruction409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response EnterInstruction409ApplicationProblemPlusJSONResponse) VisitEnterInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterInstruction413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response EnterInstruction413ApplicationProblemPlusJSONResponse) VisitEnterInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterInstruction415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response EnterInstruction415ApplicationProblemPlusJSONResponse) VisitEnterInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterInstruction422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response EnterInstruction422ApplicationProblemPlusJSONResponse) VisitEnterInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterInstruction5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response EnterInstruction5XXApplicationProblemPlusJSONResponse) VisitEnterInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmInstructionRequestObject struct {
+	Instruction InstructionID `json:"instruction"`
+}
+
+type ConfirmInstructionResponseObject interface {
+	VisitConfirmInstructionResponse(w http.ResponseWriter) error
+}
+
+type ConfirmInstruction204Response struct {
+}
+
+func (response ConfirmInstruction204Response) VisitConfirmInstructionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ConfirmInstruction400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmInstruction400ApplicationProblemPlusJSONResponse) VisitConfirmInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmInstruction401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmInstruction401ApplicationProblemPlusJSONResponse) VisitConfirmInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmInstruction403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmInstruction403ApplicationProblemPlusJSONResponse) VisitConfirmInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmInstruction404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmInstruction404ApplicationProblemPlusJSONResponse) VisitConfirmInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmInstruction409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmInstruction409ApplicationProblemPlusJSONResponse) VisitConfirmInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmInstruction5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ConfirmInstruction5XXApplicationProblemPlusJSONResponse) VisitConfirmInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeclineInstructionRequestObject struct {
+	Instruction InstructionID `json:"instruction"`
+}
+
+type DeclineInstructionResponseObject interface {
+	VisitDeclineInstructionResponse(w http.ResponseWriter) error
+}
+
+type DeclineInstruction204Response struct {
+}
+
+func (response DeclineInstruction204Response) VisitDeclineInstructionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeclineInstruction400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response DeclineInstruction400ApplicationProblemPlusJSONResponse) VisitDeclineInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeclineInstruction401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeclineInstruction401ApplicationProblemPlusJSONResponse) VisitDeclineInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeclineInstruction403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeclineInstruction403ApplicationProblemPlusJSONResponse) VisitDeclineInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeclineInstruction404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response DeclineInstruction404ApplicationProblemPlusJSONResponse) VisitDeclineInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeclineInstruction409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response DeclineInstruction409ApplicationProblemPlusJSONResponse) VisitDeclineInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeclineInstruction5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeclineInstruction5XXApplicationProblemPlusJSONResponse) VisitDeclineInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeInstructionRequestObject struct {
+	Instruction InstructionID `json:"instruction"`
+}
+
+type RevokeInstructionResponseObject interface {
+	VisitRevokeInstructionResponse(w http.ResponseWriter) error
+}
+
+type RevokeInstruction204Response struct {
+}
+
+func (response RevokeInstruction204Response) VisitRevokeInstructionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RevokeInstruction400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeInstruction400ApplicationProblemPlusJSONResponse) VisitRevokeInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeInstruction401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeInstruction401ApplicationProblemPlusJSONResponse) VisitRevokeInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeInstruction403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeInstruction403ApplicationProblemPlusJSONResponse) VisitRevokeInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeInstruction404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeInstruction404ApplicationProblemPlusJSONResponse) VisitRevokeInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeInstruction409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeInstruction409ApplicationProblemPlusJSONResponse) VisitRevokeInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeInstruction5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RevokeInstruction5XXApplicationProblemPlusJSONResponse) VisitRevokeInstructionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -15843,6 +17763,1097 @@ func (response StartRound5XXApplicationProblemPlusJSONResponse) VisitStartRoundR
 	return err
 }
 
+type ListVisitsRequestObject struct {
+}
+
+type ListVisitsResponseObject interface {
+	VisitListVisitsResponse(w http.ResponseWriter) error
+}
+
+type ListVisits200JSONResponse Visits
+
+func (response ListVisits200JSONResponse) VisitListVisitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisits400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListVisits400ApplicationProblemPlusJSONResponse) VisitListVisitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisits401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListVisits401ApplicationProblemPlusJSONResponse) VisitListVisitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisits403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListVisits403ApplicationProblemPlusJSONResponse) VisitListVisitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisits5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListVisits5XXApplicationProblemPlusJSONResponse) VisitListVisitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskVisitRequestObject struct {
+	Body *AskVisitJSONRequestBody
+}
+
+type AskVisitResponseObject interface {
+	VisitAskVisitResponse(w http.ResponseWriter) error
+}
+
+type AskVisit201JSONResponse Created
+
+func (response AskVisit201JSONResponse) VisitAskVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskVisit400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response AskVisit400ApplicationProblemPlusJSONResponse) VisitAskVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskVisit401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AskVisit401ApplicationProblemPlusJSONResponse) VisitAskVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskVisit403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AskVisit403ApplicationProblemPlusJSONResponse) VisitAskVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskVisit404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response AskVisit404ApplicationProblemPlusJSONResponse) VisitAskVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskVisit413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response AskVisit413ApplicationProblemPlusJSONResponse) VisitAskVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskVisit415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response AskVisit415ApplicationProblemPlusJSONResponse) VisitAskVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskVisit422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response AskVisit422ApplicationProblemPlusJSONResponse) VisitAskVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskVisit5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AskVisit5XXApplicationProblemPlusJSONResponse) VisitAskVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadVisitRequestObject struct {
+	Visit VisitID `json:"visit"`
+}
+
+type ReadVisitResponseObject interface {
+	VisitReadVisitResponse(w http.ResponseWriter) error
+}
+
+type ReadVisit200JSONResponse Visit
+
+func (response ReadVisit200JSONResponse) VisitReadVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadVisit400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReadVisit400ApplicationProblemPlusJSONResponse) VisitReadVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadVisit401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReadVisit401ApplicationProblemPlusJSONResponse) VisitReadVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadVisit403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReadVisit403ApplicationProblemPlusJSONResponse) VisitReadVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadVisit404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReadVisit404ApplicationProblemPlusJSONResponse) VisitReadVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadVisit5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReadVisit5XXApplicationProblemPlusJSONResponse) VisitReadVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CutVisitRequestObject struct {
+	Visit VisitID `json:"visit"`
+}
+
+type CutVisitResponseObject interface {
+	VisitCutVisitResponse(w http.ResponseWriter) error
+}
+
+type CutVisit204Response struct {
+}
+
+func (response CutVisit204Response) VisitCutVisitResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type CutVisit400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response CutVisit400ApplicationProblemPlusJSONResponse) VisitCutVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CutVisit401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response CutVisit401ApplicationProblemPlusJSONResponse) VisitCutVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CutVisit403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CutVisit403ApplicationProblemPlusJSONResponse) VisitCutVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CutVisit404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response CutVisit404ApplicationProblemPlusJSONResponse) VisitCutVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CutVisit409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response CutVisit409ApplicationProblemPlusJSONResponse) VisitCutVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CutVisit5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CutVisit5XXApplicationProblemPlusJSONResponse) VisitCutVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GrantVisitRequestObject struct {
+	Visit VisitID `json:"visit"`
+	Body  *GrantVisitJSONRequestBody
+}
+
+type GrantVisitResponseObject interface {
+	VisitGrantVisitResponse(w http.ResponseWriter) error
+}
+
+type GrantVisit204Response struct {
+}
+
+func (response GrantVisit204Response) VisitGrantVisitResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type GrantVisit400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GrantVisit400ApplicationProblemPlusJSONResponse) VisitGrantVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GrantVisit401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GrantVisit401ApplicationProblemPlusJSONResponse) VisitGrantVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GrantVisit403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GrantVisit403ApplicationProblemPlusJSONResponse) VisitGrantVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GrantVisit404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GrantVisit404ApplicationProblemPlusJSONResponse) VisitGrantVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GrantVisit409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response GrantVisit409ApplicationProblemPlusJSONResponse) VisitGrantVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GrantVisit413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response GrantVisit413ApplicationProblemPlusJSONResponse) VisitGrantVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GrantVisit415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response GrantVisit415ApplicationProblemPlusJSONResponse) VisitGrantVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GrantVisit422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GrantVisit422ApplicationProblemPlusJSONResponse) VisitGrantVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GrantVisit5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GrantVisit5XXApplicationProblemPlusJSONResponse) VisitGrantVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisitLooksRequestObject struct {
+	Visit  VisitID `json:"visit"`
+	Params ListVisitLooksParams
+}
+
+type ListVisitLooksResponseObject interface {
+	VisitListVisitLooksResponse(w http.ResponseWriter) error
+}
+
+type ListVisitLooks200JSONResponse VisitLooks
+
+func (response ListVisitLooks200JSONResponse) VisitListVisitLooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisitLooks400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListVisitLooks400ApplicationProblemPlusJSONResponse) VisitListVisitLooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisitLooks401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListVisitLooks401ApplicationProblemPlusJSONResponse) VisitListVisitLooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisitLooks403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListVisitLooks403ApplicationProblemPlusJSONResponse) VisitListVisitLooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisitLooks404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListVisitLooks404ApplicationProblemPlusJSONResponse) VisitListVisitLooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisitLooks5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListVisitLooks5XXApplicationProblemPlusJSONResponse) VisitListVisitLooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseVisitRequestObject struct {
+	Visit VisitID `json:"visit"`
+	Body  *RefuseVisitJSONRequestBody
+}
+
+type RefuseVisitResponseObject interface {
+	VisitRefuseVisitResponse(w http.ResponseWriter) error
+}
+
+type RefuseVisit204Response struct {
+}
+
+func (response RefuseVisit204Response) VisitRefuseVisitResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RefuseVisit400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseVisit400ApplicationProblemPlusJSONResponse) VisitRefuseVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseVisit401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseVisit401ApplicationProblemPlusJSONResponse) VisitRefuseVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseVisit403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseVisit403ApplicationProblemPlusJSONResponse) VisitRefuseVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseVisit404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseVisit404ApplicationProblemPlusJSONResponse) VisitRefuseVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseVisit409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseVisit409ApplicationProblemPlusJSONResponse) VisitRefuseVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseVisit413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseVisit413ApplicationProblemPlusJSONResponse) VisitRefuseVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseVisit415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseVisit415ApplicationProblemPlusJSONResponse) VisitRefuseVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseVisit422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseVisit422ApplicationProblemPlusJSONResponse) VisitRefuseVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseVisit5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RefuseVisit5XXApplicationProblemPlusJSONResponse) VisitRefuseVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVisitRequestObject struct {
+	Visit VisitID `json:"visit"`
+}
+
+type TakeVisitResponseObject interface {
+	VisitTakeVisitResponse(w http.ResponseWriter) error
+}
+
+type TakeVisit204Response struct {
+}
+
+func (response TakeVisit204Response) VisitTakeVisitResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type TakeVisit400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response TakeVisit400ApplicationProblemPlusJSONResponse) VisitTakeVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVisit401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response TakeVisit401ApplicationProblemPlusJSONResponse) VisitTakeVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVisit403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response TakeVisit403ApplicationProblemPlusJSONResponse) VisitTakeVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVisit404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response TakeVisit404ApplicationProblemPlusJSONResponse) VisitTakeVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVisit5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response TakeVisit5XXApplicationProblemPlusJSONResponse) VisitTakeVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawVisitRequestObject struct {
+	Visit VisitID `json:"visit"`
+}
+
+type WithdrawVisitResponseObject interface {
+	VisitWithdrawVisitResponse(w http.ResponseWriter) error
+}
+
+type WithdrawVisit204Response struct {
+}
+
+func (response WithdrawVisit204Response) VisitWithdrawVisitResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type WithdrawVisit400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawVisit400ApplicationProblemPlusJSONResponse) VisitWithdrawVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawVisit401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawVisit401ApplicationProblemPlusJSONResponse) VisitWithdrawVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawVisit403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawVisit403ApplicationProblemPlusJSONResponse) VisitWithdrawVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawVisit404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawVisit404ApplicationProblemPlusJSONResponse) VisitWithdrawVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawVisit409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawVisit409ApplicationProblemPlusJSONResponse) VisitWithdrawVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawVisit5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response WithdrawVisit5XXApplicationProblemPlusJSONResponse) VisitWithdrawVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// ListAccounts The municipality's people and programs, by name
@@ -15938,6 +18949,27 @@ type StrictServerInterface interface {
 	// ReadImport One import, with what was refused and flagged
 	// (GET /imports/{import})
 	ReadImport(ctx context.Context, request ReadImportRequestObject) (ReadImportResponseObject, error)
+	// ListInstructionRequests Acts of support that nothing covered: tasks of the municipality
+	// (GET /instruction-requests)
+	ListInstructionRequests(ctx context.Context, request ListInstructionRequestsRequestObject) (ListInstructionRequestsResponseObject, error)
+	// AnswerInstructionRequest Yes for this round alone, or no
+	// (POST /instruction-requests/{question}/answer)
+	AnswerInstructionRequest(ctx context.Context, request AnswerInstructionRequestRequestObject) (AnswerInstructionRequestResponseObject, error)
+	// ListInstructions What the processor may do without asking, newest first
+	// (GET /instructions)
+	ListInstructions(ctx context.Context, request ListInstructionsRequestObject) (ListInstructionsResponseObject, error)
+	// EnterInstruction Enter an instruction; it holds when an approver has confirmed it
+	// (POST /instructions)
+	EnterInstruction(ctx context.Context, request EnterInstructionRequestObject) (EnterInstructionResponseObject, error)
+	// ConfirmInstruction Put it in force
+	// (POST /instructions/{instruction}/confirmation)
+	ConfirmInstruction(ctx context.Context, request ConfirmInstructionRequestObject) (ConfirmInstructionResponseObject, error)
+	// DeclineInstruction Say no
+	// (POST /instructions/{instruction}/refusal)
+	DeclineInstruction(ctx context.Context, request DeclineInstructionRequestObject) (DeclineInstructionResponseObject, error)
+	// RevokeInstruction End it at once
+	// (POST /instructions/{instruction}/revocation)
+	RevokeInstruction(ctx context.Context, request RevokeInstructionRequestObject) (RevokeInstructionResponseObject, error)
 	// ReadMe The caller, with roles and permissions
 	// (GET /me)
 	ReadMe(ctx context.Context, request ReadMeRequestObject) (ReadMeResponseObject, error)
@@ -16058,6 +19090,33 @@ type StrictServerInterface interface {
 	// StartRound Start an approved round
 	// (POST /rounds/{number}/start)
 	StartRound(ctx context.Context, request StartRoundRequestObject) (StartRoundResponseObject, error)
+	// ListVisits Visits of support (T21), newest first: the municipality's, or those of the support person who asks
+	// (GET /visits)
+	ListVisits(ctx context.Context, request ListVisitsRequestObject) (ListVisitsResponseObject, error)
+	// AskVisit Ask for a visit on a written request; it begins when an approver grants it
+	// (POST /visits)
+	AskVisit(ctx context.Context, request AskVisitRequestObject) (AskVisitResponseObject, error)
+	// ReadVisit One visit
+	// (GET /visits/{visit})
+	ReadVisit(ctx context.Context, request ReadVisitRequestObject) (ReadVisitResponseObject, error)
+	// CutVisit End it at once
+	// (POST /visits/{visit}/cut)
+	CutVisit(ctx context.Context, request CutVisitRequestObject) (CutVisitResponseObject, error)
+	// GrantVisit Grant it, no wider and no longer than was asked for
+	// (POST /visits/{visit}/grant)
+	GrantVisit(ctx context.Context, request GrantVisitRequestObject) (GrantVisitResponseObject, error)
+	// ListVisitLooks What was looked at during the visit, newest first
+	// (GET /visits/{visit}/looks)
+	ListVisitLooks(ctx context.Context, request ListVisitLooksRequestObject) (ListVisitLooksResponseObject, error)
+	// RefuseVisit Say no
+	// (POST /visits/{visit}/refusal)
+	RefuseVisit(ctx context.Context, request RefuseVisitRequestObject) (RefuseVisitResponseObject, error)
+	// TakeVisit Go in; a visit that a municipality asked for belongs to whoever takes it first
+	// (POST /visits/{visit}/taking)
+	TakeVisit(ctx context.Context, request TakeVisitRequestObject) (TakeVisitResponseObject, error)
+	// WithdrawVisit Take one's own request back
+	// (POST /visits/{visit}/withdrawal)
+	WithdrawVisit(ctx context.Context, request WithdrawVisitRequestObject) (WithdrawVisitResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error)
@@ -17003,6 +20062,200 @@ func (sh *strictHandler) ReadImport(w http.ResponseWriter, r *http.Request, pImp
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ReadImportResponseObject); ok {
 		if err := validResponse.VisitReadImportResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListInstructionRequests operation middleware
+func (sh *strictHandler) ListInstructionRequests(w http.ResponseWriter, r *http.Request, params ListInstructionRequestsParams) {
+	var request ListInstructionRequestsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListInstructionRequests(ctx, request.(ListInstructionRequestsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListInstructionRequests")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListInstructionRequestsResponseObject); ok {
+		if err := validResponse.VisitListInstructionRequestsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AnswerInstructionRequest operation middleware
+func (sh *strictHandler) AnswerInstructionRequest(w http.ResponseWriter, r *http.Request, question QuestionID) {
+	var request AnswerInstructionRequestRequestObject
+
+	request.Question = question
+
+	var body AnswerInstructionRequestJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.AnswerInstructionRequest(ctx, request.(AnswerInstructionRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AnswerInstructionRequest")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(AnswerInstructionRequestResponseObject); ok {
+		if err := validResponse.VisitAnswerInstructionRequestResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListInstructions operation middleware
+func (sh *strictHandler) ListInstructions(w http.ResponseWriter, r *http.Request, params ListInstructionsParams) {
+	var request ListInstructionsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListInstructions(ctx, request.(ListInstructionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListInstructions")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListInstructionsResponseObject); ok {
+		if err := validResponse.VisitListInstructionsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// EnterInstruction operation middleware
+func (sh *strictHandler) EnterInstruction(w http.ResponseWriter, r *http.Request) {
+	var request EnterInstructionRequestObject
+
+	var body EnterInstructionJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.EnterInstruction(ctx, request.(EnterInstructionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EnterInstruction")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(EnterInstructionResponseObject); ok {
+		if err := validResponse.VisitEnterInstructionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ConfirmInstruction operation middleware
+func (sh *strictHandler) ConfirmInstruction(w http.ResponseWriter, r *http.Request, instruction InstructionID) {
+	var request ConfirmInstructionRequestObject
+
+	request.Instruction = instruction
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ConfirmInstruction(ctx, request.(ConfirmInstructionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ConfirmInstruction")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ConfirmInstructionResponseObject); ok {
+		if err := validResponse.VisitConfirmInstructionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeclineInstruction operation middleware
+func (sh *strictHandler) DeclineInstruction(w http.ResponseWriter, r *http.Request, instruction InstructionID) {
+	var request DeclineInstructionRequestObject
+
+	request.Instruction = instruction
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeclineInstruction(ctx, request.(DeclineInstructionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeclineInstruction")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeclineInstructionResponseObject); ok {
+		if err := validResponse.VisitDeclineInstructionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RevokeInstruction operation middleware
+func (sh *strictHandler) RevokeInstruction(w http.ResponseWriter, r *http.Request, instruction InstructionID) {
+	var request RevokeInstructionRequestObject
+
+	request.Instruction = instruction
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokeInstruction(ctx, request.(RevokeInstructionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokeInstruction")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RevokeInstructionResponseObject); ok {
+		if err := validResponse.VisitRevokeInstructionResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -18142,258 +21395,541 @@ func (sh *strictHandler) StartRound(w http.ResponseWriter, r *http.Request, numb
 	}
 }
 
+// ListVisits operation middleware
+func (sh *strictHandler) ListVisits(w http.ResponseWriter, r *http.Request) {
+	var request ListVisitsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListVisits(ctx, request.(ListVisitsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListVisits")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListVisitsResponseObject); ok {
+		if err := validResponse.VisitListVisitsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AskVisit operation middleware
+func (sh *strictHandler) AskVisit(w http.ResponseWriter, r *http.Request) {
+	var request AskVisitRequestObject
+
+	var body AskVisitJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.AskVisit(ctx, request.(AskVisitRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AskVisit")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(AskVisitResponseObject); ok {
+		if err := validResponse.VisitAskVisitResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReadVisit operation middleware
+func (sh *strictHandler) ReadVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
+	var request ReadVisitRequestObject
+
+	request.Visit = visit
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadVisit(ctx, request.(ReadVisitRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadVisit")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReadVisitResponseObject); ok {
+		if err := validResponse.VisitReadVisitResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CutVisit operation middleware
+func (sh *strictHandler) CutVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
+	var request CutVisitRequestObject
+
+	request.Visit = visit
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CutVisit(ctx, request.(CutVisitRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CutVisit")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CutVisitResponseObject); ok {
+		if err := validResponse.VisitCutVisitResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GrantVisit operation middleware
+func (sh *strictHandler) GrantVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
+	var request GrantVisitRequestObject
+
+	request.Visit = visit
+
+	var body GrantVisitJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GrantVisit(ctx, request.(GrantVisitRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GrantVisit")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GrantVisitResponseObject); ok {
+		if err := validResponse.VisitGrantVisitResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListVisitLooks operation middleware
+func (sh *strictHandler) ListVisitLooks(w http.ResponseWriter, r *http.Request, visit VisitID, params ListVisitLooksParams) {
+	var request ListVisitLooksRequestObject
+
+	request.Visit = visit
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListVisitLooks(ctx, request.(ListVisitLooksRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListVisitLooks")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListVisitLooksResponseObject); ok {
+		if err := validResponse.VisitListVisitLooksResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RefuseVisit operation middleware
+func (sh *strictHandler) RefuseVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
+	var request RefuseVisitRequestObject
+
+	request.Visit = visit
+
+	var body RefuseVisitJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RefuseVisit(ctx, request.(RefuseVisitRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RefuseVisit")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RefuseVisitResponseObject); ok {
+		if err := validResponse.VisitRefuseVisitResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// TakeVisit operation middleware
+func (sh *strictHandler) TakeVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
+	var request TakeVisitRequestObject
+
+	request.Visit = visit
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.TakeVisit(ctx, request.(TakeVisitRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TakeVisit")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(TakeVisitResponseObject); ok {
+		if err := validResponse.VisitTakeVisitResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// WithdrawVisit operation middleware
+func (sh *strictHandler) WithdrawVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
+	var request WithdrawVisitRequestObject
+
+	request.Visit = visit
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.WithdrawVisit(ctx, request.(WithdrawVisitRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WithdrawVisit")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(WithdrawVisitResponseObject); ok {
+		if err := validResponse.VisitWithdrawVisitResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L3pkttGtiD8Khn8OsJSX9QiWe7bLsUXX8ha2vosS4qS+/reaGlYWcAhmU0wE52ZLIqtqYh5mZkXmTeZ",
-	"J5nIczKxkAAIcCmX1fQflwggl5Nny7N+GcRqlikJ0prBxZdBxjWfgQWN/3oWx2ou7esX7h9CDi4GGbeT",
-	"QTSQfAaDiwGn54NooOEfc6EhGVxYPYdoYOIJzLj7bKT0jNvBxUBI+6cng2gwE1LM5rPBxaNoYJcZ0CMY",
-	"gx7c3kaDZ0miwZjmOel5tznnc5EM8mmM1UKOcZbnqYCWjcX4eMc5XsCNiKFxjgQf7zjHjypNGmeYqDTZ",
-	"cfzXCcwyZUHGy59g6b5JwMRaZFYoN+HziTIg2fWS2QmwmKcp6IgpCWykNAMeTxiP7VPGmYYMrHCfsTFY",
-	"g++PhDaWcWkWoAcRbWECPMF/+U2UVnDiltC2nxn//Abk2E4GF4+/+w5RLfz7z5t39w43xdP7scsddjXL",
-	"lG7GbYGPd8UL+fNcilhkPBW2Bi9+mQCbld74xjA5n12DvkCQmXnmFhGxxUSx2dxYZvjS/cMAc8sCQ7Az",
-	"wLiGALR/zEEvi42Ux68ALOPWgnZf/Le/nZ98/+nLk9s/1O7ijZgJu774S7UwTI0YZxkfN82e4rflaRMY",
-	"8XlqBxffnUfu0IjLPT4/38jz3ukEdOOBKU2osst5vVdG0O5qp8jC4w3U5Tdx7v7buKv3WmXK8LRxY5l/",
-	"Ya/y4xIpq3FOHQhvjzOK8aSZ3LR7uuPpXaq5TOqJTLtHOXUFXK0uIX/WvIY/aBgNLgb/z1mhDpzRU3OG",
-	"s7+lMW7dcjSYTEkDqCP8wJNLolj3r1hJ6yTnxZcBz7JUxNyt9SzT6jqF2b/93RAKdpv4PX1Fk9ZsnaZl",
-	"wjCprCNYOxHG8ZfZwIl4JUepiO98WcZyC341cmxYooAWyNNULZiwTKqFW+Ar4hZ3uDqt5tcprk3NtYmY",
-	"0iigEm75NTfgIMkXfMkefHf+bcQWwk7YJVi9PHk2sqAf4qKVvhZJAvKuwZpLXV0Swt8YNoVlxGZ86UA8",
-	"QMl0w1OR3OXyPqiZk/KQJobFXLqzvgZm1FO3JocEbMENiydcjiFxa3yr7KtA0ncIQw1EK8zM4wmhJ0pj",
-	"JBsC6AD5NsRKJigQXnGRwp0D81olSwapAQQc6k+rC7vMWdndLe316ORnbuOJg+JMGIPsORr8otQbrsdw",
-	"1xSBUBKGWaVYigu4jQZ/lXxuJyCtm/puwfNWMSQ9R5K0FK/mQfILirS7B883hjlpGkSE5VOQKFH9GKVL",
-	"Lq4pIeTiqdNdQFvhZNyIpwYi1FbCT18GsQYH3yG3FRGecAsnVsxgXY5HA+JKa+rFqkoRDVJu7HBu8uGr",
-	"m3vDnb4sxvJESOSHnGVajTWffWOY+5TNDZD+OsWrRLfVpWosEPprT0iNqHmg4UbAoicUtEoJhMLCzGxW",
-	"PlLEaz8M15ojchnLR6Oh12zq1oZieB14Cy6skGO6hnBmkKOwDLRR8imb8XgiJFwUICUpOIWlGUQDkE4L",
-	"/FsYBLWtG+HILBrw2Iobt2E/xiAaJMLwa8c+P9UpdYUy9rcB6n0I5nAOKzsMYAv7isoIWAyvrv8OMfJK",
-	"j9WmJ1rz0medzidQT80RSfhcg71X3OkSV6QgAXMv4TXrKUthZJmaW6YkPnKoXMbeJnpZgWW+hVqweOtR",
-	"P6hkythYJdCAaBrA1j6yalFHUSsL9gNExTT+y9oNyCXeFhGwwgF2JiS3StMNLcvcDO7PyvW8/uzKV/h3",
-	"/pLpWXbTJx/oMb19m8Np+ZZuGo4duJ+VhHejwcXf2nFnff7bqP2L6vSfSvAwBwGI6QcRs3+QmF4wMTlQ",
-	"3jv25TF9n2DJx40Gbps0Yv1n7/zz0ifdYJl/sE9olgbtBM/O769ts3QEVsUq3XQEDiipAN22IPc8Hy8a",
-	"LCZOLDbrRfTeOvhilS27g6800GaQVVYYQFAYLvaIgjRod/wL73dDPnp7n5gXRuyEdt1erm6tAm1zEHCb",
-	"vvA2/QBu9g9x0wvkph/MA5VnmVY35DLop2VBZofXmk+hYjn2b1c1pv8CE9EdfcblslCArpVKgUtSxGdc",
-	"T9eVrQ+WLw0TpE+VDz5iEm5Ah0dZwVrK3ga08q4rL2tKyQ+piqekk/S5QqWc5NOa3hR0raBva0DtmpOm",
-	"LdXQWK7tMCFN2F/Fh3qeun9yHU/EDQznklwu+I1Vw0yDAX1D2pUaAtepA+YE0ElG3rihksPc91f8VPgc",
-	"kzndWmGY6/sqAzn0tki0sbp9xLZW7Xdb83fN9VufW5HwdtT16yx5kRK+dOrxYiLIgmMYT5UEtlDzNGFS",
-	"sVTJMWhmLEeeV7mS1d3GZmAMH8NmLdUrpuH9Ot30uTvQZ+Tn6kkQcztR2nuS1mHWiCgJX5p6YCZzd3Jr",
-	"t9I6EEwhq4H5rxNu2RQgIyce3RAjxg1zkHC4kN+P1vX+lZvQTEk7aVionstuC109DwRKPraHRVQCpd9Z",
-	"40m98Bfk3/acIBYJlB+W2FqPQ2wHcQrDG9DGO8DW3yB+sssxVOYonUr5OPJZ8p0V+68/JQG9DVO8uOG2",
-	"3tv9a7dR+GI4ye36DZZjLpl/l1lHHSW7ceHlMAC1IirMsmIEq/d5RQM+1gAzkHYIMuluXCo+Q2B3Qp1r",
-	"oe2EhEmX14MdfwOAP1g+y/B9MtR0fh9mXKS1VAQyGWrg3kjaNthLmVzSi7fRYMRnIl0OG614Y5DeoNA2",
-	"5F/oLfe+uAHZPFwjGkEK2cQJKy4TBidum/jnwuGSMGyhhbUgnU4y0uBkmk4M4xoKy9Cqt6IO0SbCWKUb",
-	"YhKM5XZuWKrGTgNagLHevRB1M3d9wO9fSquXdYy+I3JLTsTsiWH9OXy2QzKuduV/LZZQlTq0GQtjNc47",
-	"jJUcCT3rabfFs6udwGmPEHscX5Wijnegww6ZmTtnYRjhCBtpNWM8Tdn13DLOHEolbASLBh3XG5s7QoSO",
-	"etOBEo+lYy2+GhohY+gOm7nMUh5DmTxX4bB07FNIUhsDNJy+5/BdKjbWap7Vjd0iuGqtyMFgXCLTKg/I",
-	"Kb58cjndrsmDHJIrwClWVvC4gjsWdNgs2Z7juxvl20zI8q+PtpR4b2FRFnqHFxQ5Iy9dqZ7U3KjWOPTq",
-	"+6WAr0fRvvl3z8lWWFflthjthZPlfGYj2Cp8Z1eGcduIpu/5GHpfbQX08aLQRJcUF9LRjxLPtVF9HCk1",
-	"8IMboYhHtg/uxmXXMFK6ZvggQDcpygSSZnbgtr8JzNVlvhuRo46wIDDVoKM63cIWSkdJjxjsrjT35AV3",
-	"rIN11UOalYaO0n6d6u5O7O4s/ZrkWrHDZmT9kG8zGKkwTLPqCo65jCFN8cdEmFhJCY2WoefhKcWN9+U4",
-	"4eteOl3xlVXlveQ2sEAYdQtO8nW2nbTfDbGbEWhdjzgrh5kHx1dWWB4jqm659qSqEO3r9U2Kr7ox8ZUD",
-	"XGPltXts4IhqLu07/QoW68z5mQ/2dMw5A5WlwDhezoOB3t3BDRP2gp1HbOTUTaXZTGnAaJGPg4/z8/Nv",
-	"4+8+DtiDF4//9PCU5SOiQu64pVVspOala/1I+Ps+7fZ0ULbLe7Q5/1QTzPKlCJ/9rvZxwDm/qhpU+xQN",
-	"Pp+M1Yn/+RW5BZ4X9+oeh9qJM65zlroz2pJOk51Y9lTI+jujAS142hChoOLpMA+Iab/fqnj6Ad+s5a/e",
-	"CoyrqA7cDKFLN90WlFeH+fTEXZlw7rKFu9NR+pFrF7uANPU+soPa2/bOV5ptLs/WtaNU3IBh7lpee8vu",
-	"qjko2xQSZkTSS/e99F9s5JeickstJopaOWlhCivJt5m6QREipLHCzn3qQwIxcIMP1EIOF8JgEL2yQwmQ",
-	"0O92ArpWGr78bDWPbU8NNlGxOQP69HSG+mpqGNyAXjIDMSYSOT0Wo4vX1NaRWA2l64G410sLDQZzH6Y5",
-	"tD5ss3tEIMXTlYeVIXGgepheF6vMFPk11R3jmkuFJ9BL1Zmt5Cv1gFTjbhv159XNBq0UR6rbni5SKPYt",
-	"zNzgMYib7pYz1LHAa+IdlO7i/epcdRstQnsDLY60MPbE08DZo1ri8qTQguIbaYAyXjbi1doLC2En6CPe",
-	"ksxaHL5jHcJj1ja8mHC7Gfr4Vj5OcC5vJp/VAEQ6k4KootXcusK9nZ9ECTKRZ0R1E79yjOul1kpvqSjV",
-	"5P2Qn3+DoYo45toAr61hGbeTEPmAQfQ+pyRPfv7GMM+f2vzlrQtYAXHg3x286K+ETLwaEkhEyGFQd5w0",
-	"GoWAJivSdEhRDvVXND8W+Sv6wX9ULKNNeofVrm+Yfq/b4V9yY0f1bH7mMmILNeOSPZjeCCnhYcTmcirV",
-	"Qpair38eRIOfBtHgr7Vb/gva0bdj8Cu49neQYCzMlLV8in4MkTKTgrVCjtmLF6c//3z6X//VbljpnFjX",
-	"IxKgFNy+cfh6Xb4qkPKpw8C1h+bg2pf5jfOPOqmCdHab2JUftG6RP6o02W9Ig5IjVDOrd6v+CnMqwAyr",
-	"SmgnI4v3K/VKsOjkInagKnzEGlKn+g65mfaejb4sZm16pe+43Z0GdUpJAHh5pJXzLEO3CZvW7w4GNMaF",
-	"OTFkMGo/DaaqWZZyQbFjfMbH+NjdJArx2Xx/cJP1Ja9J+KYTdSFxbCIuGrIOGlRWoK8UL4Il1vWfkZDC",
-	"THriRXirREfmZhANPqfmcy1gOyvJo7lpWqkGt/fhXFry6G1WodXCtIQa9dwz5a3VDjeXLSCuo4vS/Dkw",
-	"/XrDRGUvbjF+AaIVeDQjyyXsG2USvRzquaxnxaOUj2ucWZcYHGuYksxtk2KXFk6eS2VZsakaBN0O11bS",
-	"9XJ32YhxluglcxuIOmIkT01bPCj552Zdw1cu1eKSRq27+7STgMfo1ZVwi641THpOuZzWAnJPCBxOf3vE",
-	"JRQpwbYZeX8VdnJZOoI+9/KcVbYdhmeo+8uUq+Nbxfp3RpBVblLUkdkIy+0A2H3ZBSg7LLlhoRZmfTkV",
-	"11o00UucB29uJPQeYa4jrf4JDeyv/haTs5/FBORKJFYCKVjo7Rrur5L6Tybk4W/QWKvHvTGo2oC1ac91",
-	"dLo3OUyovzblGntIwi3tqwyXUnxvwJH86IrdNmHhFvEmOdS6UYtD9TtI2O3mXMMVN8HiQziwIIAJyATF",
-	"ZDmIBteYe5J4e1Si+YLir8nAX4A/m+txg+f9577gnsJyWApcXxWJAquSYFESjglCELFYSatVGjEME0Cb",
-	"Pmpijiw1MGENc6o3aPdZrWdm1YDdNRmq1V6fgcb0md7Ud5gs/nU1R8l0icY4Utt4nqrEptKL/nbTOxk4",
-	"GpLpy9uPKsdah5A/qxvYxgDS1w6UXzlLEXCPGnKx1gwj9Ss/qPOjc721fj6R9fTwnpad3raMUtjeSh4d",
-	"pOREVRJMraaFsB/2MOF1vpZ2MeYgeMrWnGYHjkN+73U4kG0yVhl0WvAHfPOQopymIVkeUUJpD875H5iA",
-	"uoK3OEiU36URBrTl/LBWPGLBthqwKyowsxPa91WeVf5RJ95cV4VhjVHvE3R+fZv2Xq5g0IfqSeI2aeWT",
-	"uZyatmfDpBr4WLFXpWCGGeSOkSqTeOUe+9AUzcfg61nya+MwIdQgugEtRgIStoT6O5tXVOqNR0Qo63O/",
-	"x48i5vUdpm5AM6VZrhOxENxYa5Hq50zYLzoEIsoPrthmDoz84KqntHokm1AqL0ewN3wKT3uxrlLe91rG",
-	"aTa35Jd07zDkG/XfN4Tfej0z7R8IGj67Xg7N0vjbcHWFLzEupbg/xhNwujdFWk+AmUxZ+pHytoI2XrdM",
-	"lQo5HqrRqMGq2rhUuKmX0eVqmJh5sl2GF+LIyxuor2m0lclayJginOqkcQjo27imnwTVpZjx5dCjXT0Q",
-	"fEamu36QNkv3M2EIPBeYx0kDaCzAO+GYOj5xxygk3kVSUbYo1RgZ9uPyVHMbq1ndLerXiWJjBcZnCCp3",
-	"W1qarof4jsatO8FMZfOUh1q4G6sWe6HNOJGlp5N6xo3lbPs765Lljpnh2zkVtmD7+Enf3Lh9yopVv7WP",
-	"Q11xX1cX2sDccjZapagSTuasppNYeSMk7CBaVgqOe6zzNhcyHa0QZQlTevOQ/VJxjsP1m8CLe8aNgWQj",
-	"DR0yBmIr/N0QONEFATuhT181V+cf9VbyC3Q9sKLv17hp///hp8yDc8vGijp73Vs+g+R9CGymgt+7RU52",
-	"LC3YkAhQyiztF/37LE0ZzDK79HV5fSDIKXvGUmUs+ydolafgKWN5isVH3NtOT7zm8TRy0pzGsGohGQYh",
-	"gIXkdNBWxbBiWYraihpuzMIMRQ6rhYM65Ve+hUXHGhcrQXyScZYZmCdKLmdqbipSm8AVnmKFXMdDMQcM",
-	"TYkR/oAZYmRaFIZAGKG2EYo2YwFifq28Rk4VYKjgbk0s9jELeZ9ZyL9B3nGTFfqFGAtrCm/HxVoxrW8M",
-	"eUXoSlomrceHzG82m1MQPzXWReihKq5amZszK/2KGnjkTvlSq9xlAzYGjajnZ0US1WZuVlMcC2dt2P0r",
-	"pWegL7eK848nXEpINyo7Yjyx5rl/uZVoHj2pwuLRvtMGSnP9aRPc11w2xaqrq4hySJRnawD4rrGg6/dR",
-	"bqbYXoIJG0weQrOYGyjab/Tkmqvxpe2VAMnCj3PnS0VDi5k42W8V3t3VQnoPY7jlG3SjNVRV2SZYtMRX",
-	"1+q9SAceYViqFNqGLONjLuRT7HyBRQd9PKhh10u3YEhHmyvVreBIbmkv19cq1tWAEtt4kepKOWz02sz4",
-	"59f0csVvR1p2NJhL8Y85+DesnkNwIG3tKdzWObTZ/lFg99PQtom5C59h2P6oD50f1o20ltSy2SfTgCa7",
-	"XS140U+gVychX/Y/4cv+Ec9hzoYNkWC4W9nTySaBHwWjxIq8WUdNynTBwKU5YJp6zFOQCdcM6+2xlFtk",
-	"wv1EVR8a6I3xmERab+ovXSqCZHnKKNMUC2Jhh4I4psKjVbmyUSEJdomthGeodEtW8L7YX2/m7tshYnPy",
-	"mw//pJqvsW3dSWdf4kp9GZkuEc9WCy48ZRO1YCOOqsAEa4LSNdJdDZmQjLxUEbuGmM/dNZIlYuRhjjf6",
-	"hfI1Wy2kKePMToRev1Tu5K4sSa729PK81MThnIHhILo4AmtdfW2nu41br9WHtg3g9uLR6ubcqJBnXRXC",
-	"dX9TaXf9HU67BJ7dt0S4AzoxuuB4IUWqCbbdHBm5xyI/4VYfRYU+tvBP3CcaOeL0HTk29oSYG/HxwA6P",
-	"ddzf0tnRhapbHB2Vz8umutBMoc5EV76xrVYtKfkveTxN1XgQDRZayfEwVBBtzjEsXZdKw4bvjA9ybPl0",
-	"NRobA9lCSBeVOYM4FbJpEO+W3/oGXhOTlSdErLkInH4dXKzNAQ1NFVuLHKtr391g//kEgZjy1IC2Ionv",
-	"MfJ9GxNG/4DPVWsLDtC4qFn/a4KHaU3gx7M0DVltEfV1dUp4uc5kJ/oPLSlqqL6UtlOd+ke1wBYbFCdj",
-	"ysky2MCzFFtXvsufR7XKNzemT5GnvCJ/zYqLBKF1HA1dI1jKF6N5yhK+7HIDhs9ZymVLHIyZz9xFBotw",
-	"R6FaRt51NeVyPKfm2OueoC6WrDzV30Fn2JeOKGZjrNaX/tY777ABRt76ZEFtMyxWD5HMAYU9WAg7UVh4",
-	"GlccMasSvnxYyyX2n/NUbjmwDv2VPh8OD1U8ZT7Op8sBh5LUu9SiDmx+Q8cVXwSmTyOUFQbjTzMq+EJB",
-	"QbVsR0PGdY69fewTeXuSTRYVtJ6IrCEj4NeJQqaAF341oiL2yCWU1qGkdpcpCEhCyWFRDijPNlbSgrE+",
-	"n5UIfBANUhjzdBinXDg1gKDiBlgPg12RVIFRr+Mb2aG+QecB0Xw3m1PNyVBT1n6GlstXz9n3T77791ZG",
-	"s1oj0AbHdrsFDrRWPcLhSwWLbpHJB0N+bfaSd8DmrfG/+/77kmQou3XL2dDCptBh5aH8Wim/Zq7lBRbM",
-	"uvA9cy/+xk/+eX7y/fDTv23OufFV1mj+Uv1bD8t6SvM9+rcyA9aXa8YBfWQFZxLsQulpid3whGyXTt+t",
-	"RWb4nAkN5jDNd8NdMm8+5XPFQPJrBJvmkkp7ePaHBUCWzdVb+gOiLhKgf2hp/tH1siEPKK2LvK1dnGTB",
-	"xRDtlvGHMNvc2BkXfjmnMcyc0HFdV8yX9Y1hIokKILo/UYBgydsrOqKrbpVjQnFTP2sVkNWzqKBiG/n0",
-	"7jhb/q4TwHNC3ZQEXwzdvGAP+31WUlLF3S9QVuKEnyKY5r3ZyIlbT02ghUqGzc2k/AttvaCwQ/lwpNWs",
-	"ky2me/ONohlGdRXVZRdwqLquS8tqOJUDeSRri39Sd5jOHYv69TX3Ds76KgUXDO2CPoRAw42adlN3myOa",
-	"efet1HGDgu/5ICcasMMp9bZwFV91pfgKUmwi/DB+09JDr9p+Yr7fet0cz+orb3a0KIdRfHQ5YWy2LPMV",
-	"6o77qbYopBd5XWbAfL5y0k930TvhdV7fDz8+O3n83Z9CRK+xSkPCEhXPZ2TL3z05KBXGDjvNnlvGDNgu",
-	"9XJ7WciVhf548VbVWz+2zSwygkIHey3inf+uQXXpv6ugxKyP1t0hkCk7pLS6rrN+yJR9Tl8U6UF9Co5d",
-	"b7PXX1BDrjO0dxajSMvl1lK5Y8KrZauVaUuOiWAaCeRaTrn2OwosIJxmFbgRMbSAwAUWlQnLU3cbF30W",
-	"36OwCV/8oqG8Rsb/Mce2eKNREeKyKdioFHlBY+NC2yDyvGDu+8vlbi2/RA/93adjIXpulESPZW3iYEte",
-	"dlF6pv3x3pazeiRF7nSRMZ2XvikXxinBZWVdbcf3KsjNvmUImgAWsuCHmB1vOzCGwsW0+m3bwt+q/j1u",
-	"90CKDV0+aglpA+W8KwRZn7ozSoJHto3ipV+tcT9w25L3fndsbizcetXrLnR8E9/W/r1tOy6J262qbJt9",
-	"MSkD0PUyZsQ/oQNscET/dlSstw0apAb09VEuTMeF2zD8BmNnMNe5keuWWwbl3mr6N5ZBbgpgbw7cDYUY",
-	"t0uYCZchq4ZTgGxN02mOEtBYL3U9CaZbFkz9TjDgf7sA5JZyWH2ySvww9cszeWxRH9rd1NPv0D36tmm1",
-	"t23TvJbUrsvCh/VGjPZyvE/OO+TOWJUmzUkopejq4KfrnWUSZohasacS+V6ivBQshaNnSlsqNz6hFMEb",
-	"YTB5gnIz62iQBn352YI0/Z2cei10iNKCP6NTT9b7Kkrg3DIXJ4zQDKWfVnwreXi7htiKkYi5b8UEmpu5",
-	"hkHFQ1p2drZAbTu+mUAsjKhHJ96QAbzZv7vu09VgQfrdrDhyHUc2Q42bQI8vNvpA8SuVHVKe2Ej45ofo",
-	"Zh5yMxTGF5+n/mXej0w/Str/0HvsN3vix82xPgG6yMv7YmRu7Vh3NknmT/uCcTOltAfJsCEQRmuE6jWd",
-	"IltuWxa+jfQp4gXWtdItM2N6VAYuggnWA134DLBACLaWqVTG2Vi8k8oC9fMmluljlwrGEHjacCsuNcI0",
-	"2hrrppoB9vKhomsaYqUTR6pjYrlbN+7on8eUilHfWjwl51j3aLFnhJp1pgoMj+ldiahvum85OqZXE7G8",
-	"ZviwpQVWoYb+xlEz3U6/Gos9ayr31V3KFrljHXzWnixKnTlpzGoCWFGVuiYTrMxtCoz8tImfblGter/l",
-	"7stogSvqcZmuCIbN/jM/fBtM7Fz319Zq7ludA67K2FdRM+jgBwU3GBSdeCo9EQrzYK1O5a3KOXVxAwul",
-	"KSA6JJjjLOKGx8uhGo1ETA+TmZDCWIpzjwY+e5giBcOPWcqtQ95h9e36leSV+e7eone9bJE5HmXVQrIV",
-	"90RXy2A7u9tbPmThKyw3NIonkMyp3iZqXc3Qf9tQI6XsAIxKIbbL5WyWJA8Zl0m0pthF7CVWKRDWsOBj",
-	"h8/cqQCDi8G3jx/9+eTxt4/Ozx9VNe3H51FdxekT+uNPtw9OXtKfj6Intw//vz8MmjazRjMqwyD8EOBT",
-	"qRxXLVCq51K6odxKPBWhVXpJP5Y9UKUW8CnPTENmRKnvxp76Sef9D9efpHxc1yqYMBDj7Z9SqLRa0N3Z",
-	"N1epqUlfdEOsa4FUMwtF1VMowjeGZVqNNZ/R+ZvNFbg0dlpo6Kbot1aH+B+A63jSE7a2Vk79qnRiqJkP",
-	"FZPi3nHm/rKQAt7ymUN23676G8PCSvtUB1k1RrjV1O4tGJ/3hzr9Wj869WMu+2mbjX3MM2WEbTDb76uV",
-	"eT5H34bmW9v5V1z4nbST4lw3NnAtjV67bAxv6ik0dxSOed8Zx/ZfaWFsUetloyBr2ETvXmJtnSVCreBA",
-	"vBoy4DVx+x0zJxuWbOd49e+tIxeV4UAmzXV2qKqAYSOtZuyK26unXkO2VK7A/cMuFCWOmCKTZNWQ0ni0",
-	"3DZPbpWaMhiNILbl8miSePQee1UWPdz3Y/VuMWbTF9s0zO1DMCBt8I13irD8bcDEbTlJIKy5HmqQ9ZY+",
-	"W+eCbxUQtreWuS3SwUmPLe7DpCV0Fwy+kN7hOji1M7yw3EYQrCnWpf7VsZIy2BhSZWytNvxhnmWpAN05",
-	"KrWmCLrKlixk+JkZT1PP6M3goEGsK6Goxu+kORp1WIqT6V5JgT6tiaLpM0T/qFaZpH1XGoJR9xDbCqOe",
-	"W6xEwx4jXO9xhGvfANXfKqA0kIDHxlUabiLMItx0twDTD2RC+62MYM3Gq71ZqPwO76bf17Fp19fRtMsj",
-	"zZ77dbV26Srj6YEbdFVIYssqNh0g1NKWK6xg/+VbGsPl9lZbpa2kit/X/es01rEH2J318uqAPju08Wo5",
-	"mq1L+9WiVMfGWXfSAatn0b+K5O9W82+XHlN3XR6t3AiqF1NsbvTUR/qh02nYJ3jaf9EQQ32/ChN2oN7d",
-	"yr9tarDUraVSmeS3rVbYkD7QUMTFFwnz5X/gppz8VDrL3zlttQmTvbUf+71VLCwyA0Mj8bUG4fWYeeC6",
-	"hWtEcDiFr6VqYfnrFWuW0vU2u79KMxGQJi9KcYL9gmDqGxrqOfiOK1xPsSXgU4YjXDBh866Aq/J1LXRn",
-	"pZZM2CrqU/FcC7v84CDnWQlwXec2euZDgHnKprDEi4T7xk1MX+TjT6zNBre3yDxGNWXKyCE2BcjKZebQ",
-	"rZyjM+Mp17OTGBs8gEajKwVRGJYqOXb/J6PtggqI++ZFjGP5MPcKOqVlwlAlM0zY04/yo/zjH0M3i9M/",
-	"/pGRSuODm3yRO8N4ZasX7OoZJUL9EyO0L9gPuGGGtYiG/+d//K+rU/YMu94nCgxVw6r2tGeJevpRXn0+",
-	"4XM7+ecV+s5NCKv2Tdh9j3fJKEBIlCqjR+zq88lI6StSs0QCvrHchN8A40wD1hCRlj5TI7dZvyTqOuEV",
-	"U5P34je+Gb9hSnsHWcSk0sxXwDAfJcUqYMwUefzdfiI2lykYE2p/44LcjZJdUWDtFYW1YNPImTKWPXrM",
-	"JmruJkqT/AQ4KpAGQLpTeI91xWmSSjMrA771ffnXU/ZeqxiMUZo98FSJUTYsGJzZgxBk9RCHkOpaJcsL",
-	"3JLQK+AiXdWzDu8mEJqphYxYnCoDSZTb0rks9N/kKeIjxj752XwkB5tLd+4j4Q5HA7v6OPg4Pz//Nv7u",
-	"4+Dq9KPE7V+Dw1HDrGJcYvR7desUe20YfOaxTZcsFVMg1EIkc6gOn4UJSI1Fu8wf/4gT+vJYjEpbGfYg",
-	"lBh7eMquHJFeOehfrdfTomXGKgH8C66esisqIRZwFpBgMAaFTkYYhhVYo4+SOpqwjNtJfifQ8xQij4T+",
-	"+Q1P53DKnpyfX/h4GKI+3yMaT0Ag3s9O2ZPHjy8qP0XYHkA4YpXu9WtgRp1+lE/Ov7/wlSW4Bf+JA3AO",
-	"Lp6maoGNWNTCQ+2XhYjBYeAHkAm7ep3ALFMWZLw8+QmWV3juBPTZ3DiEzzKQTMkYLojswCKPxxeFZI+f",
-	"eFwfg3c4UxVVOkxHknls9kcZo2s8oQ4xhrIsvKWWQLvgBoOFLtjVy1/4OPdhud+EHEfs6vXo5Gdu40n+",
-	"iMYMuxMz3NxraSzHPq4amEOFb7/99nsmJPvrL88jxy79dc394cdZaQKBzfVSFU/N6UeZF1HznLxkYL4Y",
-	"PMILTQaSZ2JwMfj29Pz0W4wU85mqZ76kDCXqUpe9nOG9TgYXgzfC2GdxHhOVcc1nYNFm9Lc1556Ezzbf",
-	"fMbHwK5hpDB3RrgX/jEHvQzlay4G6AsMoov37lJy+wnDrzMlfXXTx+fn5M6VNhilHQeiTJ6zv3vrTjFb",
-	"m9KS7xklZ02VQj5GhegJzVk3VL62sx94UorsfXL+aPMnf5VOOIG0bvmQ0Hffbv7uldLXIkkAL/bf/ed/",
-	"dvgCuzyh+jGfzbhe1nceoW4TQYSPNZ+ZyPEQn5Rn+diU0qg+RQMvXt05EyxPZ1xSbByKz/X+mm4NOUae",
-	"ffF/3Z4lwvDr1IeBrWBg3d6KV8Ixvn4xcNiSKVOD4i9weHiWV1daQaondY348JPk3mPAE1p9+xdvlX2F",
-	"xi384PvNHzxXcpQK0s+3xrGXMikV83MKiuPkJN1RMhlATcxETnMyEUuF9Jrlggsr5JgV9eP2iYDUExMc",
-	"BtKft43c8RJ4EnpoHpAZvVhQPl0TM0ry518bOm6NXc9yoJQwSvvsapMHe/sAkqdOn8ZVYo8drPNN6qQy",
-	"gCwu8d32SphWCj4pUI300VOnFKDBox+3IlRCbtWAimelCJ3tB29ihc8pJMa/6oN78myWHxQZaPaD0zj4",
-	"JYwIqYsrsm9Ct5kJP8/jd45c+MmjDmv6Rak3XHu95dF3XTbvL3SQ/LIkV+vWBOlPK49EpzhRjMVyty6s",
-	"A5dz0lYSox9PF1p4X1stnbjr8YGoBDsN+Bd/pPTrQ1BIaBzaiT4e7W3a55pij2tkDfV9OJLb3ZHbk8eP",
-	"N3/3WmLN1p3IE4/WW5WYkmRZCFnMLBU3gDakejIlWqsQqfvplGpOI4mWHB9ek1pj5mSgxUtv6FBn2VTI",
-	"xDCepriyp+6hk9Du5wgNQL5BxylzilCq1JQavo7dXR4Fv1uySAw1pj3NU/7KF9znuQW+9X77LJ/ONF1p",
-	"8xDlgtY6ZlGXg5/LXVufrCdcrOU3+HYJvLQ+8iSZhmXmfXb6rXLFm1Ms8s+bF/k69HhA1avS26FuhXnP",
-	"iPIi103rddkUIiHbpS9qajDfij0w/AYo9+ph0+FRZlatQaI+vsotoG4kJzd8Ok8xVk2m4B/qh1zZk2LX",
-	"wKgYNSTlGhRM6XYLi29DfL2s31RT3Yr1LAsRTyiP0lvJhUpYKmbCNmGYrzStRpWZc+9NIJMitwSt3pVf",
-	"QNa361hzYKBRj0pytCwFK1rvBIY3vMs8Vu02S7CiaXaVufNTc4M2tWCXpnD5J+dP2CIUF/JGcLIAW28b",
-	"9gUnotz4mwrjLafXwK5hPHccgyLSanYTz7VRugmBH6Tc2P/+N379yaEyPxl9+vLn2wcn+T+e3D788u1t",
-	"8e9Hj28fNiD7BoXsjcOywUFtfcR8MVvi92zt66/23JVy8U56c7A3DTtMxP4qb5VewFhwSe4vrCGDtb4Q",
-	"hxFzsRDYqpWxFEnXfPWuv+GidksnPuh7Py95JH6C5buMHMoeOQ9yAfALvT9XgEsYC2N9hPmkKBP/RsUN",
-	"Hbx+nYCGvIo+D7elYic1Ej7nD7f3n+j+5a8OASWwz4lDV+/MdrqKZqT1daTd0p3ev3ZGSpk3eHmSrtX5",
-	"hGGcjUTq003TQq+PctewQa7iLc5Kpsv1+8CHXE080LXeD35/SPonyOz9F25fHdn8BJCRN9squrhibIlR",
-	"pMdJRTKw6B7IZc3Ve7MkLBPTF/qj3aGRC8cDK1xNyhY55avi5eUvdYVCfin56HNvvP/4q5Ixd+U1cYoa",
-	"QbDsh8PLGkvV2Gf0V4wsfbWyXgoXIUowxnIb1zQTwS55PgKLaygSiY3ly9NyVAaaqZoDO57ShcqEUkqQ",
-	"GsCHGDUSsSePHq+LC6qo0KRPrqOrQ+TqtOH+RdheXMDCultxuXQl+zgItYa+v/04qLtsHUhNpc370hJb",
-	"O3Mo/KYv1WMISSnW5l+c8LfQRjtIu/eOJXjz7CsuQtzDfZXITx7/ud+eLgPG7OTfQvzzJVDXpNGWym+Q",
-	"12Wvb2OYFtHhC//mIcV3cLyGuZrCEsLjo3z1SOIBxvLSE8H16S14aKqrOEOdTNJQfgd9MQcNQ6hK3bZA",
-	"gWOEwNFleZcRAnHQs3oGCDTx07Mv9Mct4U4KlDu0Fh8Yr6H7JtR7LWnlR8zbgVvmgC9wIkRW54amvIlg",
-	"K7/0uScUqy7C2fTCo+256GYnByFWHve1EV3P4HOcl3K7k2U1CYKXfiH3XBKEZSZ0haUgB3C3WHEk1N+P",
-	"iHg/rxcPvlU/hgzk+Sm+2v6eJcXZhMvkBCtN3z3trRZ99laPnDnKCivMc22mAFnpPuIgZEpNCjB1LIWR",
-	"XTdv/Mhl8u4GdA/J5z6BhCGEjjS1Nao7MK6JvXCyDrikEwnjPSy5SCzitawThXsgAYrT2Wwy/ouP5znY",
-	"xROD1GYtpuOseOF45/SI9Ou6QuT0ocVkSUoRT1NiI4Wnwb28wDiXuzLtzm1dijPVjkX0YxIgMZjmx42S",
-	"uPIZX7JrQEH+jznX7l384inWducak0/dUzvhklH3DfJCY7+BIjww4RbWed/P6gZKvpD9qzVugm4azR2S",
-	"kITF10xGR3894nU50VllIPNYzFaCx5dqonoLUZFH3TdaKX9U1CLqYBhOEzRgN63vKBxyLQNdYkquGiGr",
-	"mmREskHIsWOn3iHWHv99aAMk8rFj8sWRI3+NyRdlC5fPi90q26Lgy5lWlpqMnemia+LeqfIFFh0J9XcO",
-	"RJpr5X22NQrRao8k9TWS1C98CkWtJr7gSzQWoyVEWLwhhI5haESW+R3bZ/vCIjeNYLkSM63LAd4u/KqG",
-	"HE900RN072T5zEwrNLmJMJ6FzR5JY4cMdN9ANkdCTEryJw9JnrSB2T3Y1wrRdA/BAtS296Tcg3DvKHVJ",
-	"Tf2qbQsPpoqtdEe8R9HwvrXhkU6+PhHyLK+FFSoaYRk6LPa3Wi6PYd8YsrhiJLr0VaaoQJbjA0Uf8UDf",
-	"vr12hbzpt1PfKLOBwIuGOnug61WjW5J7XSmAP28bGLaK1bSENd7EZmwwrSV8WSqskQLW4iLrnTcqYvy9",
-	"1VwajtLvKRr0TtCC7ZD7o3SCOAVOJQKN/9rrwKc+Iw4W/6+j+StmIU19hT9eWjeWAFPzNGGxmnlTR+ID",
-	"BFGaT4QcU+msldh/sJVE3LV7a23aHy2pkimXwAgRKhSYXEtcPVAoZqXL132yLNYaoZlUC/ZAaTqsh0cm",
-	"+hUy0SKGI/KcxPGUEs131HdM0ResUzDkBx/gceCCdaX2fI86dNG8D9muRWuwf8nSdiEEM8R9YBE7n6vf",
-	"K6SyQS2mXLjcX37fE0xDA7d7o1L/jgLnjkYWPgXG0WXo4xSEtGqb4DrH1n3Fkjau/pdQ1ORg3NHP0MAa",
-	"/RK/6rqfhTvQJ1WFguAxd6Qp0pRd+0iLhAmJ/DOpCvKinHvpYuN+O/UJT231F9G8ffbF/e92e2P1jypN",
-	"NhgwcOTchbTJJubfP171d4vwHgk9w0sfVTKnwJNKxl1uaX1aKUePlbQJ6XzVkk3+kIA7jVi1vc11I3Y9",
-	"M1P3jkeaAxnG/Oi9zGJHa++/mhWrZIZe6x/Qz6soZm4P7RL6tX/ngCI6TNEgo8Mqv1oh7ffPFlicVgP9",
-	"C9smoHSeQmYjp5SBsWuhGgE6lYOmH0/1XJZvNivyT4wnlmm1oKnIYSGoXm7JohdR/wGKE8F0bHcfSpyS",
-	"oNUi8r0K0B6nEjhlvwo7YVeJXg71XHqznrfQMWFwL6GA1UdJey2b/cjMR50AqAQgmhhHIgWq5N/F7EcA",
-	"bSwCWGcJ8Aveo9FvNk+tyLi2ZyOlZycJt7xKEj062Ljt1/B53wLku3P2s/ih3Bf/WkiOu1tvTMyzzBde",
-	"rw72/3949/Yi95cSR4lVOp9JdkLdKtB+i8cdlZJyqDaZQwypLLXmMFaphGI2Z5ldspIJGBUAGlXNN7cD",
-	"x33XdNa5UzsoYdMlomq9KRT7jcQObLnx0/2gZvAwTxxWC3O8Ad9/6fqDRkYlczUVk1I4e/7hP4gJKc04",
-	"Wyg9vVZq2ocPlwTu2Rf6o71sC+Hd1ibPyGnlasHyXmadDaC+Qcc5/ldq2XFe07LjXlhACVJO8lzCaI79",
-	"A1p1iWO8aKVADAElKrXjoVImFFTvhPUo5SulYbqoHf0spfhtnjFJrYAbaeNnOKRC+nOjKT3maXrnaVA7",
-	"WX9oxf5wtUqBeiUUjdHKpQdmsNJnQ2LJaGJeRWvpxsuCb1l9yDY+cuknaSw25YNkjjRe1PMjkFDUwmer",
-	"OdNzaRqvFEW37l7Wvqjo4dif+mW1HWmbHYaald9/T4xvqn5vHDFHs9C/glnI3boCiT9lfj2hGaXYROb4",
-	"2yk30zLLP/uC/2/XVgNVHpzzb2D8R76/UvyPIt6wy1bpoopNTH9bno+n2S13fk08rCPnWZHj2Nv6v8tK",
-	"WvOZ9iGq6q5Oj/Yb5JU0EtY7qvt7lBh3WFsdC6e7y3zOx8mrtto4tHCsdWLqJbv/CuVoujTfD7p5AXEq",
-	"JDSIk/qkH/fBEUd3iqFCGKIfN0T+98KoonFj2/Xwfam94+HCVvNJmsLhihe+Vo/Sr2TEEf7Ox5nB4pg+",
-	"4D1iKk3qLn51rTYDtE6p//jKcZ99CX/enrmvM8tlvEV0Rzi0dh88ThBe7Zb4hJ8cmcOd3kQQ5qRtViNB",
-	"Jtx46oPkKba4x2z19YzY3RBRw98paeBAeHiJ4/fCQ/rkiIe7mbEcDDfjVfA2e0fxlmhFSX0nuihe3SbW",
-	"6O1L//JhpVt1rlohpwxgsiu6ZTH91d3/pLJMw42a/g7wcCebdzXj1wB4f/Vqrib6rTflK2Ra3PB4uSnS",
-	"sYlZvOUzWDm0w6VVrk50x8ZHt9ekdg1VBMX3jt7w+29UfIumoiKVfgSLpyu8N6YQUNMhjT5ntTM+3dS0",
-	"fY0Dn32hP27P/Iz9hTsh5KYy2G7sOoLtUJvafXqU8bsg3BuwjDv+7QQ4NYgtF3Zw7FyCwCpXxOSl0kwY",
-	"+kdn/POifmsMJCF6EAS8xKG3wb/L34lkv8fY9xJznWvuI3tAp5oaDo0KZaU6wsYuxtjMtSG+JxV4wa+J",
-	"aXTTykGUd3D1/9RgrBZ4e8J2rpjzDt36traEImG7UxoKI0m/5nzMyum15WUeQxWaQxXUyBurzAWzdJ8R",
-	"dqLmtlyJAS3iylg212OQNvR1wuB4FZJRJvwGVkpHt9RpKGr8rBAsRvH6GtFtBVRe4WsHL6BSneZYQOUO",
-	"xNBXp91/KJUMN3ktcd9mmnEzNVR7Wjm94qmP9qa4Gd+fc8LNpGRcmEJmtyiHskppX/CH9nCD9TpFd8HN",
-	"j7EHW8Qe9GG8fV3leDp50GgDIp3BZwvSbGUQLiZobphhQSZ3UTeL5niZb2brMolOGh6vCV9h+v5CsZmS",
-	"dmLYjNRuGUNEXTCLelcY3W1VSvXSfSGnVVfgjrz7DGMXYtvKw1/6dw7IvcMUDXw7rPJIDNvfmW9AL8nh",
-	"guq20wqgqHobPM5FX0+fs/qUzXgCmPrNgMcTZsVsk46+Uw3qbqIiFSN7CCnxRozsZXG3PlgCeT6Dm/Ao",
-	"IY4SYt3CxVnJyFOmzBXx0FVvKxVlaKIqEhncHkgFe08S6S50sPelnRyp60hdVe8FX1KXBbRPeeNn2YGx",
-	"RwVr66DNzeSESZRwdzcan7R5pKcjPa1agx0iMhFyU62v2CX3KZu2rkjVhZCons8dUlLY8JGSjpRUoqS/",
-	"aC4tEtL1cs2jnggy33q5U43k2J287FzLw1CXG/kuiQt3cqStI22tSCmHF0zYvKk5N7BQetpV3+tER04A",
-	"JpovDqPy/epH3+BWOaL13u1nvxQX77y9LzdTxuUSjbjbXBmoWmdhel3pOwYqS32Fp0o+2RgsNg+lAA6h",
-	"mVqUUoixixwijdIG3yUnuxoxuAG9rI4VMtaW5H83agbeSKg+ykShPheR4U9IrCylFpJpyDQYkBYxkz24",
-	"uhGwuHpYV+ML42Roo4dNOvaTNHn+/NOvNZyadt+/JGwJEc++UAmiDQ5dr9Yf/ChbT/Lowa16cN0oUWj2",
-	"QaVkvjErZNoDKXrb7GkXn2qQ6YxU2K3EoR+1Mc+MlOMCI/evUT4Li7/jWnYfLGS1tUFoy8fo0a+yNAgd",
-	"LkXwpMKgk26k1T9BhlKcLFYqFXJ8okYYeCdUwozlVPh1M3X762Qt1z+71nwKJ9ubWTZQ6xsxsj9oyii4",
-	"c7pxkx+pZveIf8SRhOQNGyumJGFrUDiZBjOfwUqWyZYI6RtgbeuO2oCPz3H0QwqPXvbyw9PAc47NxNRo",
-	"dKSDr1B6uOPFUqKONJ148G4tYbGK3FO6/WEcKd7k2EzdALUgJ3OIhM/7IFolrVZ70faq6IsBLKGLmTAs",
-	"nkA8pQLX2OFuaSzMIhSUJlOWnlPF40TzhTxlr/G7REmgUKsrv9YUkuH1ckgjXBWVgB0ghWGOXk/X7rWe",
-	"Lp777a7R8+OD0/Ox5s/OQq2o4ZNpONFzyeL8PDfTQXi3jQ7ORkIKM9m/+HqF4zai3x2Ik5x4jhi4W6AP",
-	"6fUITWJMZKcruBgWTqCq7jIRcrw7dgoLsw39JPCNDSltz+TSs0sDT9EmietPYWR93fi67DFjyURV4F++",
-	"nNbq0RZmH/BTrI//mVZ48e95ehnXmi97Jbx1Tm/LK/bP5yIZ3NOENgeQ331/wbsznP06UU68e6MZUoi/",
-	"eis1dU9StVJMu47Ydot1bbGbZXx+iGv4ezfswY24TUIDZz8KjF2SwazKGFYblEKOvZZ6DXYBIJldKBZP",
-	"5nJqnlL9HeEbQgOaiZb5vzpJEEKcBj0/02qswZhWZ8H78NJh/QX5NM2V5PzzI/PzaPSjWrAR1/mF0WkY",
-	"sZrBPXUiZFpZFdO1sg3b6KWDYxtN04xt/vkR28rOc63UiLzZdCeCBGumPjApWAsItalK04dRnkJO/nae",
-	"MmzK1I55AeoHQL4d6tRtksZUK+1fyAj53pd/oyZhR0Xga0xXB0xeKYxrQUnh8dQHCHOmgRslsbikMOV3",
-	"V3qMbmmFJDfEIejVjdugPh/e5HdJWt+RbHb1Y+HlquLH2l0jNpmyJ2R1brWsfMiUfU6vHZIBF7M06CmG",
-	"z7L0aBCoainoKvBN1U2uDGMdbfePxUTEE4qXW0DwLOzegHuX9gxtmksJJc++ZMpgH8vbrdniZivXez8H",
-	"sdB5ffkdpZNXuSHzEDqPH/2ltHq5dRw4LfRorLhLHWWH2G6siZM3xRuRNY9Ln/J+PbdMyKGxKp4ykKlb",
-	"KHU59VxwZ4s6RuHs3+vpeBL6bDVkwC2tmeaMPDeizq7rXSe8ZyHhFk7Zpe8S6J3CaPGcS3yIb4Zb/1p4",
-	"0brn84PbaVCB9tAxZf/0jyvsRvhHne141dnFGMu1LeVpeY2ypy7phoR4rp0m4IjoGrgGpyR8cgRiQN8E",
-	"8prrdHAxOOOZOLt5hOTj51mvNamwMFjh05rBYN0x5ltvswdT/CNi9u8gwViYKWv5FPTDCBtTZHkqAiUc",
-	"rCgvfopQfXN9nhekTyGn4UmiwRgorc2rWzUfXuI10TCr2BQgYw+u4YZrIccm+9//M4Xx+GExCjXSr5s8",
-	"BUxTGGs1z2gRdCzB9qTnMoGHF+EaGrEQsxxRcGVU2PTy2fKEgrU4lbxxY/Gy782y/vIrkYLvXaywWi4F",
-	"oZQ+Lbrq153xhBtG1fIDBy8fDUXDhEbsNjQbqes1UnJ+UvH9uvl4MMkZTH3x/tT88q7Zg7+8eH/JHn13",
-	"8ujPEXv8qHQ4Pifm9tPt/w0AAP//",
+	"7L37khs3sif8Kgh+J8LSnOpuSZbnjLvjiy9kXWx9liWdlmZ8JkZaNroKJDEsAjUA2BRH2xH7Mrsvsm+y",
+	"T7KBTKAuLNSNl7asof+xmlWFa2YikZdffh7FcpFJwYTRo/PPo4wqumCGKfjrSRzLpTAvn9k/uBidjzJq",
+	"ZqNoJOiCjc5HFJ+PopFi/1hyxZLRuVFLFo10PGMLaj+bSLWgZnQ+4sL88fEoGi244IvlYnT+MBqZdcbw",
+	"EZsyNbq9jUZPkkQxrZv7xOf9+lwueTLKu9FGcTGFXp6mnLVMLIbHO/bxjN3wmDX2kcDjHfv4SaZJYw8z",
+	"mSY7tv8yYYtMGibi9c9sbb9JmI4VzwyXtsOnM6mZINdrYmaMxDRNmYqIFIxMpCKMxjNCY3NBKFEsY4bb",
+	"z8iUGQ3vT7jShlChV0yNIpzCjNEE/nKTKI3gxA6hbT4L+ukVE1MzG50/+u47IDX/95+6Z/cGJkXTL2OW",
+	"O8xqkUnVTNscHu9KF+KXpeAxz2jKTYAu3s8YWZTe+EYTsVxcM3UOS6aXmR1ERFYzSRZLbYima/uHZsQO",
+	"i2lcO80IVcwv2j+WTK2LiZTbryxYRo1hyn7x3/724OT7j58f3/5bwyy0UcvYjrl5uYp39irnXvEFN/WF",
+	"u5QrTeSEUJLRadPMU/i23HvCJnSZmtH5dw8iSzDY86MHDzrH8UYlTDXOXiok011o5a3UHGcX7CLzjzs4",
+	"203igf2vc1ZvlcykpmnjxDL3wl739D8t4bYR0z/cC3vt9RJkSWOfyouaPfbIp7NmAaPs0x1p5lIuRRIW",
+	"K8o+yuWJ55DqEPJnzWP4N8Umo/PR/3NWKEBn+FSfQe+vsQ07mr9wzZvne2Of7jTfW/uxzqTQDPSuH2hy",
+	"iVLQ/hVLYaw2cv55RLMs5TG1q3GWKXmdssW//10ja/Wb2lv8CjsNLC52S7gmQhoriMyMayuzFyOrNkkx",
+	"SXl858PShhrmRiOmmiSS4QBpmsoV4YYIubIDfIFS8A5Hp+TyOoWxyaXSEZEKDv2EGnpNNbMrSVd0Te59",
+	"9+DbiKy4mZFLZtT65MnEMHUfBi3VNU8SJu56WXNNRpUUm280mbN1RBZ0bZd4BOfkDU15cpfDeycXVnNi",
+	"aaJJTIXd62tGtLywY7JEQFZUk3hGxZQldoyvpXnhhcYdrqFiyCtEL+MZkidoOMA2uKAjOI9YLEUCB90L",
+	"ylN254t5LZM1YalmsHCgk24O7DIXYHc3tJeTk1+oiWd2FRdcaxCI0ei9lK+omrK75ghYJa6JkZKkMIDb",
+	"aPRnQZdmxoSxXd/t8ryWBFjPsiQOxanOLHkPh8jdL883mtjzyx8Rhs6ZgFPStVEyHMCYEiQumlqdjCnD",
+	"7Rk3oalmEWhh/qfPo1gxu75jaiqHZkINOzF8weonZzRCqVRTYDaVlmiUUm3GS503X53cK2rvIHwqTrgA",
+	"eUhJpuRU0cU3mthPyVIz1MvncD3rN7pUTjmsfu0J6g6BB4rdcLYauApKpriE3LCF7lZvUqBr1wxVigJx",
+	"aUMnk7HTnUJjg2O4vngryg0XU7zaUaJBopCMKS3FBVnQeMYFOy+WFE/BOVvrUTRiwuqZf/ONgD53wy2b",
+	"RSMaG35jJ+zaGEWjhGt6bcXnx5DaWKhgfxuBpgXL7PdhY4Z+2fy8ojIBFs3L67+zGGSlo2o9kKxp6bNe",
+	"++O5J7BFgn0KUO8VtbrEFSpIjNiX4Pp4QVI2MUQuDZECHllSLlNvE79srGU+heCyOIvcsFXJpDaxTFgD",
+	"oSnGTPCRkasQR20M2DUQFd24L4MTEGu4BcPCcruwCy6okQpvnllme7D/rJg8wntXNou8cZdnJ7KbPnmH",
+	"j/Ht23yd1q/99YKBaisFezMZnf+tnXbq/d9G7V9Uu/9YWg99kAXRw1ZE739J9KA10fmivLXiy1H6Ppcl",
+	"bzca2Wlii+HP3rjnpU/6rWX+wT5Xs9Ror/Xs/X5tmqUtMDKWadcW2EVJOVNtA7LP8/ai0Wpmj8VmvQjf",
+	"qy9fLLN1/+UrNdS9ZJUR+iUoTCN7JEFstD/9+ff7ER++vU/K8y32Irt+L1enVlltfZDl1kPXWw9bcL3/",
+	"FdeDllwPW3PP5Vmm5A26YYZpWSwz42tF56xiEXdvVzWmvzId4R19QcW6UICupUwZFaiIL6ia15Wtd4au",
+	"NeGoT5U3PiKC3TDlH2WFaCl7cMB6XVdeakrJD6mM56iTDLlCpRTPp5re5HUtr28rBto1RU1byLE2VJlx",
+	"gpqwu4qP1TK1f1IVz/gNGy8FurHgGyPHmWKaqRvUruSYUZXaxZwxcDyih3MsxTj3pxY/FX7cZIm3VjbO",
+	"9X2ZMTF2tkiwrNp5xCao9tupubtm/dZnR8SdHbV+nUXPXELXVj1ezThacDShqRSMrOQyTYiQJJViyhTR",
+	"hoLMq1zJQrexBdOaTlm3luoUU/9+SDd9ajf0CfoOBzLE0sykct65+po1EkpC1zq8mMnS7lztVhpagjnL",
+	"Amv+64waMmcsQ8co3hAjQjWxK2FpIb8f1fX+jZvQQgozaxioWop+A93cD1iUvG23FlFpKd3MGnfqmbsg",
+	"/7b7xGKesPLDklgbsIntS5yy8Q1T2jn26m+gPNllGyp9lHalvB15L/nMivmHd4mzwYYpWtxwW+/t7rXb",
+	"yH8xnuV2/QbLMRXEvUuM5Y6S3bjwcmjGgkeU72XDCBb2MkUjOlWMLZgwYyaS/sal4jNY7F6kc82VmeFh",
+	"0ud1b8fvWOB3hi4yeB8NNb3fZwvK0yAXMZGMFaPOSNrW2HORXOKLt9FoQhc8XY8brXhTJpxBoa3JH/Et",
+	"+z6/YaK5uUYyYinLZvawoiIh7MROE/65srTENVkpbgwTVieZKGbPNJVoQhUrLEOb3ooQoc24NlI1xHlo",
+	"Q81Sk1ROrQa0Yto490LUz9z1Dr5/LoxahwR9T+IWFJnZMUP9Oftkxmhc7Sv/WiyhMrVkM+XaKOh3HEsx",
+	"4Wox0G4LexfswGqPLHY0vnmKWtkBDjsQZnafuSZII2Si5ILQNCXXS0MosSSVkAlbNei4ztjcc0Vwq7s2",
+	"FGUsbmvx1VhzEbP+a7MUWUpjVmbPzXVYW/HJBaqNfjWsvmfpXUgyVXKZhdpuObiCVmRvMC6xaVUG5Bxf",
+	"3rmcb2vnQb6SG4tTjKyQcYV0LPiw+WR7Cu92nm8LLsq/PtzyxHvNVuVD7/AHRS7IS1eqx4EbVU1Cb75f",
+	"CqJ7GO1bfg/sbEN0VW6L0V4kWS5nOpetInd2FRi3jWT6lk7Z4KstZ0O8KNjRJcaF9PSjxEul5RBHSmD9",
+	"2A2XKCPbG7ftkms2kSrQvD9AuxRlXJJmcWCn37XM1WG+maCjDqnAC1Wvo1rdwhRKR0mPGO2uNA+UBXes",
+	"g/XVQ5qVhp6nfZ3r7u7Y3fn0azrXihk2E+u7fJreSAXhp1VXcExFzNIUfky4jqUQrNEy9NQ/xVj8oRLH",
+	"fz1Ipyu+MrI8l9wG5hkjNOAkH2fbTrvZoLiZMKXChLOxmXnCQWWE5Tai6pSDO1Vd0aFe36T4qp8Q39jA",
+	"migPzrFBIsqlMG/UC7aqC+cnLpzUCueMySxlhMLl3Bvo7R1cE27OyYOITKy6KRVZSMUgWuTD6MPywYNv",
+	"4+8+jMi9Z4/+eP+U5C2CQm6lpZFkIpela/2Eu/s+zvZ0VLbLO7J58DEQzPK5CND9LvjY05wbVYDUPkaj",
+	"TydTeeJ+foFugafFvXrApvaSjHXJEtqjLfk02Ulkz7kI3xk1U5ymDREKMp6P84CY9vutjOfv4M2gfHVW",
+	"YBhFteHmFbq03W3BeSHKxyf2ygR9ly3cvbbStRwc7IqlqfORHdTetne50mxzeVLXjlJ+wzSx1/LgLbuv",
+	"5iBNU0iY5skg3ffSfdEpL3nlllp0FLVK0sIUVjrfFvIGjhAutOFm6dIcEhYzquGBXInximuInJdmLBhL",
+	"8HczYyp4Gj4Xxh7/pTSd3SRTz2inBtn0/JNRNDYD9elExvqM4aenC9CeU03YDVNrohlMCrRqiHWuKdET",
+	"vhnYN2D212vDGsz3Lmh0bFwQaf/4RIzuKzcrikSJ8io6zbDSU+TGFFremoOHJmyQ4rXYyEgbsFKNs23U",
+	"5jcn63VkaCk0PVUkdOz7aLWNx4zf9LfjgcbH3L2gxxWgeL/aV2iiRaCxlwwTxbU5cTxw9jDI6o4VWki8",
+	"kwcw66aTrmovrLiZgcd6SzZrcT9PlQ/WqU14NaOme/Xhrbwd7+ruZp/NcEjck4Kpos3sycLZnu9EaWUi",
+	"J4hCHb+wguu5UlJtqbYFspAw6qDDbIYSs9bAS6NJRs3Mx2FASL/LcMnT27/RxMmnNu996wA2ltjL7x4+",
+	"/RdcJE4p8izCxdgrX/ZsnPjwKsPTdIwxF+ELo2sLvSfD1n9SDKNNl/CjrU8Yfw/N8Mfc9FLdm1+oiMhK",
+	"Lqgg9+Y3XAh2PyJLMRdyJUqx4L+MotHPo2j05+CUfwSr/nYCfoPW/s4E04YtpDF0Dl4VnhKdMmO4mJJn",
+	"z05/+eX0r39tN/P0TiQcEJdQCrXvbD58s6geSHnXvuHgptl1HSr8pvlHvRRT3LsuceUaDQ3yJ5km+w2w",
+	"kGICSm/1pjdcfU850+OqStzL5OO8XIPSPXo5rO1SFR5rxVKriI+png/uDb8sem16ZWi7/V0YIaXEL3i5",
+	"pY39LK9uEzXVbzKaKYhSs8eQhhyC1BvOFllKOUay0QWdwmN7rymOz+bbjO1sKHvN/De9uAuYo4u5sMnQ",
+	"aiBwxNBTvAjdqOs/Ey64ng2kC/9WiY/0zSgafUr1p+DC9laSJ0vdNFLF7NzHS2HQv9itQsuVbgl8Gjhn",
+	"zKILNrcULUsc4otS//liuvH6jso+5aL9Yok21qOZWC7ZvkkmUeuxWoqwKJ6kdBpwrV1CqK4mUhA7TYyk",
+	"WtnzXEhDikkFCHQ7WttIHsyddxNCSaLWxE4g6kmRNNVt0anoLVz0Daa5lKtLbDV092lnAUfRmyOhBhx9",
+	"kIKdUjEPLuSeCNjv/vaEiyRSWttm4v2Vm9llaQuG3MtzUdm2GU6g7i9vLyS3ivHvTCCb0qRACupcy+0W",
+	"sP+wi6XsMeSGgW5tRqT5R61DLNp/gh/ksbjJ+DqsfSYyXkLETJtFZkCWs2Kg8Oier+tYZqw91dfLRYa2",
+	"WDTpplw4truRc+c4XPjs3fFEKlCX5E2DJgQp7eOJkoteRy2+jt7ULfRE6sGbcLZFum9pGMGdqOxeB0U9",
+	"yUnEL1imrAYJkYFGQRpILJVisYFfaAy5FjS4PuV2twr9zz+qR8wJGYxbkSLkHPor00V8KNigMDfigkC/",
+	"iAEQ8HlsbAM03rGAl1vZR3fgzGKR6hHPg+9I+MX1OuQugqTzAq5oB+b2xsQBJocaH8NIR27D4TmacaKR",
+	"kD2T6nOGUrmZChkqX7fSgvTb9qHHhyp91u/8qFNa11mS99ExhcFH38anQ8fffQiWOwgO3rDFUJ2dKsWb",
+	"NMc4T6roVHkHpJ9MlPwna7gIhO15uSK+mjGxESGdsJQZNjhka7hxxn0yw8i7BttNdeM7k500MyYdOI5e",
+	"FkRLCWEDYm678sxdmld5XUp5N55G8q0rZttEhVvEgear1o9vLKnfAZBGv6AXGHHTWrzbFNW4yLiKyXoU",
+	"ja4hJzRxnplE0RXmRaHjvVj+bKmmDRFxvwxd7jlbj0sJZZuXQw5oYQAWRiFxl0XEaTwRgfA98G6DTcKy",
+	"pWKEG01mMrWPFjSce7vpyu2bpNzquc6YgrTWwdx3GHSd+oVfinQNbik0YNA8hZjMhbsEtzuh0dTfAHJT",
+	"nn5U2dYQQf4ib9g2roChHpHc+FqKTH/YkCNdcxGER37QMIDe2LLDogPqsC0D9eDBGmspnH4jv52lGNwk",
+	"BdNBPRTWfjzAmdXbQNvHrQHLU/ZrtF2ct1GZh3jp/P25c8Dv4M1DHuXYDZ7lEQI9DJCcfwFgiA26hUai",
+	"3KoMa+Av0W6zNmJDvJfRU1fpTtCL7Ifq0jL/qJdsDqEj1QT1PpfOja9r7mVkoSFcjyduk1Y+W4q5bns2",
+	"TqoJCRXPTcr0OGN5iEBVSLywj13IqKJT5rC76bW2lOCxAW+Y4hPOErJmYeulU1TCbhRklHrfb+GjiDh9",
+	"h8gbpohUJNeJiE86CPpmhrnV90sO+UXZb1wxzXwx8o2r7tLmlnSRVA4TtDd68k8Hia4SHksNCSJbGozQ",
+	"se8QkBvh7xvSYpyemQ5P0PCfXa/Heq3dbbg6wucQoVncH+MZs7o3ZkDNGNGZNPgj5lN7bTw0TJlyMR3L",
+	"yaTBv9g4VHYTPqPLONiQEbpd5jXQyPMbFsYa3Mp5y0WMkceh09gH2neO6WeOeFELuh47sgsvgkNKsNcP",
+	"1GbxfuatleeAr4ANKCg2MKMA6TKz28gF3EVSXvatBIwM+wn+kUsTy0XoFvXrTJKpZNpl7kt7W1rrvpv4",
+	"BtsN7WAms2VKvYW0s0KDO7QJRbYsDNcBwQ3w+cPDVpL1jogt27nXtxD78MnQnPV9nhWbEVwuP2QjkKs6",
+	"0AbhlovRKkeVaDIXNb2OlVdcsB2Olo3iKo7qnM0FTUcbTFmilMEyZL9cnNNweBJwcc+o1izp5KFDRgNu",
+	"Rb8dIYR9CLAX+Qw29ucfDVbyC3I9sKLvxtg1/7+4LvOkmbKxImSve00XLHnrE46w1MdvmQRTQnwYlgfz",
+	"JE0JW2Rm7fDyXUjkKXlCUqkN+SdTMk+Nl9rQFEDB7NtWT7ym8Tyypzm2YeRKEAjHY4Ylp6M2dOGKZSlq",
+	"AxvuREfw4MNVQL9euAev2aon9tRGOLsglGSaLRMp1gu51JVTG5fLPwXkeitDITcbTIkR/ACZ22ha5BqX",
+	"MAJtwxdTgMIA9Fo6jRyR2RAIP5CVdEQH2Sc6yG+AB9JkhX7Gp9zowttxXgO5/EajVwSvpGXWenRI3BHd",
+	"DQ3wsRGvaICquGllbkY8cCNqkJE75TFvSpcOavQa0cDPiuTmbmkWAK2EXhtm/0KqBVPbRXTEMyoESzuV",
+	"HT6dGf3UvdzKNA8fV9fi4b4T6Ep9/bFr3Wsum2LU1VFE+UqUe2tY8F2zIur3UarnGPrDjTd5cEViqlkR",
+	"yTJQam5mWrQj9KKFH/rOhwqGFj2zZ7+RcHeXK+E8jP6Wr8GN1oB2tk3aREmu1nDYhF0erkkqJdiGDKFT",
+	"ysUFVKQCMGCXGaHJ9doOmKWTbgTZWhyKs7SXcS+LcTWQxBcQ7bihAAoiJxMeswgrdzklIxgk0i8qshzs",
+	"uEk8EJfo40C4BgAOrkkO0xcqgtFW9a7k6wlYMrkhMRDf6LeMdqwFOu4c4PiarbbxRoagujq9fwv66SW+",
+	"XPH/4m0tGi0F/8eSuTeMWjLviNza47ytk7HbjlZIyQtf6pQoRhNNoFDgkPPisO7IWppwt2+vgUx2u6LS",
+	"ol7UQK6Esk4JXW/DLc3J1K/ZChWMu9Vhetm24CNv3NrQW+qkiVGuEAC3ZCAFY5oykVBFAE+ZpNTAYT5M",
+	"5RnCA4MpHkBCwoK2dDn1GsoFQSQRADyFClRxjMDyVf2kU7H19q1tlTCoErqVpGyMCnohlYejgkrJdA1y",
+	"xFvqC+kyBQQaUbuVBS+MCy6WJnRsPvzO6lWP//RgFA2ruFuP2Krn5Peq/7ywO7y2ezuKesba2PemnVIP",
+	"Nqfgmj5nAHzS6wx4g2YrD7ZcJINuJ6Gh4zxgBCCbh1/TgjLcC3hPASFK9jU50C84WHUMB9QPrGXXDYzh",
+	"UsOwOkVsWmfSO7piY1dFugaJuQkNd0FmckUmFC5HM6hegIY1I1PwKqLfPiLXLKZLzQglCZ+4XQAb50q6",
+	"6hKGpSmhVkVVdTPbTgEcJR2sHQgrB8U7XHiE34g+oRHB4Ie23d0m0KE1qmCbhduLj7+fu7fCniG89LoH",
+	"vjS74S74XUJxvzSQjAO6dfvQeKEPVcF3+rl2cx9uvsOtXtsKf2zhsf2SeORI03fk6t0TYXbS44FdwHXa",
+	"39L924erW1y/lc/Lzgtf9i3ktCjbHjbxFUsRHTSep3I6ikYrJcV07GsdNOOPlC7+pWb9d9qFfbd82phK",
+	"mLti8tTgYCMuUGlrW1IgSjVPEas5Ta1C7oNOmkO8mmpLFPgL164O2/4zrDwz5clSbXDubyEXaBtj3PAQ",
+	"+M2bBDTQOKjF8GuCW9PADfRJmnrECzQTQ05MGRG/F//74nkBri8lMla7/kmuoBggRg7qcvrgyur4pWjj",
+	"slXqQRRUvqnWQ+Bo89phgREXKZN1GvX17UhKV5NlShK67mPLYZ+ylIqWyEC9XNiLDNw9I4+kh8GWUBBd",
+	"TJf20h3yjfexyeYwYHZ1xkP5CKPYprI+9NcunAGymvMijSss8GcAWVAQuyjk3oqbmYQSOTDiiBiZ0PX9",
+	"oJTYfxZouThaffU3KhJaOpTxnLjIxz4b7Ivn7FI1x4v5jtqQDiBySMnGDQHjdjMq5ELBQUGxo1hGFd3G",
+	"tZXn/HfZBsEOyLOGHKlfZxKEAlz45QTLbYGUQIgHF2rZ3QUuEpdiXECF5khEUhimjcO6QQYfRaOUTWk6",
+	"jlPKrRqAq2IbqCcGbJxUXlDX6Q0tqt+AOxV5vp/1NLAz8jrtkVu+4a178ZR8//i7/2gVNJto5saH+rTb",
+	"kplSckCCUAnMFA2l3iUVzOd0ISm5qfS7778vnQzlQJcyUhI3Kesxcg/NXLKCLpU4BzDd8wwX+vxv9OSf",
+	"D06+H3/89+4sRIfAjP2XKnW4tQxzmsyk3qIWrwkaSSGjFRp0sWaUCGZWUs1L4oYmaIW3+m6QmNmnjCum",
+	"h6Ul9MXY8HfJvEyuy55lgl7DsikqEPbPiT8AB1w3IzsOX4hQbNTwYPv8owbkoTypucfgBPHOsmi3HGhY",
+	"s/POCukw8MsltqGXSI6hgAI3rG804UlULKL9JxwgUJzjCrfoqh9akC/D4HqtLmR1Lyqk2MY+Q2+7Wfm7",
+	"XgueM2oXNkjRdPOA3drvE2VVFnc/z1mJPfwkrmleRRrDWsLcxBSXybi57K17oa1q7dBQjN5lAouyfdVR",
+	"VIddrEM1mKc0rIZdOZBvPVgYwAXI9K2t2lu0ll31YdyWcwJ2QRdUVYCLdcezNuZ40P5TCUMdebnnwj6x",
+	"wR67NBzRiA5KZd4kim40I9qYivzWl6offMwPG6/t40kYlb+nRdm34vJtkGKzdVmurGb28PkYBIx3R16f",
+	"HiDDuZwG2f/ondFQ/MK7n56cPPrujz7HQRupWEJ8VFZbXaLedu2UazPu1XtuGdPM9KmlMchCLg0bThev",
+	"Zdj6sW2upeYYTD1oEG/cdw2qy/BZeSWm3lp/h0AmzRgTjfv2+i6T5il+USRMDgEjvt5mru9BQw4Z2nsf",
+	"o8DL5SK4uWPCqWWbVStKjglvGvHsWgahcDPyIsDvZnVxIxRonoALKiozluPuNin6JP6CwiYcHFAD4FBG",
+	"/7FkHQCF9SDTIvIC24aBtq3I00K47w/dohWQDh+6u0/PkllUSwEey2AqdQtSRQHG1f54b8PZ3JICTaLA",
+	"kMjBwMpQYaV12RhX2/a98OfmUGCWpgXzuCBjwAsxPQRD4WLa/LZt4K9dRbU7ZsWGeoRBRurgnDfFQTYE",
+	"iUsK5oit83gZVofINdw25L3fHeEmH3zSetXrf+hA++VTJ7+8FQNrm3HpuN2qAo/el5DSjPW9jGn+T9Zj",
+	"baBF93ZUjLdtNVANGOqjXPWFrDa++Q5jpzfX2ZZDwy0v5d7qfTWWSGkKzmwOQfcg7dulEPrLkJHjOWNZ",
+	"TdNpjhJQUEuhHm/aLy8wPBNIgdoulL4FIHBInp1rJjw8nccWDeHdrurjh64mvk1R8G3Le7cku14WPqxX",
+	"fLKX7X38oEc2oZFp0pyWV8oT8H66wXl3voeolXoqORwlzkuZwcSKTCqDpYhmGJ5/A3kCPls9xIPY6PNP",
+	"hgk93MmpaqFDCJTwCZx6IuyrKC3nltmJvoXmVfp5w7eSJ2ooFhs+4TF1+WtMUb1UbFTxkJadnS2rtp3c",
+	"TFjMNQ+TE23AROj279Z9uooZJtxsNhy5ViLrsYJJgMcXigDC8SukGWPm7IS7agtYSYDqMdeuMBVWWnZ+",
+	"ZPxR4PzHzmPf7YmfNsf6+NUFWT6UInNrR93ZJIjb7XNC9RwTeASBYqEQreHxvHpFtty2DHyr8gLNNQK2",
+	"zfEagJVeBBPUA13oggFkEpSdrGCFdcIZ+5zPIVeaMn/sgunOvEwbbyWlJgAsELBuygWDOp8IQ6lYLFVi",
+	"WXWKInfron7DM/JSPhmKTlZyjvWPFnOFQUKmCgiPGYzNNhQAoRwdM6jAcF5PaNxSHrdQQ3/jqJl+u1+N",
+	"xV40ASD2P2WLLMgePmvHFoXz2kWWVlMZC5z+QE5jWdoUFPmxS55ugd+/31JYZbIYWBKkejDsVA3EN2WW",
+	"ari2Frhv9Q64KlNfRc3AjR8V0mBUVOms1EsrzINBncpZlXPuopqtpMKAaA+5Ab3wGxqvx4jwAA+TBRdc",
+	"G4xzj0Yu5RMjBf2PWUqNJd5x9e3wSHKs0ru36IXwLPIzx5GsXAmy4Z7oaxlsF3d7y4csfIXlYqfxjCVL",
+	"RCAGrat59V83ZCmXHYBRKcR2vV4skuQ+oSKJaopdRJ4Dbgs3mngfO/tErQowOh99++jhn04effvwwYOH",
+	"9YTmQF7wCf7jj7f3Tp7jPx9Gj2/v/3/BfOFS9kw1J0OUAnwqWJpVyGa1FAJLJmXUcRFYpdf4Y9kDRUXM",
+	"XAMpzXRDZkSpJt925p7m2uj1JymdhqpUIQVCvP0FhkrLFd6dXeHFQJWOolJ6qDxqoBeMqsdQhG80yZSc",
+	"KrrA/dfdmIQKas80VFp3UwsR/jtGVTwbuLYmeE79KlWisdAnwutR5ziz/zIsZXDLJ5bYSQIgYN9o4kc6",
+	"BC9p0xhhRxOcmzc+7490hpWFt+rHUgzTNr1aXQ/ykpqbBrO91WtkPO+XLvDOvhrOu8n7iCpYZtXmW5d6",
+	"qJ1/w4XfSzsp9rVLMym3Hhw2hDcNPDR3PBzzSlxW7L9QXJsC/arzIGuYxOA6w221djx6umdexTJGA3H7",
+	"PTMnG4ZslnD1H6wjF1iZTCTNyGOIKqDJRMkFuaLm6sJpyAbhCuwfZiUxcUQXmSSbhpTmsoamuXMj5Zyw",
+	"yYTFpgwYKVBG77GO/XNRwmPbg9W7xZiNXzwXRq0PyDC+lGrfCMvfZpmoKScJ+DGHV41lg0+frXPBtwoI",
+	"G5xV3ZQg3XI62NNji/swagn9DwYHLXq4mnbtAs8Pt3EJaoo1F2M4WVGjFt7GkEptgtrwu2WWpZyp3lGp",
+	"gbIQMlsTn+GnFzRNnaDXo4MGsW6Eomo3k+Zo1HEpTqY/kgJ+GoiiGdLE8KhWkaRDR+qDUfcQ28omA6dY",
+	"iYY9Rrh+wRGuQwNUf6uAUs8Cjho3ebiJMYtw090CTN+hCe23MoI1G6/2ZqFyM7ybCojHMoZfRxlDRzR7",
+	"rmDYWrewTKcHLllYYYktUWx6rFBLoUI/gv3DtzSGy+0NW6UNUsXN68urvdizKuKdVTfsQT47FDZs2Zqt",
+	"of2CJNWzlOCd1AQcCPpXOfn7Yf7tUnXvruHRyqXxBgnF5tJ3Q04/cDqNhwRPuy8aYqi/LGDCHty7G/xb",
+	"V8m5fkXmyiy/LVphQ/pAA4iLAwlz8D/sppz8VNrL3zlvtR0meyvI+HtDLCwyA3EJ8mXqoswD4xbWmOBw",
+	"Cl8LamH56w1rllRhm92fhZ5xlibPSnGCw4JgwiVe1ZK5GlRUzaFI6gWBFs4JN3md1M3ztRa6s4ElU0y1",
+	"H2b7hgPE2RULgLgIocs9GHvKqBLaFx9ha4Qj8+BGPvy7d6Tp8JstfhEswtKR7BmNmEh2gtZpuhWnUs51",
+	"K8K9M1CHY2jKUPMFfH03Dv0XjCG/D3B49Ozt/xaOvRSXBM2NbPCklgkqj4USeby8nOR8YVypHA51G4Ix",
+	"jx7rvkfQ4wadFDGPPXDvSyzScdOHhfhRUbFzZYcBVRkG1l4YTLuDCa2hTkxbGYGiwwrmT8pc6AXGaFdx",
+	"yNCzVNhHSysKJzv+NGFawx4ASh1LeAzpNfgv13qWUgHbnFK10Hl3kLwYjWYSY+aNasrAgdG/knJ+QDfw",
+	"VlWSasHe4QCskO01wyipNpNIPu2hek4u3XupOcXqHs6LObTeLc6gcVHqeMyALDiKRnzh4lqRfnNAZqcu",
+	"N2dauna3iftr1BY29x3fa5zVu3BNszei0GysKLdKNZS/oFM4pmma+hI0WF8WMHc2T+48ZhgzXnIC7Kx5",
+	"XDp8AmjTrtwnaCpoVVqahojmaLQUuAQNgZfQ01Bav8k/6k/snUFcrtH6ToHNL14qbtbvbIvuusuoCoU2",
+	"PXHHLk3JnMGxCN9Y5Ri/yNufGZONbm/hgjsJQOli0NacsawMhQyhj/kGEhCvJzGUZWQKxDcG+mqSSjG1",
+	"/0eWXGG5JldymFCAuLWvQOCkSAiYDTXh5vSD+CD+8Adfg/L0D38gaHZzAfgOiFnnBQRxqufk6gkm6/8T",
+	"zoBz8gNMmABe5vj//I//dXVKntg3SSKZRsRWbjSxZwFTUFopkRcfxNWnE7o0s39eQXyn9ql/kEIHEoYC",
+	"ICIGsfNSHaqIXH06mUh1haZAnjBXDn5GbxihRDHAuRMGP5MTO1k3JKwV6YynOvJl4wG/MIGalsoFcUVE",
+	"SOXLGOoPAuNpIa4fo1LtfCKyFCnT2tengQFZVidXmPx1haHXmlBDFlIb8vARmcml7ShN8h2goKppxoTd",
+	"hbe5lk6rJag1YzjR8q+n5K2SMdNaKnLPKYAQCU58UAS55xMB7kMTQl7LZH0OU+JqY7nQnupYyh0CXBG5",
+	"EhGJU6lZEuXxHlQUNtrkAugRdFLXm4s2Jkth933C7eYoRq4+jD4sHzz4Nv7uw+jq9IOA6V8zS6OaGEmo",
+	"AElenToKF03YJxqbdE1SPmdIWkBkltTZJ649UaO4sYvprth24rpgLZGuSbK0wolQvCfm9OZzLUK3JDK1",
+	"+ilLLDX5kGokXm5gVT6Iq/86AYY+gSGcE5wqT+D/7MqenYzGs5zJ7EZZljAzqGdFkwLi2HVmB3J15oZ+",
+	"dQH2szUUQsWCqNMpS6Dz4tLrVgHgdfUf/gDL7oBsCYLQanLPgwHfPyVXVlRd2eau6si3OINYJszN4YJc",
+	"Idiv51wcEUSLu6uHJnA0Rx8EVmMlGTWz3HqvlimLHCu65zc0XbJT8vjBg3MXuY7Lw3FvYS/wNrM4JY8f",
+	"PTqv/BRBSTpuRZawr18zouXpB/H4wffnDgOOGnfvtZppQTQ0TeUKisjKlVu19yseMyAdJhJy9TJhi0wa",
+	"JuL1yc9sfYVLvUI21Jbts4wJIkXMzlH4MAMHHLzIBXn02HH8lLnQUKx3gCRtSSnPovwgYghiTbC6rUbT",
+	"h4upwKW1hGHJ5JxcPX9Pp7meZn/jYhqRq5eTk1+oiWf5I2zTz44vYHIvhTbU8oKlDUsK33777feEC/Ln",
+	"908je2g4x4r9R4ATHIQ1BLnq0w8ihzt251kpFOR89BBcDxkTNOOj89G3pw9Ov8Wqc4gpc+bAHxFSh4FS",
+	"mov9l8nofPSKa/MkzrMXMqroghnw7v6tpsBalTWfPGhS12wiIcud2xf+sWRq7YEmz0eg7/oDnA6ujHn7",
+	"ERIlMylcHYJHDx5g4KUwPnzEymG8MZ393Sm3RW9tKk0+Z9AfAnjiVtG7jUaPsc9QU/nYzn6gSSkH7/GD",
+	"h92f/FnYI5oJY4fPEvzu2+7vXkh1zZOEgS3mu//6rx5fQIVqUMKWiwVV63C1S2fBcoqMFcA6sjLEwWcY",
+	"OtUlwIOP0cgpGXafcS1PF1SgegxKBMDiV/RkO4acIs8+u3/dniVc0+vUJWxsUGBobsUrfhtfPhtZasmk",
+	"DpD4M2iePclxUDeI6nFdc3SfJF88BTzG0bd/8VqaF+CGhg++7/7gqRSTlOMla2saey6SEuy2VdOsJEcd",
+	"B04mjUYQHVn9UUck5cLp1yvKjdUgCqTnfRJgkiim7ag/u3/eNkrHS0aTJ/jS6IDC6NkKkS+ahFGSP//a",
+	"yHFr6nqSL0qJopTDQdJ5WqYzyF3YWwWMEowBoKWiUi01AxGXwN/g1fCUVgoTL0gNtcVTqxSg7WqQtEJS",
+	"AmnVQIpnpVj67RtvEoVPMXjdvfrMW3ucTviDRFfqfmgaGr9kEyTqwlDgCp93C+GneaT9UQo/fthjTO+l",
+	"fEWV01seftdn8u5ay5L3a/TGbM2QbrfynFHM6IKsCXv3BMTmXJK2shj+eLpS3EXFBfkEDeAH4RKoCeZe",
+	"/AmBkg7BIa/ZClrvxR8P99btU4VZgoGzBiu0Hdnt7tjt8aNH3d+9FFBdYSf2hK11tjUwldwwtfZ4QySF",
+	"2usOJazOpshrFSa1P51idRhg0ZInyGlSNWGO1mm49Ppa0gbs8hqs8bbFC/vQm+sjMIO5UnqnxCpCTbYZ",
+	"nmiiZ3IlTnNwjvIF92keK9N6v32Sd6ebrrS5p6/gtZ54R+U0RUjQdWWZHtet6rVMZFfYjJbGhzFfumGY",
+	"eUXMYaPciLsqBvmn7kG+9NXYXJxIqQpbaIR5dbfyIOtBMCFvPU/QguvKD2hARiD3NL1hiJJwv2nzEEMh",
+	"aJAIOyvtAEIt2XPDJd4XbfWL0wjMSZJrRrBsDEvKaHFEqnYLC36EMQCBSTUhzNXzoXk8Q8QT5yvgMiEp",
+	"X3DTRGGuJoycVHrO46w8mxRZ4GD7r/zCRLiwXs2NA0Y9BM9rGQrUntlpGV7RPv0YuVsv3oqmyFVm908u",
+	"NdjUvHUeXcKPHzzOo6+8K8AHnzjDOELDRbnxN+XaWU6vGblm06WVGJg7EphNvFRaqiYCvpdSbf773+j1",
+	"R0vK9GTy8fOfbu+d5H88vr3/+dvb4u+Hj27vNxB7h0L2ylLZ6KC2PhS+kNf8e7b2DVd77kq5eCNY7lj3",
+	"lAiVEF9LtWJTTgU6AQHtEVB5gYaBcgGyd9PKWArwaL56h2+4oN0+Lfz1Qy4HJY/Ez2z9JkNvuiPOg1wA",
+	"3EC/nCvAJZtybVwu6Kwo6PRKxg21dn+dMcXyelfU35aKmQRO+Fw+3H75TPcvf3XwJAEVCV1EDaYLA0aU",
+	"j2Xpw7ulO7177QyVMmfwciwd1Pm4JpRMeOqAYdJCr49yB7kGqeIszlKk6/p94F2uJh7oWu8a/3JY+meW",
+	"mS//cPvq2OZnxjL0ZhuJF1eIsNES9Tgh8Qws6nxTEbh6d5+EZWb6jP9od2jkh+OBFa4mZSsPmy0dL8/f",
+	"hyD93pd89Lk33n38VZ0xd+U1sYoarmDZDweXNZLKqcPeqhhZhmplgxQuJBRvjKUmDpT9g3rWLg6NKlYE",
+	"y2pD16flqAwwUzUHdlzghUp70FOWagYPIWokIo8fPqofF4h91qRP1snVEnK1W3//QmovLmB+3K20XLqS",
+	"fRh5VNDvbz+MQpetA6mpOHkHAre1MwfDb4ZyPYSQlGJt/sUZfwtttMdp99aKBGeefUG5j3v4Uk/kx4/+",
+	"NGxOl55idvJvAf25YgW102hL5def12Wvb2OYFvLhszzF5HDHt3e8+r6awhL84+P56ojELRjJQeK869NZ",
+	"8MBUV3GG2jNJsfI74Is5aBhC9dRtCxQ4RggcXZZ3GSGQ59kMDBBokqdnn/Eft0g7KcN8nFp8YFwj9y7S",
+	"eylw5EfK20Fa5gtf0ISPrM4NTXm571Z56TJwMFad+70ZREfbS9FuJwcSVh731UmuZ+xTnIMu38mwmg6C",
+	"524gX/hJ4IeZ4BUWgxyYvcXyI6P+fo6It8vw8eBwJyBkIM9PcXWx9nxSnM2oSE6gJszd895meRZn9ciF",
+	"o6iIwjzXZs5YVrqPAGBBqZwYJNClbGLq5o2fqEje3DA14OSzn7CEwAodeWprUrfLWDv2/M5CmhzoRFw7",
+	"D0sZp8XFaxl7FO6BBTBOp9tk/KOL5znYxROC1BYtpuOseOF453SE9GtdIbL60Gq2RqWIpimKkcLTAPnu",
+	"EOdyV6bdpQklemOVByA/IhhLNKT5US1Fnr15jUgs/1hSZd+FLy6gChNVkIJrn5oZFQTr5KEXGvLoi/DA",
+	"hBpWl32/yBtW8oXsX62xHfTTaO6QhQRbfc1sdPTXA12X071lxkQei9nK8PBSIKq3OCryqPtGK+VPDpjm",
+	"YBSOHTRQN47veDjkWga4xKTYNEJWNckIzwYuplacOodYe/z3oQ2QIMeOyRdHifw1Jl+ULVwuL3arbItC",
+	"LmdKGiwHfKaK+uZ758pnAL3ikTIPxJo1IM5tjUI42iNLfY0s9Z7OWYGqSld0DcZisIRwc1HFm8Fbgsdd",
+	"w2xftspNIwBXouehHODtwq8C7Hiiiur9e2fLJ3pe4ckuxnjiJ3tkjR0y0PU8jzvFurMTQonbeZbkSRuQ",
+	"3QMVaIFM9xAsoKBi9km5WvjeSeoSy29XC4wfTBXbqGP+BUXDuyLkRz75+o6QJzkWlkc0AjA+gOXeBA0k",
+	"UOERLa4QiS4cyhQCZFk5wBTVy4o9Fvm0yt7426krad/A4EXpyz3w9abRLcm9rhjAnxf49lMFNC1utDOx",
+	"aeNNawldl4A1EAbXWe+cURHi742iQlM4/S7AoHcCFmxL3B+EPYhTRhEoUbuvnQ586jLi2Or/tTx/RQxL",
+	"U4dzSEvjBggwuUwTEsuFM3UkLkAQTvMZF1OEztqI/Wemkohbu7cG0/5wSJVMuYRNgKA8umYtcfVAoZiV",
+	"erxfkmUxaIQmQq7IPalws+4fhehXKESLGI7ISRIrU0o831Pf0UUF317BkO9cgMeBAetKiOcPe9S7/xKy",
+	"XYsivv+S0HY+BNPHfQCIncvVHxRS2aAWYy5c7i//0hNMfanlL0al/h0Fzh2NLHTOCAWXoYtT4MLIbYLr",
+	"rFh3iCVtUv1HD2pyMOnoemgQjW6IXzXuZ+EOdElVHrs5ppY1eZqSaxdpkRAuQH4m1YO8KLxUutjY305d",
+	"wlMb/iKYt88+2//dbm+s/kmmSYcBA1rOXUhdNjH3/vGqv1uE94SrBVz6EM8dA08qGXe5pfWiAsoPSNpI",
+	"dA61pMsf4mmnkaq2t7l2UtcTPbfvOKI5kGHMtT7ILHa09v6rWbFKZuhaFYVhXkUsA9N+Qr907xzwiPZd",
+	"NJzRfpRf7SHt5k9WAE6rGP4FxSPgdJ6zzERWKWPa1EI1/OpUNhp/PFVLUb7ZbJx/fDozRMkVdoUOC454",
+	"uSWLXoT1BzBOBNKx7X0osUqCkqvI1SoAe5xM2Cn5lZsZuUrUeqyWwpn1nIWOcA1z8QBWHwTOtWz2QzMf",
+	"VgJACEAwMU54yhDJv4/ZDxe0EQQwZAlwA96j0W+xTA3PqDJnE6kWJwk1tMoSA8r32OkH5LwrhPLdA/IL",
+	"/6FcP+qaC6rWoVpcC5plDni92tj//+7N6/PcX4oSJZbpciHICVarAPstbHdUSspBbDJLGEIaLFCijZQJ",
+	"xmwuMrMmJRMwKADYqoQSSO21oGDegfpCd2oHRWq6BFINm0Kh6kpsly03ftof5ILdzxOH5Uofb8Bf/un6",
+	"A1SysWLGqamQlELJ03d/QSEkFaFkJdX8Wsr5EDlcOnDPPuM/2mFbXvoibduZPCOrlctVUTa1twG0XMex",
+	"XMjxQagg3ZdgAcWVsiePK03XoUsc40UrADG4KFGpHA9CmWBQvT2sJyndgIbpo3YMs5TCt3nGJBfaqCVo",
+	"IJW4h2Y9tfjg0r8/eAyiWr78oDQbGG8jfpJ/fiRbfwmKsaxfpUyvVzNjecMUS86JgTp3DTWaPSEX+7BJ",
+	"zcWTUuhXiDDPPsP/uRS3Z0WZy2G095+uhXYrBDReJ50D2SNKHWHP20dmSsGO1oivUF/6q6ueCYmLYBIm",
+	"NAWUYqmIkL0YzVf9OcVCjx3m5Eo7PU+E381R0HIGoB/yeAaU8iBd/YIsr9qJFVGLqpp6DvWCmkwnA0R/",
+	"I1yCMBWBfLiQyXInd+zdhUmypDaCDUgGfOso5r9CMQ97S6ggJc64gFK9kG8GOIvlCPwZ1b7gL0uqEfb9",
+	"uA7dyP1PgrPPpb9uz1zfOYL1UOGfN9UFmmV72WT/ozJ0WK/j2xz1ZyJVJZPqEDrGBmWpovj9YYjqGYtT",
+	"LtiRqO6WqN7R9eH11Rot3ZRQ9g9DTpfsRs6P1PQb1ELlJpDrOUDnbCerBWs1Hv/CDumx/aUx1jSmaXrn",
+	"t5SdwqNwxM76qWTKsJhoxtSCY73a0vYt2EYhWgE11dA0BEUS2u+kb/CVQ9a5FmvXydGa2L/gBS4JpvV8",
+	"MooStRS68eLoNnpoOJztEhT40cfbPdgjGgOVYP9/B6HKOM4vJ1L5GDf1rxA3RUXB4he5AwFZunpTDbE5",
+	"/HZK9bws8s8+w//b3bmeKw8u+TsE/1Hub1THwJRQKENfiuSQk25iOLDMh93sBy5ZOx7qxHlWgIANvmzs",
+	"MpJWwJ99HFUh4/zD/WZBJo2M9QYLYx1PjDssPgiVBc2MFXIc/b+bXt4i8ryXUC8Fxm5wztY2n0PwjbMP",
+	"NRwnYVQc+8GRRndKMoQ1hEQH73EfRFHeZtR+PXybv3XIvO68k6Z80eKFrzXk+leMcuLuzkeJhuoxDhEi",
+	"IjJNQhc/GsdMd1gDq9t99tn/8/bMfp0ZKuIt0p/8prWHh0AH/tV+yEDwyVE43OlNBNYctc1qqtSMasd9",
+	"LCm51+pmxN0IUbG/I6rGgejwEtofRIf4yZEOdzNj2TXspqs8Tg4zKbYkK0S9OlFFdbe2Yw3fvnQvH/Z0",
+	"q/YVPOSkZoAGB3kLgA9n739CGqLAX5J83SnBVUg8zZhL6NgEM4PEji5Aj0zxGxqvu5wWTcLiNV2wjU07",
+	"XBDNZkd3bHy0c02CY6gSKLx3TBf58o2Kr8FUVGBNTtjqYkP2ulAU3QNnMhe1CzrvcivXJPDZZ/xHHvwy",
+	"/HBHguwT8hJi2B7F2zAe6HjGb09wr5gh1Mpve4Bb7bCKfGrFuWAcYOBRyAupCNf4R2/66xXY0EKBeIge",
+	"hAAxnmEb+rv8nZzsv8ewhj2QUwDktFGhrMCH6q4UuV9nHKouhxLgUg4X/EDSr+1WjKIRE8sFmHnwT8W0",
+	"UTyPKsd0D5aUslTL6GC9c/XkhPimINX6awYsq+xeG3DZMVShOVRBTpyxSp8Tg/cZH/VeQJWCRVxqQ5Zq",
+	"yoTxhc8hX0N6tJYZvWEbtdVagEyLTKgNhoU0d5f51IYw/AJeOzjCcLWbI8LwHRxDX512/65UU0/nxfa4",
+	"JlOr8kNyIRRnk1avuHBwCBg3Qzi8OKN6VjIuzFlmtsAL3uS0z/BDe7hBHcj7LqT5MfZgi9iDIYJ3qKsc",
+	"difPqm4gpDP2yTChtzIIFx00V5Q1TCR3ASyPfTzPJ3PMVj3GgFVtnytJFlKYmSYLVLtFzCJMXyoA4QH+",
+	"wMgUCwo6pPNNV+COsvsMYhdi0yrDn7t3Dii9fRcNctuP8sgM29+Zb5hao8MF1G2rFbCiLJT3OMPNrgzq",
+	"dkEWNGGAjUgYjWfE8EWXjr5TkbZ+R0XKJ+YQp8QrPjGXxd36YAiLeQ+2w+MJcTwh6hYuSkpGnjJnbhwP",
+	"ffW2EmppE1fhkbFlKlg3c73FE+kudLC3pZkcuevIXVXvBV1jGVKwTznjZ9mBsUcFa+ugzW52ApQxdnc3",
+	"GodqduSnIz9tWoMtIRLuwduMg7QX+zybtoZs78NICHh9h5zkJ3zkpCMnlTjpR0WFAUa6Xtc86glH8607",
+	"d6qRHLuzl1kqcRjusi3fJXPBTI68deStjVPK0gXhUBsVEKCpZiup5n31vV58ZA/ARNHVYVS+X13rHW6V",
+	"I1nv3X72vrh4J5LlxZsJFWsw4m5zZcByNoXpdaMwP5NZ6iDQK/lkU2YITVMXwMEVkatSCjEVCUGikUrD",
+	"u+hklxPCbphaV9vyGWtr9L9ruWDOSCg/CIdhF6HhjwuAXpcrQRTLFNNMGKBMcu/qhrPV1f0QCD7EyeBE",
+	"D5t07Dpp8vy5p19rODXOfnjNpBIhnn1GjO4Oh65T6w++la07efTgVj24tpXIV8NFKJlv9AabDiCKwTZ7",
+	"nMXHADGdoQq71XHoWm3MM0PluKDI/WuUT/zg77jYwzvDsiA2CE75GD36VUKD4OZiBE/KNTjpJkr+E1At",
+	"E1e1RKZcTE/kBALvuEyINhQrI3Vzt7tOBqX+2bWic3ayvZmlg1tf8Yn5QWFGwZ3zje38yDW7R/wDjSQO",
+	"YXsqiRRIrV7hJIrp5YJtZJlsSZCuQvy27qgOenwKrR/y8BhkLz88DzylUG1fTiZHPvgKTw+7vVBrx7Km",
+	"PR6cW4sbQJG7wNsfxJHCTY4s5A3TEP+B5hDBPu2DaaUwSu5F29vA9YbLqyvzzzWJZyyeYwU4O3q91oYt",
+	"IjgodSYNPseSYImiK3FKXsJ3iRQMQ62u3FhTloyv12Ns4aoolWUXkmti+fW0dq91fPHUTbfGz48Ozs9H",
+	"zJ+dD7UCwydT7EQtBYnz/ezmA/9uGx+cTbjgerb/4+sFtNtIfndwnOTMc6TA3QJ9UK+H1UTBhHa6QooB",
+	"cAKWPRQJF9PdqZMbtugoWwJvdKS0PRFrJy41uwCbJIw/ZRPjCiuGsse0QRNVQX/5cFrrkxi2eAefQgHJ",
+	"TzjC8//I08uoUnQ9KOGtd3pbXtJyueTJ6AtNaLML0pbHltEpOxrOSuBL0h7vzmgGHOKu3lLO7ZNUblSb",
+	"CzHbbrGuLXazjC4PcQ1/a5s9uBG36dCA3o8Hxi7JYEZmBNAGBRdTp6VeM7NiTBCzkiSeLcVcXyD+jtV3",
+	"WcoMAzPROv+r1wmChNOg52dKThXTutVZ8Na/dFh/Qd5NM5Kce34Ufo6MfpIrMqEqvzBipZwF+0KdCJmS",
+	"RsZ4rWyjNnzp4NSG3TRTm3t+pLay81xJOUFvNt6JWAKYqfd0yoxhsGpzmab3ozyFHP3tNCVQtbyd8vyq",
+	"H4D4dsCp6zqNESvtX8gI+dbBv2EV/aMi8DWmqzNIXimMa15JofHcBQhTohjVrnYb1+V3qWCr3a2Q6IY4",
+	"BL/adhvU58Ob/C5R6zuyza5+LLhcVfxYu2vEOpPmBK3OrZaVd5k0T/G1QwrgopcGPUXTRZYeDQJVLQVc",
+	"BSRhNzxmOleGAUfb/rGa8XiG8XIr5j0L/XXiQ5RnaNNcSiR59jmTmkPBt63FYreV663rA0XoMgy/I1Xy",
+	"IjdkHkLnca0/F0att44Dx4EejRV3qaPsENsNmDgrxFPXZILWPCpcyvv10hAuxtrIeE6YSO1ANfoNUQru",
+	"bFGHKJz9ez2tTAKfrWIZowbHjH1GThoJunBzqVadcJ6FhBp2SjBFK/FOYbB4LgU8hDf9rb8WXlT3fL6z",
+	"M/Uq0B4qpuyf/2GE/Rj/qLMdrzq7GGOpMqU8LadRDtclb7jmHWCTf8FXDqgyuh4a1EU3xK82gh5nT+Qk",
+	"z6S49/7Rw/vV6ovnNTn7jS4BGToPo2/AAzXMJKC0lcjCLWaFLOC3jjr/T/Qcxnk4wEJs/lgN8YhUuEtx",
+	"Q5QWRApCyUpxY5jwMHNg87lmUy4CBfunigqzET3azCt5/UN85ewz/L89f6Vgn0NK0VYherxyV5JXbtyO",
+	"DJCNg5RO2JAcUKpKKmfxcgulvWixMbh4aRoI7ZiaeXdw4F2UFKAHEECHoAjI7D/k2Q1tQy/H1PfjPaUJ",
+	"VkJIsuIJUw4LmKRSTCEEliKgWKhWZTMbIbe0A+pvMFgq5bzHRecVvNYRfrjHuD4uzB8fjwC3ni+Wi9H5",
+	"gzzIjwvDplAg54uI8istT4OSgUt8VDI2qixqh5BtD4pkqRAJ06kfjTX2O46Q1jpT+9NStgYR6z6X0DB4",
+	"8IPpiB12PJrCJjS6JkIe6rQxdM7F9BB8857O2b+6ir+9PiIJFxe5mQBASGhD0WxyzaySoomRZDWT7Maq",
+	"K3QOOaYDxDXV8zLpFP7WANXsguHTTTkew+d4Qbwz7B46h9Iy33j0GlgeCEgaYGeyTbJ4qaywsYRwzahi",
+	"lpg+2r3WTN14ElmqdHQ+OqMZP7t5CJTg+qiXhMotw05FXbBRPX/lqauCeW8O/4iI+TsTTBu2kMaygrof",
+	"AadkOWIQ4gJtxBi4LnyRrHo/zzDsAe4GNEkU05qVxuaiIgIfXkI0F7DonLGM3LtmN9RqWDr73/8zZdPp",
+	"/aIVqCUc7DxlgCY0VXKZ4SDQe+JDRNVSJOz+uY8Wi4iHFokQAyEqQm/z3nLcn1o6qS/aX5qgK6Fef/kF",
+	"TxlAMSyIhKJ2mCta+pQvrDgJfWv3eGZvVlDU1jtay1uDSauuDC4KwxW1wq1eErx0l8EauaH+qPc8wHXO",
+	"X4/yGDtF7v347O0lefjdycM/ReTRw9LmOOiqeqvvUF5+owH/PfGzCRl4yT0uhF6LUrO57yg4WMy/lLZB",
+	"qciCrokDnoIyUtqe4LZNbdRyrkut4k+uBtrtx9v/GwAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
