@@ -333,7 +333,7 @@ func ResolveKey(ctx context.Context, db *pg.DB, key string) (access.Caller, erro
 		return err
 	})
 	if err != nil {
-		return access.Caller{}, err
+		return access.Caller{}, keyRefused(ctx, db, key, err)
 	}
 	return caller, nil
 }

@@ -135,7 +135,7 @@ func TestARefusalIsRecordedAfterTheRollback(t *testing.T) {
 		{caller(0, access.Support).In(2), 2, "support"},
 		{access.SystemFor(2), 2, "system"},
 	} {
-		env.Exec(t, `TRUNCATE audit`)
+		env.EmptyLogs(t)
 		err := env.DB.InTx(t.Context(), c.caller, func(tx *pg.Tx) error {
 			audit.Write(tx, access.RoundApprove, audit.Record{Act: "approved", Subject: "round", SubjectID: "1"})
 			return tx.Require(access.RoundApprove)
