@@ -48,7 +48,8 @@ CREATE TRIGGER log_keeps BEFORE DELETE ON audit FOR EACH ROW EXECUTE FUNCTION lo
 CREATE TRIGGER log_keeps BEFORE DELETE ON access_log FOR EACH ROW EXECUTE FUNCTION log_keeps('access_log');
 ALTER TABLE audit ENABLE ALWAYS TRIGGER append_only, ENABLE ALWAYS TRIGGER log_keeps;
 ALTER TABLE access_log ENABLE ALWAYS TRIGGER append_only, ENABLE ALWAYS TRIGGER log_keeps;
-GRANT SELECT, DELETE ON audit, access_log TO frist_purger;
+GRANT SELECT (municipality_id, id, at), DELETE ON audit TO frist_purger;
+GRANT SELECT (municipality_id, id, at, account_id, role, client_ids), DELETE ON access_log TO frist_purger;
 
 -- The installation's own trail, sign-ins of processor and supplier, has a rule too.
 SELECT set_config('frist.municipality', '0', true);
@@ -87,6 +88,13 @@ GRANT SELECT ON access_subject TO frist_definer;
 -- +goose StatementBegin
 CREATE FUNCTION subject_clients(hash bytea) RETURNS SETOF uuid LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
   SELECT client_id FROM access_subject WHERE municipality_id = nullif(current_setting('frist.municipality', true), '')::int AND subject_hash = hash
+$$;
+-- +goose StatementEnd
+
+-- Whose opaque staff number this is: another opaque number, by which the logs know them.
+-- +goose StatementBegin
+CREATE FUNCTION staff_account(number text) RETURNS bigint LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+  SELECT a.id FROM account a WHERE a.staff_number = number
 $$;
 -- +goose StatementEnd
 
@@ -171,10 +179,11 @@ GRANT frist_definer TO CURRENT_USER;
 ALTER FUNCTION looks_at(uuid[]) OWNER TO frist_definer;
 ALTER FUNCTION subject_clients(bytea) OWNER TO frist_definer;
 ALTER FUNCTION access_relations(bigint[], uuid[]) OWNER TO frist_definer;
+ALTER FUNCTION staff_account(text) OWNER TO frist_definer;
 REVOKE CREATE ON SCHEMA public FROM frist_definer;
 REVOKE frist_definer FROM CURRENT_USER;
-REVOKE EXECUTE ON FUNCTION looks_at(uuid[]), subject_clients(bytea), access_relations(bigint[], uuid[]), log_keeps(), log_cutoff(text), fold_name(text), finding_assessed_once() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION looks_at(uuid[]), subject_clients(bytea) TO frist_municipality;
+REVOKE EXECUTE ON FUNCTION looks_at(uuid[]), subject_clients(bytea), staff_account(text), access_relations(bigint[], uuid[]), log_keeps(), log_cutoff(text), fold_name(text), finding_assessed_once() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION looks_at(uuid[]), subject_clients(bytea), staff_account(text) TO frist_municipality;
 GRANT EXECUTE ON FUNCTION access_relations(bigint[], uuid[]), log_cutoff(text) TO frist_purger;
 GRANT EXECUTE ON FUNCTION fold_name(text) TO frist_definer;
 GRANT EXECUTE ON FUNCTION log_keeps() TO frist_signin, frist_municipality, frist_support, frist_supplier, frist_platform, frist_purger;
@@ -183,13 +192,14 @@ GRANT EXECUTE ON FUNCTION finding_assessed_once() TO frist_municipality, frist_p
 -- +goose Down
 ALTER TABLE municipality_policy DROP looks_per_hour, DROP looks_per_day;
 DROP TABLE access_watch, access_finding;
-DROP FUNCTION finding_assessed_once(), access_relations(bigint[], uuid[]), fold_name(text), subject_clients(bytea), looks_at(uuid[]), log_cutoff(text);
+DROP FUNCTION finding_assessed_once(), access_relations(bigint[], uuid[]), fold_name(text), staff_account(text), subject_clients(bytea), looks_at(uuid[]), log_cutoff(text);
 REVOKE SELECT (municipality_id, id, family_name) ON client FROM frist_definer;
 REVOKE SELECT (municipality_id, client_id, name) ON next_of_kin FROM frist_definer;
 REVOKE SELECT ON access_subject FROM frist_definer;
 REVOKE SELECT (municipality_id, id, client_ids) ON access_log FROM frist_definer;
 DROP POLICY search ON access_log;
-REVOKE SELECT, DELETE ON audit, access_log FROM frist_purger;
+REVOKE SELECT (municipality_id, id, at), DELETE ON audit FROM frist_purger;
+REVOKE SELECT (municipality_id, id, at, account_id, role, client_ids), DELETE ON access_log FROM frist_purger;
 DROP TRIGGER append_only ON audit;
 DROP TRIGGER append_only ON access_log;
 DROP TRIGGER log_keeps ON audit;

@@ -344,6 +344,14 @@ type Finding struct {
 	AssessedAt  *time.Time
 }
 
+// Assessed is when somebody assessed it; zero when nobody has.
+func (f Finding) Assessed() (at time.Time) {
+	if f.AssessedAt != nil {
+		at = *f.AssessedAt
+	}
+	return at
+}
+
 // Findings gives the worklist: those that nobody has assessed, or those that somebody has, newest first, at most limit
 // older than the finding before (0: from the newest). Needs AccessLogRead.
 func Findings(ctx context.Context, tx *pg.Tx, assessed bool, before int64, limit int) ([]Finding, error) {

@@ -317,6 +317,8 @@ func (v *visitor) values(name string) []string {
 		return some(`SELECT id::text FROM import_run ORDER BY municipality_id`)
 	case "recording":
 		return some(`SELECT id::text FROM recording`)
+	case "finding":
+		return []string{"1"}
 	case "position":
 		return []string{"1", "2"}
 	case "hash":
