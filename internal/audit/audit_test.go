@@ -3,7 +3,6 @@ package audit_test
 import (
 	"context"
 	"errors"
-	"os"
 	"strings"
 	"testing"
 
@@ -14,8 +13,6 @@ import (
 	"github.com/frist-app/frist/internal/problem"
 	"github.com/google/uuid"
 )
-
-func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
 func caller(municipality int, roles ...access.Role) access.Caller {
 	return access.Caller{Account: 7, Roles: roles, Municipality: municipality}
