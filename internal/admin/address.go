@@ -95,11 +95,7 @@ func (p *addressPage) load(ctx context.Context, tx *pg.Tx, id uuid.UUID) (err er
 	if p.Staff, err = account.Staff(ctx, tx); err != nil {
 		return err
 	}
-	var ids []client.ID
-	for _, r := range p.Residents {
-		ids = append(ids, r.ID)
-	}
-	audit.Looked(tx, "address", "record", ids...)
+	lookedAtAddress(tx, p.Residents)
 	if len(p.Residents) == 0 {
 		return nil
 	}
@@ -110,4 +106,13 @@ func (p *addressPage) load(ctx context.Context, tx *pg.Tx, id uuid.UUID) (err er
 		}
 	}
 	return err
+}
+
+// lookedAtAddress writes the look at everybody who lives there.
+func lookedAtAddress(tx *pg.Tx, residents []client.Resident) {
+	ids := make([]client.ID, len(residents))
+	for i, r := range residents {
+		ids[i] = r.ID
+	}
+	audit.Looked(tx, "address", "record", ids...)
 }

@@ -40,6 +40,11 @@ func (s *Server) showAddressHold(w http.ResponseWriter, r *http.Request, status 
 		if err == nil && page.Dwelling.Hidden {
 			err = problem.NotFound{What: "address"}
 		}
+		if err != nil {
+			return err
+		}
+		residents, err := client.Residents(r.Context(), tx, id)
+		lookedAtAddress(tx, residents) // where somebody lives stands on the form
 		return err
 	})
 	if err != nil {
