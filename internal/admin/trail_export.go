@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/frist-app/frist/internal/access"
 	"github.com/frist-app/frist/internal/audit"
 	"github.com/frist-app/frist/internal/edge"
 	"github.com/frist-app/frist/internal/exchange"
@@ -19,13 +20,16 @@ func (s *Server) exportLog(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	form := f.text("format")
-	if !slices.Contains(exchange.LogForms, form) {
-		return problem.InvalidField("format", "choice", nil)
-	}
 	page := edge.NewPage(r)
 	query := parseLogFilter(f.Values, page.Zone).Query
 	var export audit.Export
 	err = s.DB.InTx(r.Context(), page.Caller, func(tx *pg.Tx) error {
+		if err := tx.Require(access.AccessLogRead); err != nil {
+			return err
+		}
+		if !slices.Contains(exchange.LogForms, form) {
+			return problem.InvalidField("format", "choice", nil)
+		}
 		export, err = audit.BeginExport(r.Context(), tx, query, form)
 		return err
 	})

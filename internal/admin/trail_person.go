@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/frist-app/frist/internal/access"
 	"github.com/frist-app/frist/internal/audit"
 	"github.com/frist-app/frist/internal/calendar"
 	"github.com/frist-app/frist/internal/client"
@@ -139,12 +140,15 @@ func (s *Server) findPerson(w http.ResponseWriter, r *http.Request) error {
 
 // person shows who may be meant. One alone is shown at once.
 func (s *Server) person(w http.ResponseWriter, r *http.Request) error {
-	saved, err := uuid.Parse(r.URL.Query().Get("sok"))
-	if err != nil {
-		return problem.NotFound{What: "search"}
-	}
 	page := personFindPage{logBase: logBase{Page: edge.NewPage(r)}}
-	err = s.DB.InTx(r.Context(), page.Caller, func(tx *pg.Tx) (err error) {
+	err := s.DB.InTx(r.Context(), page.Caller, func(tx *pg.Tx) error {
+		if err := tx.Require(access.AccessLogRead); err != nil || !r.URL.Query().Has("sok") {
+			return err
+		}
+		saved, err := uuid.Parse(r.URL.Query().Get("sok"))
+		if err != nil {
+			return problem.NotFound{What: "search"}
+		}
 		if page.Typed, err = client.SavedPerson(r.Context(), tx, saved); err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package admin
 import (
 	"net/http"
 
+	"github.com/frist-app/frist/internal/access"
 	"github.com/frist-app/frist/internal/account"
 	"github.com/frist-app/frist/internal/edge"
 	"github.com/frist-app/frist/internal/pg"
@@ -23,6 +24,9 @@ func (s *Server) searchLog(w http.ResponseWriter, r *http.Request) error {
 	page.Filter.Who, page.Filter.Whom = r.PostForm.Get("hvem"), r.PostForm.Get("hvilken_klient")
 	page.Filter.From, page.Filter.To = f.date("fra"), f.date("til")
 	err = s.DB.InTx(r.Context(), page.Caller, func(tx *pg.Tx) error {
+		if err := tx.Require(access.AccessLogRead); err != nil {
+			return err
+		}
 		if who := f.text("hvem"); who != "" {
 			if page.Filter.Query.Accounts, err = account.FindStaff(r.Context(), tx, who); err != nil {
 				return err
