@@ -125,13 +125,13 @@ func TestALargeLogNeedsNoMoreMemory(t *testing.T) {
 		return out, e.Count
 	}
 	for _, form := range LogForms {
-		small, _ := use(2000, form)
-		large, n := use(40_000, form)
-		if n != 40_000 || large.bytes < 15*small.bytes {
+		small, _ := use(1000, form)
+		large, n := use(12_000, form)
+		if n != 12_000 || large.bytes < 10*small.bytes {
 			t.Errorf("%s: %d rows, %d and %d bytes", form, n, small.bytes, large.bytes)
 		}
 		if large.most > small.most+4<<20 {
-			t.Errorf("%s: %d rows hold %d kB, and 2000 %d kB", form, n, large.most>>10, small.most>>10)
+			t.Errorf("%s: %d rows hold %d kB, and 1000 %d kB", form, n, large.most>>10, small.most>>10)
 		}
 	}
 }
