@@ -294,7 +294,7 @@ func Lookers(ctx context.Context, tx *pg.Tx, clients []uuid.UUID, from, until ti
 	w.common(Query{From: from, Until: until})
 	w.and(`id = ANY (ARRAY(SELECT looks_at(%s)))`, clients)
 	rows, err := tx.Query(ctx, `SELECT g.account_id, g.role, g.organisation, g.opened, g.listed, g.first, g.last, g.pages, g.purposes, CASE g.organisation WHEN 'unknown' THEN '' ELSE coalesce(staff_number(g.account_id), '') END AS staff_number, coalesce(s.name, '') AS name
-		FROM (SELECT account_id, role, organisation, count(*) FILTER (WHERE ` + opened + `) AS opened, count(*) FILTER (WHERE NOT (` + opened + `)) AS listed,
+		FROM (SELECT account_id, role, organisation, count(*) FILTER (WHERE `+opened+`) AS opened, count(*) FILTER (WHERE NOT (`+opened+`)) AS listed,
 				min(at) AS first, max(at) AS last, array_agg(DISTINCT page ORDER BY page) AS pages, array_agg(DISTINCT purpose ORDER BY purpose) AS purposes
 			FROM access_log WHERE `+w.sql+` GROUP BY account_id, role, organisation`+w.limit(` ORDER BY max(at) DESC, account_id`, mostLookers)+`) g
 		LEFT JOIN staff() s ON s.id = g.account_id ORDER BY g.last DESC, g.account_id, g.role`, w.args...)
