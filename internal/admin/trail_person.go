@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"context"
 	"net/http"
 	"time"
 
@@ -152,7 +151,7 @@ func (s *Server) person(w http.ResponseWriter, r *http.Request) error {
 		if page.Typed, err = client.SavedPerson(r.Context(), tx, saved); err != nil {
 			return err
 		}
-		page.Found, page.Purged, page.More, err = s.persons(r.Context(), tx, page.Typed)
+		page.Found, page.Purged, page.More, err = deletion.FindPersons(r.Context(), tx, s.Key, page.Typed)
 		return err
 	})
 	if err != nil {
@@ -175,19 +174,4 @@ func personIDs(found []client.Person) []client.ID {
 		ids[i] = p.ID
 	}
 	return ids
-}
-
-// persons are the clients that a text may mean, and the ids that a person with this national id had before. The id of a
-// client that is gone finds its rows too: it is the one thing that is left.
-func (s *Server) persons(ctx context.Context, tx *pg.Tx, text string) (found []client.Person, purged []client.ID, more bool, err error) {
-	found, more, nationalID, err := client.Persons(ctx, tx, text)
-	if err != nil {
-		return nil, nil, false, err
-	}
-	if nationalID != "" {
-		purged, err = deletion.PurgedAs(ctx, tx, s.Key, nationalID)
-	} else if id, wrong := client.ParseID(text); wrong == nil && len(found) == 0 {
-		purged = []client.ID{id}
-	}
-	return found, purged, more, err
 }

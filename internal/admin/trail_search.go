@@ -5,6 +5,7 @@ import (
 
 	"github.com/frist-app/frist/internal/access"
 	"github.com/frist-app/frist/internal/account"
+	"github.com/frist-app/frist/internal/deletion"
 	"github.com/frist-app/frist/internal/edge"
 	"github.com/frist-app/frist/internal/pg"
 	"github.com/frist-app/frist/internal/problem"
@@ -36,7 +37,7 @@ func (s *Server) searchLog(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 		if whom := f.text("hvilken_klient"); whom != "" {
-			found, purged, _, err := s.persons(r.Context(), tx, whom)
+			found, purged, _, err := deletion.FindPersons(r.Context(), tx, s.Key, whom)
 			switch {
 			case err != nil:
 				return err

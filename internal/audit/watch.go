@@ -344,6 +344,18 @@ type Finding struct {
 	AssessedAt  *time.Time
 }
 
+// Organisation is for whom the person worked, as the database derives it for the logs.
+func (f Finding) Organisation() string {
+	switch access.Role(f.Role) {
+	case access.Support, access.PlatformAdministrator:
+		return "processor"
+	case access.Operator:
+		return "supplier"
+	default:
+		return "municipality"
+	}
+}
+
 // Assessed is when somebody assessed it; zero when nobody has.
 func (f Finding) Assessed() (at time.Time) {
 	if f.AssessedAt != nil {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/frist-app/frist/internal/access"
 	"github.com/frist-app/frist/internal/audit"
+	"github.com/frist-app/frist/internal/client"
 	"github.com/frist-app/frist/internal/municipality"
 	"github.com/frist-app/frist/internal/pg"
 	"github.com/google/uuid"
@@ -46,4 +47,22 @@ func PurgedAs(ctx context.Context, tx *pg.Tx, key []byte, nationalID string) ([]
 		return nil, err
 	}
 	return pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+}
+
+// FindPersons gives the clients that a text may mean (client.Persons), and the ids that a person with this national id had
+// before. The id of a client that is gone is found too: it is the one thing that is left. Needs AccessLogRead.
+func FindPersons(ctx context.Context, tx *pg.Tx, key []byte, text string) (found []client.Person, purged []client.ID, more bool, err error) {
+	if err := tx.Require(access.AccessLogRead); err != nil {
+		return nil, nil, false, err
+	}
+	found, more, nationalID, err := client.Persons(ctx, tx, text)
+	if err != nil {
+		return nil, nil, false, err
+	}
+	if nationalID != "" {
+		purged, err = PurgedAs(ctx, tx, key, nationalID)
+	} else if id, wrong := client.ParseID(text); wrong == nil && len(found) == 0 {
+		purged = []client.ID{id}
+	}
+	return found, purged, more, err
 }

@@ -21,7 +21,7 @@ func TestWhoLookedIsAnsweredWhenTheClientIsGone(t *testing.T) {
 	const nationalID = "13097248022"
 	var gone uuid.UUID
 	for _, m := range []int{s.A, s.B} {
-		ids := s.crowd(m, 3, "2023-02-01")
+		ids := s.crowd(m, 3, "2023-02-01 12:00")
 		s.Exec(t, `UPDATE client SET national_id = $2 WHERE id = $1`, ids[0], nationalID)
 		s.must(s.by(m, access.Caseworker, func(ctx context.Context, tx *pg.Tx) error {
 			_, err := client.FindTab(ctx, tx, ids[0], "notes")

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"mime/multipart"
 	"net/http"
 	"net/url"
@@ -23,6 +24,39 @@ import (
 	"github.com/oapi-codegen/runtime"
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
+
+// Defines values for AccessFindingKind.
+const (
+	Kin        AccessFindingKind = "kin"
+	ManyDay    AccessFindingKind = "many_day"
+	ManyHour   AccessFindingKind = "many_hour"
+	Namesake   AccessFindingKind = "namesake"
+	Night      AccessFindingKind = "night"
+	Protected  AccessFindingKind = "protected"
+	UnlikeSelf AccessFindingKind = "unlike_self"
+)
+
+// Valid indicates whether the value is a known member of the AccessFindingKind enum.
+func (e AccessFindingKind) Valid() bool {
+	switch e {
+	case Kin:
+		return true
+	case ManyDay:
+		return true
+	case ManyHour:
+		return true
+	case Namesake:
+		return true
+	case Night:
+		return true
+	case Protected:
+		return true
+	case UnlikeSelf:
+		return true
+	default:
+		return false
+	}
+}
 
 // Defines values for BlockerCode.
 const (
@@ -153,6 +187,24 @@ func (e Finding) Valid() bool {
 	case FindingNotFound:
 		return true
 	case FindingStillAnswers:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FindingOutcome.
+const (
+	Deviation FindingOutcome = "deviation"
+	Explained FindingOutcome = "explained"
+)
+
+// Valid indicates whether the value is a known member of the FindingOutcome enum.
+func (e FindingOutcome) Valid() bool {
+	switch e {
+	case Deviation:
+		return true
+	case Explained:
 		return true
 	default:
 		return false
@@ -297,6 +349,24 @@ func (e ItemState) Valid() bool {
 	}
 }
 
+// Defines values for LogKind.
+const (
+	Act  LogKind = "act"
+	Look LogKind = "look"
+)
+
+// Valid indicates whether the value is a known member of the LogKind enum.
+func (e LogKind) Valid() bool {
+	switch e {
+	case Act:
+		return true
+	case Look:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for MunicipalityView.
 const (
 	MunicipalityViewMunicipality MunicipalityView = "municipality"
@@ -402,6 +472,33 @@ func (e OrderState) Valid() bool {
 	case OrderStateDeclined:
 		return true
 	case OrderStateOrdered:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for Organisation.
+const (
+	OrganisationFrist        Organisation = "frist"
+	OrganisationMunicipality Organisation = "municipality"
+	OrganisationProcessor    Organisation = "processor"
+	OrganisationSupplier     Organisation = "supplier"
+	OrganisationUnknown      Organisation = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the Organisation enum.
+func (e Organisation) Valid() bool {
+	switch e {
+	case OrganisationFrist:
+		return true
+	case OrganisationMunicipality:
+		return true
+	case OrganisationProcessor:
+		return true
+	case OrganisationSupplier:
+		return true
+	case OrganisationUnknown:
 		return true
 	default:
 		return false
@@ -581,13 +678,13 @@ func (e StockState) Valid() bool {
 
 // Defines values for SupplierProtocolCopy.
 const (
-	Supplier SupplierProtocolCopy = "supplier"
+	SupplierProtocolCopySupplier SupplierProtocolCopy = "supplier"
 )
 
 // Valid indicates whether the value is a known member of the SupplierProtocolCopy enum.
 func (e SupplierProtocolCopy) Valid() bool {
 	switch e {
-	case Supplier:
+	case SupplierProtocolCopySupplier:
 		return true
 	default:
 		return false
@@ -629,6 +726,51 @@ func (e ListClientsParamsPeriodOf) Valid() bool {
 		return false
 	}
 }
+
+// Defines values for ExportLogParamsFormat.
+const (
+	ExportLogParamsFormatCsv  ExportLogParamsFormat = "csv"
+	ExportLogParamsFormatFhir ExportLogParamsFormat = "fhir"
+)
+
+// Valid indicates whether the value is a known member of the ExportLogParamsFormat enum.
+func (e ExportLogParamsFormat) Valid() bool {
+	switch e {
+	case ExportLogParamsFormatCsv:
+		return true
+	case ExportLogParamsFormatFhir:
+		return true
+	default:
+		return false
+	}
+}
+
+// AccessFinding defines model for AccessFinding.
+type AccessFinding struct {
+	AssessedAt *time.Time `json:"assessed_at,omitempty"`
+
+	// By Who it was. Names are those of the municipality's own people; of others there is the opaque number.
+	By LogBy `json:"by"`
+
+	// Client The one client that it is about
+	Client *openapi_types.UUID `json:"client,omitempty"`
+	Count  int                 `json:"count"`
+
+	// Day A night belongs to the day on which it began
+	Day     openapi_types.Date `json:"day"`
+	First   time.Time          `json:"first"`
+	Hour    *int               `json:"hour,omitempty"`
+	Id      int64              `json:"id"`
+	Kind    AccessFindingKind  `json:"kind"`
+	Last    time.Time          `json:"last"`
+	Outcome *FindingOutcome    `json:"outcome,omitempty"`
+
+	// Usual What the count was held against
+	Usual int `json:"usual"`
+}
+
+// AccessFindingKind defines model for AccessFinding.Kind.
+type AccessFindingKind string
 
 // Address defines model for Address.
 type Address struct {
@@ -674,6 +816,11 @@ type Approval struct {
 
 	// Remark Stays in the municipality, never in the protocol
 	Remark *string `json:"remark,omitempty"`
+}
+
+// Assessment defines model for Assessment.
+type Assessment struct {
+	Outcome FindingOutcome `json:"outcome"`
 }
 
 // Blocker defines model for Blocker.
@@ -861,6 +1008,26 @@ type FindingEntry struct {
 	Finding Finding `json:"finding"`
 }
 
+// FindingOutcome defines model for FindingOutcome.
+type FindingOutcome string
+
+// Findings defines model for Findings.
+type Findings struct {
+	Findings []AccessFinding `json:"findings"`
+
+	// Next `before` of the next page; left out on the last
+	Next *int64 `json:"next,omitempty"`
+}
+
+// FoundPerson defines model for FoundPerson.
+type FoundPerson struct {
+	FamilyName string             `json:"family_name"`
+	GivenName  string             `json:"given_name"`
+	Id         openapi_types.UUID `json:"id"`
+	Number     string             `json:"number"`
+	Status     ClientStatus       `json:"status"`
+}
+
 // Gender Man, woman (kvinne), unknown
 type Gender string
 
@@ -990,6 +1157,70 @@ type ItemPage struct {
 
 // ItemState defines model for ItemState.
 type ItemState string
+
+// LogBy Who it was. Names are those of the municipality's own people; of others there is the opaque number.
+type LogBy struct {
+	Name         *string      `json:"name,omitempty"`
+	Organisation Organisation `json:"organisation"`
+	Role         string       `json:"role"`
+	StaffNumber  *string      `json:"staff_number,omitempty"`
+}
+
+// LogKind defines model for LogKind.
+type LogKind string
+
+// LogPage defines model for LogPage.
+type LogPage struct {
+	// Next `after` of the next page; left out on the last
+	Next *string  `json:"next,omitempty"`
+	Rows []LogRow `json:"rows"`
+}
+
+// LogRow defines model for LogRow.
+type LogRow struct {
+	Act *string   `json:"act,omitempty"`
+	At  time.Time `json:"at"`
+
+	// By Who it was. Names are those of the municipality's own people; of others there is the opaque number.
+	By LogBy `json:"by"`
+
+	// Clients At most five of those shown
+	Clients *[]openapi_types.UUID `json:"clients,omitempty"`
+
+	// Fields Names of the fields that changed, never values
+	Fields  *[]string `json:"fields,omitempty"`
+	Id      int64     `json:"id"`
+	Kind    LogKind   `json:"kind"`
+	Page    *string   `json:"page,omitempty"`
+	Purpose *string   `json:"purpose,omitempty"`
+	Refused bool      `json:"refused"`
+
+	// Shown How many clients the page showed
+	Shown     *int    `json:"shown,omitempty"`
+	Subject   *string `json:"subject,omitempty"`
+	SubjectId *string `json:"subject_id,omitempty"`
+}
+
+// Looker defines model for Looker.
+type Looker struct {
+	// By Who it was. Names are those of the municipality's own people; of others there is the opaque number.
+	By    LogBy     `json:"by"`
+	First time.Time `json:"first"`
+	Last  time.Time `json:"last"`
+
+	// Listed Times that the client stood in a list
+	Listed int `json:"listed"`
+
+	// Opened Times that the client's own page was shown
+	Opened   int      `json:"opened"`
+	Pages    []string `json:"pages"`
+	Purposes []string `json:"purposes"`
+}
+
+// Lookers defines model for Lookers.
+type Lookers struct {
+	Lookers []Looker `json:"lookers"`
+}
 
 // Me defines model for Me.
 type Me struct {
@@ -1281,6 +1512,9 @@ type OrderScope string
 // OrderState defines model for OrderState.
 type OrderState string
 
+// Organisation defines model for Organisation.
+type Organisation string
+
 // Outcome defines model for Outcome.
 type Outcome struct {
 	Clients int `json:"clients"`
@@ -1291,6 +1525,22 @@ type Outcome struct {
 	// Reason The first blocker
 	Reason *string   `json:"reason,omitempty"`
 	State  ItemState `json:"state"`
+}
+
+// PersonSearch defines model for PersonSearch.
+type PersonSearch struct {
+	Person string `json:"person"`
+}
+
+// Persons defines model for Persons.
+type Persons struct {
+	Clients []FoundPerson `json:"clients"`
+
+	// Former Ids of clients that are purged
+	Former []openapi_types.UUID `json:"former"`
+
+	// More There are more than twenty: write more of the name
+	More bool `json:"more"`
 }
 
 // PlacedOrder defines model for PlacedOrder.
@@ -1885,6 +2135,96 @@ type ReadImportParams struct {
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
+// ListLogParams defines parameters for ListLog.
+type ListLogParams struct {
+	Kind *LogKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Client Looks that showed one of these clients and acts on one of them
+	Client *[]openapi_types.UUID `form:"client,omitempty" json:"client,omitempty"`
+
+	// Staff A staff number, of any organisation
+	Staff        *string       `form:"staff,omitempty" json:"staff,omitempty"`
+	Role         *string       `form:"role,omitempty" json:"role,omitempty"`
+	Organisation *Organisation `form:"organisation,omitempty" json:"organisation,omitempty"`
+
+	// Page What was looked at, a code
+	Page *string `form:"page,omitempty" json:"page,omitempty"`
+
+	// Purpose Why it was looked at, a code
+	Purpose *string `form:"purpose,omitempty" json:"purpose,omitempty"`
+
+	// Act What was done, a code
+	Act *string `form:"act,omitempty" json:"act,omitempty"`
+
+	// Subject What it was done to, as the number of a round
+	Subject *string `form:"subject,omitempty" json:"subject,omitempty"`
+
+	// Refused Only what was refused
+	Refused *bool `form:"refused,omitempty" json:"refused,omitempty"`
+
+	// From From this day on
+	From *openapi_types.Date `form:"from,omitempty" json:"from,omitempty"`
+
+	// Until To this day included
+	Until *openapi_types.Date `form:"until,omitempty" json:"until,omitempty"`
+
+	// After `next` of the page before
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+
+	// Limit Rows of a page
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// ExportLogParams defines parameters for ExportLog.
+type ExportLogParams struct {
+	Format ExportLogParamsFormat `form:"format" json:"format"`
+	Kind   *LogKind              `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Client Looks that showed one of these clients and acts on one of them
+	Client *[]openapi_types.UUID `form:"client,omitempty" json:"client,omitempty"`
+
+	// Staff A staff number, of any organisation
+	Staff        *string       `form:"staff,omitempty" json:"staff,omitempty"`
+	Role         *string       `form:"role,omitempty" json:"role,omitempty"`
+	Organisation *Organisation `form:"organisation,omitempty" json:"organisation,omitempty"`
+
+	// Page What was looked at, a code
+	Page *string `form:"page,omitempty" json:"page,omitempty"`
+
+	// Purpose Why it was looked at, a code
+	Purpose *string `form:"purpose,omitempty" json:"purpose,omitempty"`
+
+	// Act What was done, a code
+	Act *string `form:"act,omitempty" json:"act,omitempty"`
+
+	// Subject What it was done to, as the number of a round
+	Subject *string `form:"subject,omitempty" json:"subject,omitempty"`
+
+	// Refused Only what was refused
+	Refused *bool `form:"refused,omitempty" json:"refused,omitempty"`
+
+	// From From this day on
+	From *openapi_types.Date `form:"from,omitempty" json:"from,omitempty"`
+
+	// Until To this day included
+	Until *openapi_types.Date `form:"until,omitempty" json:"until,omitempty"`
+}
+
+// ExportLogParamsFormat defines parameters for ExportLog.
+type ExportLogParamsFormat string
+
+// ListFindingsParams defines parameters for ListFindings.
+type ListFindingsParams struct {
+	// Assessed Those that somebody has assessed
+	Assessed *bool `form:"assessed,omitempty" json:"assessed,omitempty"`
+
+	// Before `next` of the page before
+	Before *int64 `form:"before,omitempty" json:"before,omitempty"`
+
+	// Limit Rows of a page
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
 // ListOrdersParams defines parameters for ListOrders.
 type ListOrdersParams struct {
 	// Municipality The municipality's number: for support, who must say whose requests these are
@@ -1977,6 +2317,12 @@ type AskHoldReleaseJSONRequestBody = ReleaseRequest
 
 // ImportClientsMultipartRequestBody defines body for ImportClients for multipart/form-data ContentType.
 type ImportClientsMultipartRequestBody ImportClientsMultipartBody
+
+// AssessFindingJSONRequestBody defines body for AssessFinding for application/json ContentType.
+type AssessFindingJSONRequestBody = Assessment
+
+// FindPersonsJSONRequestBody defines body for FindPersons for application/json ContentType.
+type FindPersonsJSONRequestBody = PersonSearch
 
 // AskOrderJSONRequestBody defines body for AskOrder for application/json ContentType.
 type AskOrderJSONRequestBody = NewOrder
@@ -2790,6 +3136,24 @@ type ServerInterface interface {
 	// ReadImport One import, with what was refused and flagged
 	// (GET /imports/{import})
 	ReadImport(w http.ResponseWriter, r *http.Request, pImport ImportID, params ReadImportParams)
+	// ListLog Rows of both logs, newest first
+	// (GET /log)
+	ListLog(w http.ResponseWriter, r *http.Request, params ListLogParams)
+	// ListLookers Who looked at a client, how often, when and why; the client need not exist any more
+	// (GET /log/clients/{client})
+	ListLookers(w http.ResponseWriter, r *http.Request, client ClientID)
+	// ExportLog All rows that match, as a file
+	// (GET /log/export)
+	ExportLog(w http.ResponseWriter, r *http.Request, params ExportLogParams)
+	// ListFindings Unusual access, newest first
+	// (GET /log/findings)
+	ListFindings(w http.ResponseWriter, r *http.Request, params ListFindingsParams)
+	// AssessFinding Say what became of a finding, once
+	// (POST /log/findings/{finding}/assessment)
+	AssessFinding(w http.ResponseWriter, r *http.Request, finding int64)
+	// FindPersons Whom a number, a national id or words of a name may mean
+	// (POST /log/persons)
+	FindPersons(w http.ResponseWriter, r *http.Request)
 	// ReadMe The caller, with roles and permissions
 	// (GET /me)
 	ReadMe(w http.ResponseWriter, r *http.Request)
@@ -3015,6 +3379,42 @@ func (_ Unimplemented) ImportClients(w http.ResponseWriter, r *http.Request, par
 // ReadImport One import, with what was refused and flagged
 // (GET /imports/{import})
 func (_ Unimplemented) ReadImport(w http.ResponseWriter, r *http.Request, pImport ImportID, params ReadImportParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListLog Rows of both logs, newest first
+// (GET /log)
+func (_ Unimplemented) ListLog(w http.ResponseWriter, r *http.Request, params ListLogParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListLookers Who looked at a client, how often, when and why; the client need not exist any more
+// (GET /log/clients/{client})
+func (_ Unimplemented) ListLookers(w http.ResponseWriter, r *http.Request, client ClientID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ExportLog All rows that match, as a file
+// (GET /log/export)
+func (_ Unimplemented) ExportLog(w http.ResponseWriter, r *http.Request, params ExportLogParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListFindings Unusual access, newest first
+// (GET /log/findings)
+func (_ Unimplemented) ListFindings(w http.ResponseWriter, r *http.Request, params ListFindingsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// AssessFinding Say what became of a finding, once
+// (POST /log/findings/{finding}/assessment)
+func (_ Unimplemented) AssessFinding(w http.ResponseWriter, r *http.Request, finding int64) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// FindPersons Whom a number, a national id or words of a name may mean
+// (POST /log/persons)
+func (_ Unimplemented) FindPersons(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -4093,6 +4493,522 @@ func (siw *ServerInterfaceWrapper) ReadImport(w http.ResponseWriter, r *http.Req
 	handler.ServeHTTP(w, r)
 }
 
+// ListLog operation middleware
+func (siw *ServerInterfaceWrapper) ListLog(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListLogParams
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", r.URL.Query(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "kind"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "kind", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "client" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "client", r.URL.Query(), &params.Client, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "client"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "client", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "staff" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "staff", r.URL.Query(), &params.Staff, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "staff"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "staff", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "role" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "role", r.URL.Query(), &params.Role, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "role"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "role", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "organisation" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organisation", r.URL.Query(), &params.Organisation, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "organisation"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "organisation", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "page" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", r.URL.Query(), &params.Page, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "page"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "page", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "purpose" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "purpose", r.URL.Query(), &params.Purpose, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "purpose"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "purpose", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "act" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "act", r.URL.Query(), &params.Act, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "act"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "act", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "subject" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "subject", r.URL.Query(), &params.Subject, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "subject"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "subject", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "refused" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "refused", r.URL.Query(), &params.Refused, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "refused"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "refused", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", r.URL.Query(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "from"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "from", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", r.URL.Query(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "until"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "until", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", r.URL.Query(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "after"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "after", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListLog(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListLookers operation middleware
+func (siw *ServerInterfaceWrapper) ListLookers(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "client" -------------
+	var client ClientID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client", chi.URLParam(r, "client"), &client, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "client", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListLookers(w, r, client)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ExportLog operation middleware
+func (siw *ServerInterfaceWrapper) ExportLog(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExportLogParams
+
+	// ------------- Required query parameter "format" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "format", r.URL.Query(), &params.Format, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "format"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "format", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", r.URL.Query(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "kind"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "kind", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "client" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "client", r.URL.Query(), &params.Client, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "client"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "client", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "staff" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "staff", r.URL.Query(), &params.Staff, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "staff"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "staff", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "role" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "role", r.URL.Query(), &params.Role, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "role"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "role", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "organisation" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organisation", r.URL.Query(), &params.Organisation, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "organisation"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "organisation", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "page" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", r.URL.Query(), &params.Page, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "page"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "page", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "purpose" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "purpose", r.URL.Query(), &params.Purpose, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "purpose"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "purpose", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "act" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "act", r.URL.Query(), &params.Act, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "act"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "act", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "subject" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "subject", r.URL.Query(), &params.Subject, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "subject"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "subject", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "refused" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "refused", r.URL.Query(), &params.Refused, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "refused"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "refused", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", r.URL.Query(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "from"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "from", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", r.URL.Query(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "until"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "until", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExportLog(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListFindings operation middleware
+func (siw *ServerInterfaceWrapper) ListFindings(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListFindingsParams
+
+	// ------------- Optional query parameter "assessed" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "assessed", r.URL.Query(), &params.Assessed, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "assessed"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "assessed", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "before" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "before", r.URL.Query(), &params.Before, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "before"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "before", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListFindings(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// AssessFinding operation middleware
+func (siw *ServerInterfaceWrapper) AssessFinding(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "finding" -------------
+	var finding int64
+
+	err = runtime.BindStyledParameterWithOptions("simple", "finding", chi.URLParam(r, "finding"), &finding, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "finding", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AssessFinding(w, r, finding)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// FindPersons operation middleware
+func (siw *ServerInterfaceWrapper) FindPersons(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.FindPersons(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ReadMe operation middleware
 func (siw *ServerInterfaceWrapper) ReadMe(w http.ResponseWriter, r *http.Request) {
 
@@ -5084,6 +6000,24 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/imports/{import}", wrapper.ReadImport)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/log", wrapper.ListLog)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/log/export", wrapper.ExportLog)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/log/persons", wrapper.FindPersons)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/log/clients/{client}", wrapper.ListLookers)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/log/findings", wrapper.ListFindings)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/log/findings/{finding}/assessment", wrapper.AssessFinding)
 	})
 
 	return r
@@ -8531,6 +9465,703 @@ func (response ReadImport5XXApplicationProblemPlusJSONResponse) VisitReadImportR
 	return err
 }
 
+type ListLogRequestObject struct {
+	Params ListLogParams
+}
+
+type ListLogResponseObject interface {
+	VisitListLogResponse(w http.ResponseWriter) error
+}
+
+type ListLog200JSONResponse LogPage
+
+func (response ListLog200JSONResponse) VisitListLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLog400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListLog400ApplicationProblemPlusJSONResponse) VisitListLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLog401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListLog401ApplicationProblemPlusJSONResponse) VisitListLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLog403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListLog403ApplicationProblemPlusJSONResponse) VisitListLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLog404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListLog404ApplicationProblemPlusJSONResponse) VisitListLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLog5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListLog5XXApplicationProblemPlusJSONResponse) VisitListLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLookersRequestObject struct {
+	Client ClientID `json:"client"`
+}
+
+type ListLookersResponseObject interface {
+	VisitListLookersResponse(w http.ResponseWriter) error
+}
+
+type ListLookers200JSONResponse Lookers
+
+func (response ListLookers200JSONResponse) VisitListLookersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLookers400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListLookers400ApplicationProblemPlusJSONResponse) VisitListLookersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLookers401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListLookers401ApplicationProblemPlusJSONResponse) VisitListLookersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLookers403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListLookers403ApplicationProblemPlusJSONResponse) VisitListLookersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLookers404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListLookers404ApplicationProblemPlusJSONResponse) VisitListLookersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLookers5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListLookers5XXApplicationProblemPlusJSONResponse) VisitListLookersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportLogRequestObject struct {
+	Params ExportLogParams
+}
+
+type ExportLogResponseObject interface {
+	VisitExportLogResponse(w http.ResponseWriter) error
+}
+
+type ExportLog200ApplicationFhirPlusJSONResponse openapi_types.File
+
+func (response ExportLog200ApplicationFhirPlusJSONResponse) VisitExportLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/fhir+json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportLog200TextcsvResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response ExportLog200TextcsvResponse) VisitExportLogResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/csv")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ExportLog400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ExportLog400ApplicationProblemPlusJSONResponse) VisitExportLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportLog401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ExportLog401ApplicationProblemPlusJSONResponse) VisitExportLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportLog403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ExportLog403ApplicationProblemPlusJSONResponse) VisitExportLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportLog5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExportLog5XXApplicationProblemPlusJSONResponse) VisitExportLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFindingsRequestObject struct {
+	Params ListFindingsParams
+}
+
+type ListFindingsResponseObject interface {
+	VisitListFindingsResponse(w http.ResponseWriter) error
+}
+
+type ListFindings200JSONResponse Findings
+
+func (response ListFindings200JSONResponse) VisitListFindingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFindings400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListFindings400ApplicationProblemPlusJSONResponse) VisitListFindingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFindings401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListFindings401ApplicationProblemPlusJSONResponse) VisitListFindingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFindings403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListFindings403ApplicationProblemPlusJSONResponse) VisitListFindingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFindings5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListFindings5XXApplicationProblemPlusJSONResponse) VisitListFindingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AssessFindingRequestObject struct {
+	Finding int64 `json:"finding"`
+	Body    *AssessFindingJSONRequestBody
+}
+
+type AssessFindingResponseObject interface {
+	VisitAssessFindingResponse(w http.ResponseWriter) error
+}
+
+type AssessFinding204Response struct {
+}
+
+func (response AssessFinding204Response) VisitAssessFindingResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type AssessFinding400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response AssessFinding400ApplicationProblemPlusJSONResponse) VisitAssessFindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AssessFinding401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AssessFinding401ApplicationProblemPlusJSONResponse) VisitAssessFindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AssessFinding403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AssessFinding403ApplicationProblemPlusJSONResponse) VisitAssessFindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AssessFinding404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response AssessFinding404ApplicationProblemPlusJSONResponse) VisitAssessFindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AssessFinding409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response AssessFinding409ApplicationProblemPlusJSONResponse) VisitAssessFindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AssessFinding413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response AssessFinding413ApplicationProblemPlusJSONResponse) VisitAssessFindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AssessFinding415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response AssessFinding415ApplicationProblemPlusJSONResponse) VisitAssessFindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AssessFinding422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response AssessFinding422ApplicationProblemPlusJSONResponse) VisitAssessFindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AssessFinding5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AssessFinding5XXApplicationProblemPlusJSONResponse) VisitAssessFindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindPersonsRequestObject struct {
+	Body *FindPersonsJSONRequestBody
+}
+
+type FindPersonsResponseObject interface {
+	VisitFindPersonsResponse(w http.ResponseWriter) error
+}
+
+type FindPersons200JSONResponse Persons
+
+func (response FindPersons200JSONResponse) VisitFindPersonsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindPersons400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response FindPersons400ApplicationProblemPlusJSONResponse) VisitFindPersonsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindPersons401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response FindPersons401ApplicationProblemPlusJSONResponse) VisitFindPersonsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindPersons403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response FindPersons403ApplicationProblemPlusJSONResponse) VisitFindPersonsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindPersons413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response FindPersons413ApplicationProblemPlusJSONResponse) VisitFindPersonsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindPersons415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response FindPersons415ApplicationProblemPlusJSONResponse) VisitFindPersonsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindPersons422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response FindPersons422ApplicationProblemPlusJSONResponse) VisitFindPersonsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindPersons5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response FindPersons5XXApplicationProblemPlusJSONResponse) VisitFindPersonsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ReadMeRequestObject struct {
 }
 
@@ -11371,6 +13002,24 @@ type StrictServerInterface interface {
 	// ReadImport One import, with what was refused and flagged
 	// (GET /imports/{import})
 	ReadImport(ctx context.Context, request ReadImportRequestObject) (ReadImportResponseObject, error)
+	// ListLog Rows of both logs, newest first
+	// (GET /log)
+	ListLog(ctx context.Context, request ListLogRequestObject) (ListLogResponseObject, error)
+	// ListLookers Who looked at a client, how often, when and why; the client need not exist any more
+	// (GET /log/clients/{client})
+	ListLookers(ctx context.Context, request ListLookersRequestObject) (ListLookersResponseObject, error)
+	// ExportLog All rows that match, as a file
+	// (GET /log/export)
+	ExportLog(ctx context.Context, request ExportLogRequestObject) (ExportLogResponseObject, error)
+	// ListFindings Unusual access, newest first
+	// (GET /log/findings)
+	ListFindings(ctx context.Context, request ListFindingsRequestObject) (ListFindingsResponseObject, error)
+	// AssessFinding Say what became of a finding, once
+	// (POST /log/findings/{finding}/assessment)
+	AssessFinding(ctx context.Context, request AssessFindingRequestObject) (AssessFindingResponseObject, error)
+	// FindPersons Whom a number, a national id or words of a name may mean
+	// (POST /log/persons)
+	FindPersons(ctx context.Context, request FindPersonsRequestObject) (FindPersonsResponseObject, error)
 	// ReadMe The caller, with roles and permissions
 	// (GET /me)
 	ReadMe(ctx context.Context, request ReadMeRequestObject) (ReadMeResponseObject, error)
@@ -12245,6 +13894,174 @@ func (sh *strictHandler) ReadImport(w http.ResponseWriter, r *http.Request, pImp
 	}
 }
 
+// ListLog operation middleware
+func (sh *strictHandler) ListLog(w http.ResponseWriter, r *http.Request, params ListLogParams) {
+	var request ListLogRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListLog(ctx, request.(ListLogRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListLog")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListLogResponseObject); ok {
+		if err := validResponse.VisitListLogResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListLookers operation middleware
+func (sh *strictHandler) ListLookers(w http.ResponseWriter, r *http.Request, client ClientID) {
+	var request ListLookersRequestObject
+
+	request.Client = client
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListLookers(ctx, request.(ListLookersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListLookers")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListLookersResponseObject); ok {
+		if err := validResponse.VisitListLookersResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ExportLog operation middleware
+func (sh *strictHandler) ExportLog(w http.ResponseWriter, r *http.Request, params ExportLogParams) {
+	var request ExportLogRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportLog(ctx, request.(ExportLogRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportLog")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExportLogResponseObject); ok {
+		if err := validResponse.VisitExportLogResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListFindings operation middleware
+func (sh *strictHandler) ListFindings(w http.ResponseWriter, r *http.Request, params ListFindingsParams) {
+	var request ListFindingsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListFindings(ctx, request.(ListFindingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListFindings")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListFindingsResponseObject); ok {
+		if err := validResponse.VisitListFindingsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AssessFinding operation middleware
+func (sh *strictHandler) AssessFinding(w http.ResponseWriter, r *http.Request, finding int64) {
+	var request AssessFindingRequestObject
+
+	request.Finding = finding
+
+	var body AssessFindingJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.AssessFinding(ctx, request.(AssessFindingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AssessFinding")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(AssessFindingResponseObject); ok {
+		if err := validResponse.VisitAssessFindingResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// FindPersons operation middleware
+func (sh *strictHandler) FindPersons(w http.ResponseWriter, r *http.Request) {
+	var request FindPersonsRequestObject
+
+	var body FindPersonsJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.FindPersons(ctx, request.(FindPersonsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FindPersons")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(FindPersonsResponseObject); ok {
+		if err := validResponse.VisitFindPersonsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ReadMe operation middleware
 func (sh *strictHandler) ReadMe(w http.ResponseWriter, r *http.Request) {
 	var request ReadMeRequestObject
@@ -12866,200 +14683,226 @@ func (sh *strictHandler) StartRound(w http.ResponseWriter, r *http.Request, numb
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H3pctvGuuCrdHFuVexcaPF27olUU1OOlxNPvJXsc3NvHXuoFvCR7AjsRrobohmPquZlZl5k3mSeZKq/",
-	"rxsASQAEuOgojvInFgH0+u3r10GsppmSIK0ZnHwdZFzzKVjQ+NfTJNFgzKvn7g8hByeDjNvJIBpIPoXB",
-	"yYDT80E00PBbLjQkgxOrc4gGJp7AlLvPRkpPuR2cDPJcJINoYOeZ+9RYLeR4cH0dDZ6lAqRtnCTGx1vO",
-	"8RyuRAyNcyT4eMs5flJp0jjDRKXJluO/SmCaKQsynv8Mc/dNAibWIrNCuQmfTZQByS7mzE6AxTxNQUdM",
-	"SWAjpRnweMJ4bE8ZZxoysMJ9xsZgDb4/EtpYxqWZgR5EtIUJ8AT/8puorODALaFtP1P+5TXIsZ0MTh4+",
-	"eRINpkKGv/+6fnfvcFM8vR273GJX00zpZtgW+HhbuJBvcilikfFU2Bq4+DgBNq288Z1hMp9egD7BIzN5",
-	"5hYRsdlEsWluLDN87v4wwNyywNDZGWBcQzi033LQ83Ij1fEXDizj1oJ2X/yPfxwf/PD56+Prf6ndxWsx",
-	"FXZ18WdqZpgaMc4yPm6aPcVvq9MmMOJ5agcnT44jd2limk8HJw+Pj/HK6K8HxTKEtDAGjet4pxPQjRem",
-	"NIHKNvf1XhlBu6udIguP12CX38Sx+2/trs5ULpN60NDuUQET4YQX11Q8a17Rv2gYDU4G/+WoZChH9NQc",
-	"4exvaYxrtxwNJlPSAHKZH3lyRnDm/oqVtI7en3wd8CxLRczdWo8yrS5SmP7rr4YOrtvE7+krmrRm6zQt",
-	"E4ZJZR2Y2YkwDiumA8eYlBylIr7xZRnLLfjVyLFhiQJaIE9TNWPCMqlmboEvCcZvcHVa5Rcprk3l2kRM",
-	"aSSrCbf8ghtwJ8lnfM7uPTl+FLGZsBN2BlbPD56OLOj7uGilL0SSgLzpYy14ha6wju8Mu4R5xKZ87o54",
-	"gPT0iqciucnlfVBTx5sgTQyLuXR3fQHMqFO3JgcEbMYNiydcjiFxa3yr7MuA0jd4hhoIV5jJ4wmBJ/IQ",
-	"RBs6ULe69xpiJRMkYy+5SOHGD/NCJXMGqQE8OOT6yws7K0jZzS3t1ejgDbfxxJ3iVBiDLCEafFTqNddj",
-	"uGmMwFMShlmlWIoLuI4Gf5c8txOQ1k19s8fzVjFEPYeStBQvnEDyEXnazR/Pd4Y5dhpYhOWXIJGj+jEq",
-	"ahKuKSHg4ul7rTLQVjgeN+KpgWiQVX766vi8jVWCu1oSEiL3LwBb+8iqmax5cF1lzv8IA0TlNP7Lz4V8",
-	"oC5+hRjR4qmco9iDAoJwxzAVklulSdTIMjeD++eCnFl/plVZ9J2XlvwtNn3ygR7T29fFOc3fkvBxJQC5",
-	"nZLwbjQ4+Uf7na7Ofx21f7E4/efKeZi9HIjpdyJm90diep2JKQ7lvVbjAOm7PJZi3Gjgtkkj1n/2zj+v",
-	"fNLtLIsPdnmalUE7nWfn91e2WbkCq2KVrrsCdyipAN22IPe8GC8azCYqhRZSSe+tHl+ssnn346sMtP7I",
-	"FlYYjqDUZXYIgjRod/gL73cDPnp7l5AXRuwEdt1eXtzawmmbvRy36Xvept+Bm92fuOl15KbfmQcszzKt",
-	"rsj21UOe4HEMmR1eaH4JCyYQ//aifPOfYCIS26dczks7xYVSKXA5QHFiyvXlqtHgg+Vzw4RELap68RGT",
-	"cAU6PMpK0lI1m6G5YlV4WRFKfkxVfEkySY9TiFNO/GlFbgqyFsh86iQkDTy24gpl3Ggg1dBYru0w4dbJ",
-	"Sl46H+o8dX9yHU/EFQxzSbZD/MaqYabBgL4i6UoNgevUHeYE0NpLZuWhksPCiF3+VBrPk5wEWRjiiqAi",
-	"o1WXn8uqQFhYd6KBm1V488mqFEsmz4TPmZJsNhGkuBnGUyWBzVSeJk6jS5Ucg2bGcqRrhRnLn8fKeqZg",
-	"DB/DeknUC5/h/Tr585m7tOduop4gn9uJ0t7ouXpijaCQ8LmpP8oEYpFA9WEFIZLcXdyCka/xdJS0k4Y5",
-	"HEgNr0AbbwNcfYMgsdNUy4eNe16ao1hOVDmxyizFzsr919+SCJpXjysqdaM2OhhUqOsofDEkC8wac2o0",
-	"4GMNMAVphyCTlQM7sGIK7Z/hMXS61Auh7YQIRJfXg7lmzdY/WD7N8H0NQeHu9D5MuUhr4RtkMtTAvS7c",
-	"NtgLmZzRi9fRYMSnIp0PyeZbM+wYpFcS24b8G73l3hdXIJuHmwhjlW5wWBjLbW5YqsaOq8zAWG/FiQbC",
-	"wtR0OCWbmxfSapRN/eRca45/dwQuyQnMPTCuPocvdqjBCRVdKYM3pdeNplJ3bWNhrMZ5h7GSI6GnkAy5",
-	"7Q7a2UTJ+hN3HBliD2OLZ+4RkHGZMAsp4CCMa2ATNNaykVZT5tj7/EIlTQKDOwhIuh4F3fG6mySyQ/dZ",
-	"fjU0QsbQ/VBymaU8hipeLB7AL5M545IJSTyYEcdmjrE6gUYqNtYqz+rGbqHlS+QZoaxwplTwYxH5ClSr",
-	"XllxXktHUM5fkpCS+JRo1kzSn+G7awn7VMjqrw82JPVvYVal9vunwwWdrEihj2uE0BUCuPx+xdn7INo1",
-	"eew52RJlWhCwo50QqoKMrD22BbKyLVm4bgTT93wMvbUBESJbOnENmuiMvGvLPMOd4SrdOI9zbZQ+J38d",
-	"MPcW+qpPWQojy1RuneDtHqUc+VfN+cGVUEQJ2wd347ILGCldM3zgj+skRDqSZnLgtr/umBeX+Q798wEK",
-	"AunkjSwlrHywvbTYkxbcsIjTVcxolgk6MvNVrLs55ro1j2via+UOm4H1Q7HNoNdjiAZyPq9NR4OYyxjS",
-	"FH9MhImVlMvjluf6LDylmLG+FCd83UtkK7+yqrqXwmwQEKNuwUmxzrab9rshcjMCresBZ+kyi8C4hRVW",
-	"x4gWt1x7U4sn2tdRlpRfdSPiSxe4Qspr99hAEVUu7Tv9EmY1IrMPmXHEOQOVpcC4o3Ys2DSZASc82hN2",
-	"HLGREyqVZlOlAWMQPg0+5cfHj+Innwbs3vOHf7l/yIoRUdh21NIqNlK5LkNARsKS+YZ2eziomjI92Bx/",
-	"Xo0Bir6WIUJPah8HmPOrqgG1z9Hgy8FYHfifX5Il9Vmptva41E6UcZWy1N3RhniabEWyL4WsVwkNaMHT",
-	"Bqeuii+HGN2zXn1V8eUHfLOWvnqjGq5iceDmEzpz022AeXWQT0+cYoRzVw2Gna7Sj1y72BmkqXcr7NXQ",
-	"tHO64nStENi0JCDJdL4iIBmWOpowAQ216nRX4UHZekjWYETSS/w981+sJZmCFEvcbHWiqJWYlsamCoub",
-	"qivkIkIaK2zuIx8TiIEbfKBmcjgTBqMRlR1KgIR+txPQtQzxpYA0eaG10hsShZpIQXIDrFHKMIJrdYBX",
-	"1rCM20lwjGDYjY9CKwLuvzPMy0VtpvbWBSxdEq0m6mKAfylk4lEu3IuQw4Da7thHwd9pRZoOyQliGk4f",
-	"xyLTW7/zH5XLaAPTsNrVDdPvdTv8WyHYL97NGy4jNlNTLtm9yyshJdyPWC4vpZo5OAyn8WYQDX4eRIO/",
-	"1275b2gZ6rfXoDMswdqvIMFYmCpr+SVoYFakzKRgrZBj9vz54Zs3h//5n+1KROdQ3Gigc9nHWgedhq/n",
-	"W4VK4MHcTx0Grr00d659xcVx8VEnmkd3t47g+UHrFvmTSpPd+q2UHCE9XZQj+nOGVIAZLlLbTgqFt5T2",
-	"UWC6eRvcUZXuBg2po/FDbi57z0ZflrM2vdJ33O4GsjqOGA68OtLSfVZPtwmaVpmkAY1uY8eGDAb1pUEt",
-	"m2YpF+Ra5lM+xseOZfrY9lZG6Sbri16T8E0n7ELkWIdcNGTdaVD6TF8uXvrdVl2rIyGFmfSEi/BWBY/M",
-	"1SAafEnNl9qD7YigGka5aVqpBrf3YS4tWa/XEmitZqbFn9xzzxTpWjtcLluOuA4vKvMXh+nXGyaqeizK",
-	"8csjWjqPZmA5g12DTKLnQ53LelI8Svm4xnB7hrEzhinJ3DaZnXDLZo6fOyW+3FQNgG4Ga4vTvy5MwyPG",
-	"WaLnzG0g6giRPDVtoSRki5529cSeqdkZjVqnMbWjgIfo5ZVwi2ZkTJNIubysPcgdAXC4/c0Bl0CkcrbN",
-	"wPuLsJOzyhX0MagUpLLtMjxBbfZm8JGFDZwZC3SrXP/WALJMTcp8ybVnudkBdl92eZQdltywUAvTvpSK",
-	"ay2a8CUuInTWInqPWKaRVr9DA/mr12IK8jObAEGLdwkJwxJIwUJvN0h/kdR/MiFvVoPEunjdq0xwiVoZ",
-	"sDbtuY5OepODhHq1qZDYaZyFfVXPpRLEFWCkuLpyt01QuIFvtTi1btjiQL27U7UvGeppSMYVN53Fh3Bh",
-	"gQHTIdMpYujLBYamul9mwk4SzWcUZEeWrPL4s1yPG7xMb/oe9yXMh5XoxGWWKDCPEdMYOcYPQ8RiJa1W",
-	"acTQJYZ+WJTEHFpqYMIa5kRv0O6zWhPkdCmxvGusdJU0rCImaIyu7Y19WqXQh62ktTZaY/loNCxpzaqY",
-	"o2Q6R2MciW28iGRml9Kz/lbw8gaOhYnC6he3Hy1cax1AvlFXsIkBpK8dqFA5K9EeDxpCtVcMI/UrX4Kd",
-	"DWxjLRyic12BZhPUukUXKXF9LDu9bRmVEJWlMHtIyVugJJhaSQvPftjDhNdZLe1izMHjqVpzRqDBhw3U",
-	"6KY+Z2dPtslYZdBpwR/wzX2ycpqGeHlE+SY9KOe/Y37KEtziIFGhS+MZ0JaLy6peQMW2GqArKiGzE9j3",
-	"FZ5V8VEn2lyXpLlCqHd5dH596/ZeTXDsg/XEcZuk8kkuL03bs2GyGOSzYK9KwQwzKBwji0TipXvs3bCa",
-	"j8HXbeEXxkFCyFq+Ai1GAhI2h3qdzQsq9cYjQpTVud/jRxHz8g5TV6CZ0qyQiVgI5Km1SPVzJuwWHAIS",
-	"FRdXbrM4jOLiFm9p+UrWgVSRrbgzeApPe5GuSlrYYtQztyzLLfkl3TsM6Ub99w2hZl7OTPsHPYXPLuZD",
-	"MzdeG15c4Ysr0POK/hhPwMneFFU4AWYyZelHg0ahII3XLVOlQo6HajRqsKo2LhWu6nl0tX4ORllvlqyA",
-	"MPLiqtbzvqHJWsiYXPl13DgEr6xd08+C0lanfD70YFd/CFT7A9UPkmZJPxOGjueEcRn0Eo2FpiYcs84m",
-	"7hqFRF0kFVWLUo2RYTcuT5XbWE3rtKhfJoqNFVDEqluksXxuul7iOxq37gYzleUpDzWf1lbnCuEhnNDS",
-	"40k94dYqU/3dXE6NbchN6+MP7u1U2IDs4yd9sz12ySuW/dY+5mrJfb240AbiVpDRRYyqwGRBajqxlddC",
-	"whasZamwnoc6b3Mh09ESUlYgpTcN2S0WFzBcvwlU3DNuDCRrcWifMRAbwe+awIkuANgJfPqKubr4qLeQ",
-	"X4LrngV9v8Z1+/93P2URhVY1VtTZ6ypZS/1yI56mKYNpZue+cpYPvDhkT1mqjGW/g1ZFeocylqcsVgmK",
-	"7k4uu+DxZeS4J41h1UwydPqDheRw0FZUaMGSE7XVGFqb4RNqDi3m8XfK3XkLs30mDt9lk/0xssma7K3P",
-	"xVhYU9r1T1aqSnxnyP5PylcVqB/uM2vNrE8s+dyY09pDKFq2pzbny/gVfa5Hsq2i4Jfxeg24BN7f87My",
-	"NH49HampIIGzNux+2yC8VUWAm0usBMqEDbqm0CzmBspKqT2xbDmwr71CC5lWce5iqajhmoljAlah0qRm",
-	"0rt2gnpl0H/RkKC9SZReBc2Xjwmc5uZYVaoUKuWW8TEX8hSLlGIxGB+IZ9jF3C0Y0tH66iJL91+YOKvV",
-	"K8p1NYDEJub7unzRtebyKf/yil5ecJiQeBMNcil+y8G/YXUOwXK/sYtmU6v8esWzhO7TUBeaOUnbMKyv",
-	"XIH3v6wH933a75erHXYwhteBSSi/RLaXvvWW6o0rvTRxrLi2roKODzqiQkSxbd1JZwt2TYKKkrCS0nbK",
-	"JmrGRhzp4IQbJ3wC1QxN0XJDttGIXUDMcwOMs0SM/OGjXDtTvsiQhTRlnNmJ0MlgNQJvCyN5BW3bE3iK",
-	"ZL79maDDRXQxP9camNtudxNjcqvldpOD24kdtZtJbQE968q4rFo5K7vrb+bcJtzhtqVf7NF01gXGSyFp",
-	"sTVAN/NZYScrbrjVMraAHxtYxW4TjtzB9A2Z03YEmGvhcc9mtlXY39DE1gWrW8xrC59X1eZQ4bNOXa6K",
-	"q8tJoRWrOY8vUzUeRIOZVnI8DJWYmjNbKrJiZdjwnfGhNS2fLscAYvhECCSgQhIQp0I2DeKdQRurHzWR",
-	"AEUY7lJ2KQVCBsN+sxutqfJVGdl/4Utu7j6KNSBTEZDaVobmPcZbbqK/9Q8zWlY1cYDGRU37qwn+TGvc",
-	"jU/TNORSRNR/xAnh1Uo+nfA/1EmtwfpKsPji1D+pGdZ9Je+sqYZoY6OJSkTHoNJb5jiqFb65MX3S6Iti",
-	"nzUrLsPSV2E0lDllKZ+N8pQlqF6vN9h+yVIuW7yvJp86RWamdGKikKNddAdJuRzn1Hpo1UbbRY0vEkzd",
-	"6Qz74hF5CsdqdelvfWcQrNha1OOdUZ1XiznrkrlDYfdmwk5UbhmnGnYRsyrh8/u1VGL3kfbVaqarp79U",
-	"mNbBoYovmfcud7ngUNpvm5p+gcyvKQOMdX0/r5Mw/I1FJe6XWFJLWnwbin4q+9nLZ+yHx0/+rRVkl+t5",
-	"2OC8aDfdgNaqRzhfpeDCNZKLYA+rjb72ZvWihdWTH36o0Jiqsb6azSVsCh1Wbn2fkEp8cK7lyUgLY098",
-	"l5CTf/CD348Pfhh+/tf1McP4NMxfqVXlz7LhPosa/f0MSt2PPMzxNK5VjDsqLWEU7zYnzSWbVwUf6grw",
-	"ubbahQ/H7zIDBipWo5m6k5cJN5Oa8Oifnh48fPKX4Do1VmlIWKLifErq4vZRT06SGnaavRC+DNROvZUS",
-	"piz0h4u3qp7BbhoyZQR5inot4p3/ri6XI0832NVZnjaM1l3nzJQdUrxg11k/ZMo+oy/KuKc+mdQXm+z1",
-	"o/usVpfrXG4WcblaH7bQfb2yu6QCV3XfwH0DulZjyf2OAgkIt7l4uBERtADAJRRVEctjdxsVfRrfIsu8",
-	"z+ppyBvK+G85lq4ejUon4Rrbflwx7tPYuNC2E3lWEvfdBam35pXSw+HFvEcpKadsolGsNiKyJeC8zKlr",
-	"f7yz5SxfSRkUXoaCFzl91Yy/yrksravt+l4Gvtk3v6LpwEJ4/xDD/m0HwlBaMZa/bVv4W9W/Q8MOULGh",
-	"VF8tIq3BnHclI+uTUKckeGBby15mE27XLxbfioqB25aMLO9m2mK0Na3owXR8C4rW7hNtO66w243Kh5ld",
-	"ESkDS2xeSPuXx/X5LOJ36HA2OKJ/OyrX23YaJAb0NYPNTMeF2zD8Gi0IX/OlL+qWWz3KvjFIjY1tGus7",
-	"NQWI0Fj166MKE5vFRwVlyKrhJUC2Iuk0G6LLJkodeiCtBD3V7wQDaiotk/tARnOeb5/Sgn6Y+uWZwn3V",
-	"B3fXFebed6HtTeplb1r5uiWS78zLnUXxH25gpjRZ5UOIFxp2xBWP50M1GomYHiZTJ6tbcraUjdIqPdbQ",
-	"VGfdKQ0X366D3EpS0s3z/IuaqLyir69XutVMsiUFpqvsUMXLPQbllNaEai23eAJJTqmG8MVq3nz6bxuC",
-	"Zt8sNF0r7bzz+XSaJPcZl0mEsYtcMpzCvROxFxgnKKxhRCfd/HyaYdPHRw8f/PXg4aMHx8cPlvu1RXXJ",
-	"9gf0j79c3zt4Qf98ED2+vv/f/mXQtJkVl5rK0BMUUpgWkmYWczN1LqUbyq3EF1VCuXVOP1Z11Eql95Rn",
-	"psE9Vyk5tKOy0UXp19UnKR/XlVAmCESnzynZ69UMvS+hrlRNOY7GnmvImWtmIdeOBp6gZTjTaqz5lO6/",
-	"rqjAijtsNoiaCsn6rdUB/gfgOp70PFtbWwrmF6UTQ3XMHPWM3P8RLdy/yrYSDth9VervDAsr7ROfuyzx",
-	"uNXU7i2Ip7sDnX5Vb6MBFuPt5aJpLFeeKSNsSyO6XVQsL+boW7d8Y01gycjXrWNYca/rDATV0WuXjR3a",
-	"ejLNLZljUXLLkf2XWhhbRluvZWQNm+hdRrGtqE5Ikw7IqyELvaoW0LRj+E7Dkm1uOnazWjr+5S6C9ZHu",
-	"FNpqqD/DObfnp74IlaWYWfeHnSnyXprSnbnsxmxuS2ibJ7dKXTIYjSC21XwZSTR6h2V6F5oC7kAubhF3",
-	"q2369ocwIG2wnnXqrPjPOSZuq/7FsOb6U4OsN/fZOCBxI5fRzqqFt3AHxz02KFzXt+9Dc7uH3dbQbG2V",
-	"YZqPYEWwrpTuL1sdRYNUGVsrDa90Wu8XiID1H1Q2ZyHMxEx5mnpCbwZ7dXMvOauLrveN/uphxZLePZyX",
-	"Pq2xs/cZor/fWyZp35UGd/UOvN8w6rnFBX/5nQ/8FvvA+7qw/1ku54ACHhqXcbgJMUuH9HYuaN/L/59l",
-	"BGs2Xu3MQuV3eDOlDu/qFX4b9Qo90Oy4VGFrgcIqnO65NuECSmyYStHhhFoqEoYV7D6HoKVhyo4C/Nvi",
-	"+v2+bl+RxY7lD2+sjGEH8NmigmHL1WycX1oLUh1rBt5I8b+emacLnL9b4uk25fVuOkevWgOvF1FsrnHX",
-	"h/uh02nYJ7zCf9EQZXG7smM7YO92OYjrast1qyZXRflNU2YbAowaKlr7TDWfgwJX1fDIyl3+wXGrjZns",
-	"rPLiHy1ttowdDj0UVnoj1EPmnpNnV5BgfwJfS+ps9esla5bStj7hyECca2HnH9wKPEoC13Xul6csA23c",
-	"8bFLmKNA7r5xDJK+KMafWJsNrq8RCUc1OWfkWLoEyKo5g+ieLcCC8ZTr6UGMpYqobx0VUuKGpUqO3f/J",
-	"+DmjIkuOmUtlGcdcMPcKOndlwlC0MUzYw0/yk/z++1CX6fD77xmJBr7Lnc9YNIwvbPWEnT+lkMPfMf/v",
-	"hP2IG2aYDjT8f//r/5wfsqfYOAMbbM8m3C61xWCJOv0kz78c8NxOfj9HHzStv+zj4NtEhMbf7pdQPSpi",
-	"518ORkqfk7giEvC1KSf8ChhnGjINBqSlz9TIbdYvieoneQHPFO08jO/nYZjS3tEUMak0w/JSemo+SfL5",
-	"Y5gYec7dfiKWyxSMCYVccEFOM2PnVLL3nMJDsO7sVBnLHjxkE5W7idKkuAGOgpgBkO4W3lPfc5ykShjc",
-	"C7TR6q+H7L1WMRijNLvnofs+9SXxhlt2LwQr3cchpLpQyfwEtyT00nGRzOdR0JvbhWZqJiMWp8pAEhU2",
-	"aS5LOTI5RXjEGKLQqp0iIlgu3b1jr3Y39nmlSfv54SeJ278AB6OGWcW4xMi/xa375rgMvvDYpnOWiksg",
-	"0Cq6uMMXYQJQY96c+f57nNBnqDHKLjPsXsjyu3/Izh2SnrvTP19NaaNlxioB/Becn7JzyuILMAuIMBjL",
-	"QTcjDMN0+uiTpNpc1KQ4yNY6TyHyQOifX/E0h0P2+Pj4xMeVEPb5MvN4AwLhfnrIHj98eLLwU8Qucode",
-	"LOYSW7cBM+rwk3x8/MOJz+HiFvwn7oCL4+JpqmZYUkzN/Kl9nIkYHAR+AJmw81cJTDNlQcbzg59hfo73",
-	"Toc+zY0D+CwDyZSM4YTQDiyyFHxRSPbwsYf1MXjHLaXE02U6lNQQK+3w41Po8ka1zgxVafYWT9/pjxsM",
-	"ujlh5y8+8nHhC3K/CTmO2Pmr0cEbbuNJ8YjGDLsTU9zcK2ksx1LQGpgDhUePHv3AhGR///gscuTSqz3u",
-	"H36cpZJeWC80VfGlOfwkizxGT8krhtqTwQNUDDKQPBODk8Gjw+PDRxhx5WPCj3xFTjBHX/0/rzE6nmqI",
-	"FrTvVULF65JQlxMbhGdK+iTxh8fH5JCUNphVHe7H+PHRr94+QVi91jUXesUjz6pJLi6eR4PHNG/dcMX6",
-	"jn7kSQisxU8erP/k79KxBpDWbQES+u7R+u9eKn1BHdTxi8frv3ir7EtU0K+jwZP/+I8OU2B5QZQW8umU",
-	"6zn17veHQsQREbvo4M7ulV3qlQRTuCzvF7GDwR8ZDSy2vlzwUHo+OTjxEt+hg3iUikOfc/dF/brLV0KX",
-	"/lfPB9efr6Na0DuquHE3HxwDoGrg1/f69696DzCJdWDsj4qk+N3AMA5+BiMC4lJy9LUCl5DncU3R68LJ",
-	"+82B+ePjH9Z/8EzJUSpIlH78oMOaPir1musx0AdPumzeSyuQfJyTPX5jBPS3VYQrUjAROuydSIHpxAXl",
-	"bEUx+vFwpoU3yNbiSdGwefdYgjVR/ItYgXU/GBLqu3bCjwc7m/aZpgC1Gt5CFWru0O3m0O3xw4frv3sl",
-	"r3gqtuOPeLVeZWJKktiMaQeziWKpcAqpb8yxiqZFJ/MSSd1Ph1ighFC0Yh3zktMKMSdjB0p0oZamZZdC",
-	"JsZJwriyU/dQScCfI9RufCmhQ+YEn1SpS6rLO3aCKjJ6t2SRGKoffFjkhQRkfi2MfVaYaZaIxZJBoZjO",
-	"AJZCG5wMfstBz0OTgpMyjq3EtY7VgaoRctXiuo9Xo3JXgmB9YRdeWR+ZG03DMouKYP1WuWTyKxf51/WL",
-	"fBWq0fjWN5UqNHUrLKrbVBe57N9YneUjXjYp5r42hsGgfHbP8CugAP37TZdH4fvVGdc2WP1aO1LRj6A6",
-	"VtfejSt7Uk5npMLPKJ+SbokVhDS7gJHSTeDoq0VfzOs31VSGejUUV8QTSrbxJiChEpaKqbBNEEbvDNVo",
-	"YebCxBfQZLlzQbQUkvy5w+peosZKZbFaluLkje2O4TXvMo9V281yLuGLPXdXe565+1O5QW05GF0opvLx",
-	"8eOVNtNk3rDe8CEMGysJUWHZSIXxZoELYBcwzh3FoLCFmt3EuTaUUFcHwPdSbuz//Ae/+OxAmR+MPn/9",
-	"6/W9g+KPx9f3vz66Lv9+8PD6fgOwrxHIXjsoQ2Fsb+o0EV8MqW1QqDPu2fi3JfbclHDxTtIRBmONg0Ss",
-	"3/VW6RmMBZe+V7MaMUoZpT7EDnIxn5T5DNIgcFTCLZpV73oNF6XbZ6G7eD/loGJu+xnm7zJyznjg3IsC",
-	"4Bd6e1SAMxgLY30Y4gQT7HD61ypuqDX4i++67QgS3s3yTmo4fEEfrm8/0v3pVYcAEox7RuQ9NU5W0cw3",
-	"jemGuxWd3r92REJZ2eapPs1KkAeHjUTqc5LSUq6PCr+HQaoSo9cDU1BX9YEPhZi4J7XeD357UPpnyOzt",
-	"Z27fHNr8DJCRq8YqUlzRcWoUyXFSEQ8s65xyWaN6r+eEVWT6Sv9od2AUzHHPAleTsEUep0X28uJjXTb5",
-	"x4oDqnA1+Y+/KR5zU14SJ6jRCVa8JKSssVSNfdrngpGlr1TWS+AiQAnGWG7jSV0vcEgTH17ANZTZZsby",
-	"+WHV5Yhmqmav5SkpVCbU24DUAD5El2jEHj94uMouKO22SZ5cBVcHyIvTBv2LoL1UwMK6W2G5opJ9GoSC",
-	"FD9cfxrUKVt7ElNp8z7/eGNnDvmW+2I95hxWHMl/csTfQBrtwO3eO5LgzbMvuUj9dm4rR3788K/99nQW",
-	"IGYr/xbCHwWamBVutKHwG/h11etby7dLK/bzwk+9P/YdHK9hrqYwhPD4jr96IPEHxor85OD69BY8NNUt",
-	"OEMdT9JQfQd9MXsNQ1jkum2BAncRAncuy5uMEIiDnNUzQKCJnh59pX9cE+ykQAHmi7D+XJh4BdzXgd4r",
-	"SSu/g7wtqGVx8CVMhLDBwtBU1KJvpZc+sJoCMUW4m15wtDkVXe/kIMAq4r7WgusRfImLej83sqwmRvDC",
-	"L+SWc4KwzIRUWApywIae4g5R/zgs4n1ezx58KxgMGSiCr6lz+q45xdGEy+QAy5HePO4tVwb1Vo+COMoF",
-	"UlgEkl8CZBV9xJ1QYeWYTRTmRaQwsqvmjZ+4TN5dge7B+dwnoYnWHU5tDOo/YXPzJbYXbtYdLslEwrCF",
-	"Lk9RJV7LOla4AxQo+n2tMRn/zcfz7E3xLJvRNfnpyxfudE4PSL+sCkROHppN5iQU8TQlMrLSUe0GTbu5",
-	"rcvfowKDCH5MAiQGc1i4URJXPuVzdgHIyH/LuXbv4henWAAY2+ZpfGonXIb2eeiFHuWmGh6YcAurtO+N",
-	"uoKKL2T3Yo2boJtEc4MoJGH2LaPRnb8e4bqaxacykEUsZivC40s1Ub0lqyii7hutlD/hG3uEcJqgAbpp",
-	"fXfMoZAy0CWm5LIRclGSjIg3CDmm7KjQqLUl/nvfBkikY3fJF3cU+VtMvqhauLjF9N2Nsi1KulzW6d0B",
-	"Ji6LaUlhp6OQr6IbQaAomFwsrKnrZVxJsEwBU5NJ3vNiKEZsWc2lcWqOkqcoAh6gzuOA9JN0Al4KnCom",
-	"GP+1P7VDH0MNs//qMPecWUhTX/CAV9aNGdEqTxMWq6lnjol3KaMKPRFyTJnES9FiYBdSN1YoXW2gOC1p",
-	"IbY6gRECRijvsZLqsCfn/ULx8Nski9aqLUyqGbunNF3W/Tti+A0Sw9LqH3lK4mhKBec7qqWmLDfeyX3+",
-	"wbsEWkN4QnIGmWMwpr01AQfjUxYQfbEB1drmHLchP6KsOP5HTo/Y2mkfPAURu5iHViu9nPC1gmyIni4s",
-	"rLc9JSHUhb81gvEfyNX6pyfuH/mlE3QlzIJlW0irNnHHOrLuc1zbqPrfQhrs3qijn6GBNPolfrPEkRpA",
-	"BwOSD8MN9dFi7lBTpCm78Lb5hAmJ9DNZZORllbjyvvG3Qx8ii+XE3JsLdfg+IxigQnT01f3v+sgXAOuv",
-	"6jh1v9Xk4DtQFkaHdY4w//6dyr5dTNBI6CkqfVTYjVwVCzHaWEKbjZQ+XajOh4XFCOh8nus6DTrATiNU",
-	"Heiy/eiOoeupuXTveKDZk1VrqYnqptEUT8OB34H2N8ijn5rLImFupZxiPzuUmLo9tHPoV/6dPbLoMEUD",
-	"jw6r/GaZtN8/m02UcXdKf2EVSeTOl5DZyAllYOyKcT+czsJF04+HOpdVzWaJ/4nxxDKtZjQV9vd0ShR6",
-	"ZEuLXkTlGMmzgAk8Th9KnJCg1SzypRvRHqcSOGS/CDth54meD3UuvVnPW+iYMLiXUPLgk6S9Vs1+ZOaj",
-	"wohUNAZNjCORAhU27GL2owNtLBtTZwnwC96h0W+ap1ZkXNujkdLTg4RbvogSvXrIU2uVJTrvK6I+OWZv",
-	"xI/VdnsXQnJd23p4yrPMt/VcHOy/f3j3lgpeYl4jUpRYpflUsgMq3on2W7zuqBLGSdUsHGBIZalSqbFK",
-	"JeTln2Z2ziomYBQAaFSVr+8yhvterU18s3ZQgqYzBNV6UyiWX43dsRXGT/eDmsL9ItVEzcydBnz7ueuP",
-	"GgmVLMRUDGPk7NmHfycihC19Z0pfXih12YcOVxju0Vf6R3uiL8HdxibPyEnlasaKEumdDaBimk+p/35o",
-	"wU+/HNd1Zr4NFlA6Kcd5fP/sNbLEXYTBQkoxHUpUqU5Mya8UhuWY9SjlS8nEXcSOfpZS/LaIsacOQ424",
-	"8Qb2KZC+aTSlxzxNbzxwdivrD63YX65WKVBp+7JOfDVZbQqLF8olFhkk4lV2rGpUFnwnrD1ezVM595M0",
-	"lifA876LIqpWgKEjQbURvljNmc6laVQpyiZgvax9Udkaoj/2y8UuJ212GOqBdvs9Mb5X261xxNyZhf4M",
-	"ZiGndQUUP2V+PaE3h1iH5vjbITeXVZJ/9BX/3y6tBqzcO+VfQ/jv6P5SuRhqhuF4/qyiqGJPl38uzcfb",
-	"7JZttcIeVoHzqIyK723932YlrRGwu2BVdarTg90GeSWNiPXO9zS+4xg3V40TS206Zb6g4+RVW+6jUjrW",
-	"OhH1it1/CXM0Kc23A2+eQ5wKCQ3spMbb5T+4g9GtYqjwDNGPSyfTE6LKBne15eMbG3KNAfsoLbTJKqUW",
-	"THXwvbCwBxKz6CJRI983amGsgCRzamNm1BTI7WDVJ5ko1IAjBjyeMCHRmK1mcrnX2b3zKwGz8/t1bgWn",
-	"4fr2f/uVc/wkTYKOf/qtusNo9/2jUCqAePSVrJ7tIiv1Fb6Bq2y9yTuBdVFgdaNEIb+ArFffmSU07QEU",
-	"fYUvf2Gfa4DpiLoebsIpw6iNZg3qp1hC5O4tEk/D4m/YffbBQlZrjgg9wu/49jdojaDLPS07Gwh0pf0O",
-	"smh4ECuVCjk+UKNR6FlBjUM7YbfvQFpL9Y+wDfTBxrGG67D1tRjZH7HT9D8Bb9zkd1izDXC+dkIno8bk",
-	"xG/YWDElTxebr2owOXbqsNsDpM+5K2rw7xYen+Ho+2Qe3q96W3jHM475i2o0usODb5B7uOvF6AWHmo49",
-	"UEQDExYdV6eV9meoybEpduRWMhQilPBlF0hLra13ga9L5c5QeQ2Nnw2LJxBfUkwdJtXOjYUplX8xmbL0",
-	"3DfV1XwmD9kr/C5REqgq9rlfawrJ8GI+pBHKBr94kMIwh6+rlVQ8Xjzz213B54d7x+c7M+PWTK00G2Ya",
-	"DnQuQ2f2TngQ3m3Dg6ORkMJMds++XuK4jeB3A+ykQJ47CNwcAl8Ucj2eJhEmstOVVAyL2VEgKVYs2R46",
-	"i9aIzSHs+EaP7pGnaJPE9Yd2BS0NJaF/p0a3og/46UKfxn9b36dx+wznDj0Tb0FEn4Xpn6/j2xZF5JQv",
-	"llqw+zXNQOqQbauiQG12s4zn+1DD37th927EbWIaOPsdw9gCaj9YlTF0cEohx15KvQA7A5DMzhSLJ7m8",
-	"NKcUuCB8DRpAM9G8+KsTByHAaZDzM63G2LepzVnwPry0X39BMU0T4Sue3xG/okjajI24LhRGJ2HEagq3",
-	"1ImQaWVVTGplG7TRS3uHNpqmGdr88ztoq8RUZ1qpEXmzSSeCBMM07pkUrAU8tUuVpvcp7FrllmWgjZI8",
-	"ZZgH1g554dT3AHwafqV6Wrvnxmc49J/ICPleq0xhhsSYC3knCHyDhsgPgFW+S+NaEFJ4fOlTKkLJ41Pf",
-	"Q7fy7lJZgw2tkOSG2Ae+unEbxOf9m/zOSOq7Q5tt/VioXC34sbaXiE2m7AFZnduLsmXKPqPX9kmAy1ka",
-	"5BTDp1l6ZxBYlFLQVRC6vBXCMHVyF5LNJiKeULzcDIJnYfuaP9tEhLdJLhWQPPqaKYOp89cbk8X1Vq73",
-	"fo5qBfxlChornbwsDJn7kHn86C+k1fONC8LQQu+MFX+IJjp0WWUe7oiseVzOKZr1IrdMyCF11gGZuoWa",
-	"UIzXUcGtLeoYhbN7r6ejSeiz1ZABt7RmmjPy1IiKSawGunvPAjaCYGc+Mdk7hdHimUt8SNWKZUN4UU03",
-	"ebfTIALtIEljLwWAdceKF3cy252qs40xlmPEPfPKiJcoe8qSbkiIc+0kAYdEF8A1OCHhs0MQA/oqoFeu",
-	"08HJ4Ihn4ujqAaKPn+frSnkVxbhBCdP7tKYwWHWM+Wo/7N6lr8xufwUJxsJUWcsvQd+PMD8yK1IRKOFg",
-	"SXjxU4TKxavzhHKz2JuH+i9AZW1lU91VJuzURMOsooZf9y7gimshxyb7v/87hfH4fjlK6IOxOnm1CDst",
-	"gq4l2J50LhO4fxLU0IiFmOWIgiuj0qZXzFYkFKy25Qu54uXLPh1k9eWXIgVfLoUal1AQSuXTopDX5+v/",
-	"HwAA//8=",
+	"7H3pkts40uCrILRfxNjzsQ5f802XY2PD7banve0ryp7pb6LtVaFISMKIAjgAWLLaWxH7Mrsvsm+yT7KB",
+	"TICXQIrUUV3tqf7TLpHEkchM5J1fR7FcZFIwYfTo7Osoo4oumGEK/nqWJIpp/eoH+wcXo7NRRs1sFI0E",
+	"XbDR2Yji81E0UuyfOVcsGZ0ZlbNopOMZW1D72USqBTWjs1Ge82QUjcwqs59qo7iYjq6vo9HzlDNhWieJ",
+	"4fGOc/zArnjMWudI4PGOc/wo06R1hplMkx3Hf5WwRSYNE/HqJ7ay3yRMx4pnhks74fOZ1EyQyxUxM0Zi",
+	"mqZMRUQKRiZSEUbjGaGxeUooUSxjhtvPyJQZDe9PuNKGUKGXTI0i3MKM0QT+cpuorODILqFrPwv65TUT",
+	"UzMbnT188iQaLbjwf/958+7ewaZoejt2ucOuFplU7bjN4fGueCHe5ILHPKMpNwG8+DhjZFF54w+aiHxx",
+	"ydQZgEznmV1ERJYzSRa5NkTTlf1DM2KXxTTCTjNCFfNA+2fO1KrcSHX8GsAyagxT9ov/8cvp0Xefvz6+",
+	"/rfgLl7zBTfriz+XS03khFCS0Wnb7Cl8W502YROap2Z09uQ0sofGF/lidPbw9BSODP96UCyDC8OmTME6",
+	"3qmEqdYDkwpRZZfzei81x90Fp8j84w3U5TZxav/buKtzmYskjBrKPipwwkO4vqbiWfuK/k2xyehs9F9O",
+	"ygvlBJ/qE5j9LY5xbZejmM6k0Axume9pco54Zv+KpTCW3599HdEsS3lM7VpPMiUvU7b4939oBFy/id/j",
+	"VzhpYOs4LeGaCGksmpkZ15YqFiN7MUkxSXl848vShhrmViOmmiSS4QJpmsol4YYIubQLfIk4foOrUzK/",
+	"TGFtMlc6IlIBW02ooZdUMwtJuqQrcu/J6aOILLmZkXNm1Oro2cQwdR8WLdUlTxImbhqsxV2hKlfHHzSZ",
+	"s1VEFnRlQTwCfnpFU57c5PI+yIW9m1iaaBJTYc/6khEtn9o1WSQgS6pJPKNiyhK7xrfSvPQkfYMwVAxp",
+	"heg8niF6wh0CZIMAtat7r1gsRQJs7CXlKbtxYF7KZEVYqhkADm795sLOC1Z2c0t7NTl6Q008s1BccK3h",
+	"SohGH6V8TdWU3TRFAJS4JkZKksICrqPRXwXNzYwJY6e+WfC8lQRIz5IkLsUJJyz5CHfazYPnD5rY69Rf",
+	"EYbOmYAb1Y0BalIcM61fcpHY87QrSxDFaPpeyYwpw+1NN6GpZtEoq/z0dUS1ZlqzZExNTXpIqGFHhi/Y",
+	"uggRjS5Xm3b2Wk6/BxA67Sl481uhGZ8TM6PGXiyWf1/K3ApTGwSZaBTLHEduyhvRKKEBOfQZEXw6s5wt",
+	"lfZaM9LdHSsiBVnOuKUL+3hKRXV+C4rQ/EjVvYE2k7mqiU4PH1XEptMosA28BIrhuTB/ejwKvTjnyIqZ",
+	"sGP9MlpQsRrDhBH+2wIkGuUi5XM21iydONlK07ld7JzbHQN4RoAhhsWW9j4H9pHSIbuWuYnlgm3CF4e8",
+	"79zb19Eo13lI/frZIgpcn/b0gbvOWJoQOqVcaDMKSp+l1PjLCHAJ4AV4jLjikclP6w/X7bYEg7z8B4uB",
+	"lTvbxEByy6Q2sUxYBW1LWGmjGDPBR0YuReBBY29ugKicxn0Z3IBYga4BMOYWxgsuqJEOSbPMMZOaatVy",
+	"fFUF8J1TURzrbPvkAz7Gt68LOK3eosR/xRmImFKwd5PR2S/d6LM+/3XU/UV9+s8VeOiDAEQPg4jeP0j0",
+	"IJjoAijvlZx6TN8nWIpxo5HdJo4Y/uyde175pB8siw/2Cc3KoL3g2fv9tW1WjsDIWKabjsACJeVMdS3I",
+	"Pi/Gi0bLmUxZh3yC762DL5bZqj/4KgNtBllthR4EpQFhjyiIg/bHP/9+P+TDt/eJeX7EXmjX7+X61mrQ",
+	"1gcBtx4Kbz0M4Hr/ENeDQK6HwdxTeZYpeYUSzxDxPY5ZZsaXyspxVbuje7suPP2d6Qh1ZSsUlrLSpZQp",
+	"o2IE4sSCqvm63PXB0JUmXIDsVT34iAh2xZR/lJWspWqrBhvhuvCyLpSAOrLwGlZ/QGwpZzYEKD9KSF76",
+	"PpXxHMWlAeuKU4pXZ0B9QTHQy+yK0djwK9B5o5GQY22oMmOnfThtfazy1P5JVTzjV2ycC/QlwDdGjjPF",
+	"NFNXKPjJMaMqtedsRWQr6oKbaSzFuHBqlT+VzrQkR8WWjWFFLKgGdGhfdlbuzKnrWh+6QGpaF6AkTa0+",
+	"uJR5mhAhidXRmCLaUGC5G7WxBdOaTtlmIdnJxf790FE/t4f2g51oIDXmZiaVc4KsQ6wVFRK60i2KLIt5",
+	"wqoPK7Sa5Pbg1nSxIHSkMLOWOSxKja+Y0s4nsP4GYmKvqZrAhj035iiWE1UgVpml2Fm5//Ap8eF8gpZq",
+	"Wxef8NrddeS/GDeU8TarBJ0qxiwDGzOR9NeTy88ADL0O9ZIrM0MG0ed1b77dsPUPhi4yeF8xb4Dr9T5b",
+	"UJ4G8ZuJZKwYdbaxrsFeiOQcX7yORhO64OlqjD6gwLBTJpz+2jXkX/At+z6/YqJ9uBnXRqoWB6Y21OSa",
+	"pHJqL7wl04Z4EwE3bKF7QMnk+oUwCsRmNzlViq4Clp425BIU0dwh4/pz9sWMFbPyTl/O4FxrodFkao9t",
+	"yrVRMO84lmLC1WKgtTCbSRGGeGloWjfWIdURKhJiWMpgEEIVIzNw3pCJkgtiJY/VpUzaZBkLCJb0BQWe",
+	"8aaTRLaD51l+NdZcxKw/UHKRpTRmVbpoGrpWhArCBd7B3lBqL1YrawlJpkrmWWjsDl4eMoYVztUKfdSJ",
+	"ryC16pEV8GqAoJy/ZCEl8ynJrJ2lP4d3NzL2BRfVXx9syerfsmWV2x+eDxd8siIgPw7Ix2sMsPl+Jfjj",
+	"QbRv9jhwsgZnqsn+0V4YVcFGNoKtxlZ2ZQvXrWj6nk7ZYG2A+0i3XrcGTnSO3vbmnWFhuM43LuJcaaku",
+	"0H/PiH0LYleekpRNDJG5sYK3fQS27SD82BWXyAm7B7fjkks2kSowvL8fN0mICJJ2dmC3vwnM9WW+g3gd",
+	"jwWeddLWK8WvfLS7tDiQF9ywiNNXzGiXCXpe5utUd3OX6853XNu9FvKLNZH1Q7FNr9dDyBbcfE6bjkYx",
+	"FTFLU/gx4TqWQrT72577pxhDOpTj+K8HiWzlV0ZW91KYDTxhhBacFOvsOmm3G2Q3E6ZUGHEah1kEytZW",
+	"WB0jqm85eFJ1iA714SXlV/2YeOMA11h5cI8tHFHmwrxTL9ky6N8GLLfMOWMySxmhltsRb24lmlnh0ZyR",
+	"04hMrFApFVlIxSAm6dPoU356+ih+8mlE7v3w8E/3j0kxIgjbllsaSSYyV2VI2IQbNN/gbo9HVSurQ5vT",
+	"zwGf9dfS9/0k+NjjnFtVANU+R6MvR1N55H5+iUbe56XaOuBQe3HGdc4SOqMt6TTZiWX7CIB1pYYpTtMW",
+	"f7OM52OI9tusvsp4/gHeDPJXZ1RzfvXqwO0QOrfTbUF5IczHJ1Yxgrk3h4+E+UpwsUuWplsE1gwWHfbO",
+	"V6yu5QMdGwKSSFdrApImqeUJM6ZYUJ3uKzxIE8ZkxTRPBom/5+6LjSyTo2IJm61OFHUy09LYVA2dkVdw",
+	"i3ChDTe5i4ROWMyohgdyKcZLriE6WZqxYCzB382MqeCF+JKzNHmhlFRbMoVA5DC6ATYoZRDRuT7AK6NJ",
+	"Rs3M+2wgDM9FpRYJOH/QxMlFXab2zgU0DglXE/UxwFdi2fy5cDH2pG3BPvGuWMPTdIxOEN0CfRgLTW/D",
+	"4D8pl9HDqRTYMP7escN3pdvKb5R9yVLKBfMOG1Csu3amt9tVfzKsxxf210RRMRygiW6MdAsDOEzdEJ/8",
+	"nilH30MAtEkpO7SStY2utK3W4+YKQfAvhfJZP9g3VERkKRdUkHvzKy4Eux+RXMyFXFpe6RH5zSga/TSK",
+	"Rn8NIu9fwHo57GA8yBv88B9MMG3YQhpD50wxYnhKdMqM4WJKfvjh+M2b47//vfsMeqePRCOViyEWZdZr",
+	"+LBsVRygOyw3tR84eGgWrkNZwrT4qBdDwLPbdCm7QUOL/FGmyX59q1JM4M6vy7rDpZeUMz2uSwS9lF5n",
+	"zR+iZPfziFlQlS4xxVIrh4ypng+eDb8sZ217Zei4/Y24IR7lAV4dqXGeVei2YdO6IKeZgtAGKyppiIlN",
+	"velgATcshD/QBZ3CYyvWuXysTmHOTjaUvGb+m17UBcSxibhwyBA0MOVzqKRZ+obX3f8TLrieDcQL/1aF",
+	"jvTVKBp9SfWXIGB7Eqhik1y3rVQxu/dxLgx6WDYyaCWXuiPmYeCeMTsjOFwuOkAcoovK/AUw3Xr9RFWv",
+	"Wjl+CaIGPNqR5ZztG2UStRqrXIRZ8SSl04Bz4RxCz7SVCe02MSdkae9zIQ0pNxVA0O1wrT7960ImnRBK",
+	"ErUidgNRT4ykqe4Kd0IReNE3WuBcLs9x1JC43U0CDqObK6EGXB2Q2pdSMQ8Cck8I7E9/e8RFFKnAth15",
+	"f+Zmdl45giFGv4JVdh2GY6jteg6dGLaFw63Gt8r174wgTW5S5vhvhOV2AOy/7BKUPZbcslDDFkM5FVWK",
+	"t9FLmaC2kdAHxNtNlPyVtbC/sBZTsJ/ljCG2OLcl1yRhKTNssKtuuEjqPpmhx7VFYq0f9/ol2OBWmhmT",
+	"DlxHL73JYkJYbSokdhyntq8qXCqBhh5HiqMrd9uGhVv4/wuo9aMWi+r9zS1D2dBAZwesuA0WH/yB+QsY",
+	"gYxQhPCsSwiftr8suZklii4xEBStrSX4s1xNWzyhmFQ6LBTg55kkHPIEj8lbumAabkED1UUcpBq1SeRS",
+	"OPfZU6gzYDUBKECCyef2C5nRf+bMOceOR21mivWAOjWlgmvqq290JglU34V7PW3LGqSTybiVDzSOEYZp",
+	"rCR0qK/l9KdGUmkq5Ry92G2nswVF7PdKXRfsexHaazkNxtiswW6p24DVJ0ilmboRTvU8aCJ2QDR8ZshC",
+	"QjjrlSMJSxt6hsa8An4bb8cml8JyEuvzIRW6k3U1J0DUd3KgTyi5omkOmnn/q2ZwvvQGyAEF2GsxnFgA",
+	"zCqTus3d1ZTSq9EwM5fQW4fNj3IJqTmFR64IsrIftGg/OkdEDDIHfBaOF26gt3PewunC5Xi5qsjkYbyX",
+	"wzNiBuDswAz7YZnpKdfByOOP3OKnKfLMUQrTRsqEcEEosR8GD0JmTPQe0d809nCXVBcEtz5sBhaqQTKX",
+	"w8tBXzWwAQ7f7agAViMv3q+tMmE7mgzVLdLyq55MHJBx0778sKGFvhl6e83ZalxJ0Wnq3ByK+0BtHwr5",
+	"fSwisRRGyTQiEBcGwYhg6rFyv5UwjCYzmdpHCxoOa180qq31zWWs6h7rnIwpSDEbLN5bgWKI3poGAxWa",
+	"QkyoWEi6Ao80EhItMg3JXDjbQid3K91d5UR+9fXtR7VjDeKJvGLbeFiGOpoKm3Yl5PlBSyrlmuclvPIG",
+	"7mzhfOtQQXsX22v3cW1adFGyYlCNm6HOklZh6QNLMWRGCqaD3BpgPx7gI+xt9+7jLQLwVN1FE6aYi50N",
+	"yMj5ZjFoB+dnLDPWa8Ef4M1D2gpwGjQWRJgPPoBz/g3yxxt4C4NEhbEeYIBbLg6regAV563HrqjEzF5o",
+	"P/QGlcVHvXhzqIjKGqPeJ+jc+jbtvVqAZAjV443bZvab5WKuu56Nk3qke80hljI9zlgRHVRnEi/tYxeL",
+	"qEC+A5WKXmqLCb6U1xVTfMJZQlYsLE46S0jYO4WEsj73e/goIs6gQqRVpaQihdGF+Gj2oMtrWLTCftHB",
+	"E1FxcOU2C2AUB1c/peaRbEKpoprI3vDJPx1WR60s27BW4yrLUVuAd4gUrd+3aJhOzkyHR/77zy5XY73S",
+	"ztxeX+GLK6ZWFQN1PGPxnCWYWjNjRGfS4I9ob/PmvtAyZcrFdCwnkxa3betS2VX4jq4WlYVUw+0ydgFH",
+	"XlwFw0+39IlzEWM8a+g27mOTgDV5q8SCrsYO7cJAwIKYoH6gNItGM64RPGeECq+XKKi+PKNQemFmj5EL",
+	"0EXqym7Ai7GfmCpXeEOHiEGSqWSYtmUXqQ1d6b6HWCkot6YjyyxPC1PsxpLV3iJTlJ8DOgkzbiWtMjw4",
+	"GihZtRVoGBJwNjhqYQu2D58MTXne513RDIxztqtGfFx9oS3MrWCjdYqq4GTBanpdK6+5YDtcLY1q8w7r",
+	"vLkUfFPtFqjBPGS/VFzgcHgToLhnVGuWbKShQwZZboW/GyIz+yBgL/QZKuaq4qPBQn6JrgcW9N0aN+3/",
+	"b27KIhWjaqwIuZwqqfvDvILP0pSwRWZWrpy0i+w8Js9IKrUhvzIlixxnqQ1NSSwTEN2tXHZJ43lkb08c",
+	"w8ilIBBVyAxL1v2B1aKfNUtO1FUDdGOau68JWq+z1SuB/S1bHrJ6zl1Jhd9HSYU2e+sPfMqNLp2tZyE/",
+	"OThlUfmqIvXDQ5Zu0Juzqz+3FnYZIBQ17albpU+8ZcudUkGbdL0BXfzdP/CzMj90Mx8JlFGDWVt2v2uU",
+	"/7oiQPUc2mMQbryuyRWJqWZl+5CBVNbMHOiuoIimVZi7WCpouOC+I0aC0iSXwrl2vHqlwX/RUqVomzSA",
+	"Cpk3wcSEq6QOrq7EaixQHfspdO4A37qL9NfkcmUXjPXAhwXvFybOagm3cl0tKLGN+T5UNGWjuXxBv7zC",
+	"l2sOExRvolEu+D9z5t4wKmfecr+1i2Zbq/xmxbPE7qe+WRKxkrYm0HSogu9/2ozuh7TfN6uR9zCGh9DE",
+	"l0dF28vNB9W0RFo1dueimrEaZ2w6d9Lbgh3I0paCrdV1eEpmckkmFPjgjGorfGJwmkzBcoO20Yhcspjm",
+	"mhFKEj5xwAe5dildpU3D0pRQYmZcJaP1EP8djOQVsu3OYi8qWhzOBO0Poo/5OWhg7jrdbYzJnZbbbQC3",
+	"FztqP5NajTxDUVjrVs7K7oabOXcJd7ht+Z0HNJ31wfFSSKr3y+tnPivsZMUJd1rGavSxhVXsNtHIHU7f",
+	"kDltT4i5ER8PbGZbx/0tTWx9qLrDvFb7vKo2+wr8IXW5Kq42K6NUrOY0nqdyOopGSyXFdOzLkbanzlZk",
+	"xcqw/jvtQms6Pm0mGUD4hA8kcAUz4hRqZ4QHqYffB+2McPAx01r6JjbQUSMaTRRa3X2hg+AMZTmP7RSc",
+	"QKxBkUnUKOKC8e/eddDuqGsrMFsmJ166yvb7T8Tx5Frk1HRVe8RaHR8YVfFsaFulosxHPVIuGlSgxo3S",
+	"vjZ94HKf1ZIlIZ+zVIuQue5VAg6iuOpmoYqRImZi+yD+hVRhLVVh5Uz73E4oiFkyYVZnZKm4cb/77I1a",
+	"GaG2yn5lUJTbpps8eBqQXLSNLWF4yNtaDkjeYvCCRW3RucJRXygzI0194nCEDWKtQlgtrdoLq3zjisDx",
+	"VjIjWxIR8G6pRsJDJ9BKdNFoUxc76AEwpK5Z0X0hsOIyB3Odm/m+EySly0meEuzsttl58CVLqeiIBND5",
+	"wirVS6kSHfmiWUX71pSKaY69odf9BX1MSkU1FQud8VCOi17rqQwk2rjWrdBCo+jdssTGGwaKiAligULu",
+	"LbmZydwQikXFI2JkQlf3g/fJ/tNKq+0l1qHf6BRi8VDGc+IiHfocsK+1vkuRdS8rbOjLAo1WPm+6aNyJ",
+	"RSXtl1QSZC2uT+gw89H5y+fku8dP/qMTZZsFFo13pHWbEZlSckBoaaUC3jWwC2+bDWYCOBdP0SjzyXff",
+	"VXhM1XFULV3ATcp6rNy4Rq6VWPVciTOQ7s5cG9ezX+jRr6dH340///vm+HV46uevFA92sGw5z6Kf2zDj",
+	"Zn+Q+zmexUEjTU8F2o/iQjhQi85WVekZO8h9DpYfdKkhfWaAoNlqZN2AzqpUzwKh+j8+O3r45E9eCtFG",
+	"KpaQRMb5Ak0Xu0fgWZl73Gv2QkzXLDj1TgYBadhwvHgrwxfstuF7mqPXctAi3rnvQnlFebrFrs7ztGW0",
+	"/vaPTJoxxq72nfVDJs1z/KKMwRtSNuhym71+tJ8F7Qq9+38ALVcbdhR2GGd4aajGVTuMv309uVbzGtyO",
+	"PAvwp1kHboQMzSNwiUVVwnLU3cVFn8W3yEvkMsxactiwbgC8UTqsN/iZ4oqjCceGhXZB5HnJ3PeXMNFZ",
+	"RAUfjjG3t2dtX6qlAANtSwZra/JDWUCi+/HeltM8kjJBoUxLKApYVMtbVODSWFfX8b309+bQXJ82gPlU",
+	"kzGkoJgejKG0qDW/7Vr4Wzm8Zd4eSLGldnqQkDZQzrvyIhuS3CkFc8i28XpZzqjZvFh4KyoG7loyXHk3",
+	"06ewq4vggEvH9QTsbAfYtePKdXvgyscbmJRmrG/FCc1/ZT1gAyO6t6Pu+sZ1MWCoGWypey7c+OE3aEHw",
+	"WtReI6UKyqHxcK2dRluLmbYFK+FY4fVhObXtYvW8MmTkeM5YtibptDtFyoa7PfrlrgXghXcCwV3nrpjp",
+	"QMxozzkfYkp3w4SXpwtX6l1R7sFRpedO7iwqXVLNllKh/8aHG4Jhh1/ReDWWkwmP8WGysLK6Qcdf2VS7",
+	"0o8bTHXGQmlcfzuEuZUEud+q8lFD55YLhr0MUOmWS0EaCkxf2aFKlwcMECutCdXCxfGMJTmmvbIvRtF2",
+	"6L9tCeB+U2vQXdp5V6vFIknuEyqSCOJoqSAwhX0nIi8gZpUbTZBP2vnpIrO7HT16+ODPRw8fPTg9fdDs",
+	"7R2FCj8c4T/+dH3v6AX+80H0+Pr+f/u3Udtm1ty7MgOfoU+nqyVw1fOEVS6EHcquxFUQBbl1hT9WddRK",
+	"662UZrrFVVypr7mnPj5FL471JymdhnraIAaC0+cp2uvlErwvvohqoDRMaxNsuJkDs6BrRzGagGU4U3Kq",
+	"6ALPX2/uwKCgomJLZw+3tRDib+XlNcFacT9Lhf5PCp7GyP4fyML+q+zzZ5HdtQn6gyZ+pUNixZsSj11N",
+	"cG9ePN0f6gxrQxKNoDvKIBdNa/+oTGpuOjqD76OFVDHH0EZSW2sCDSNfvxbOxbluMhBURw8uG1pmD7w0",
+	"d7wci/qylu2/VFybMvJ/40XWsonBNcO7Cjz5lH1PvIplvnlwjUx7hpK1LNnkumd74Qb4m23dw1kXGGat",
+	"sWHeBTUXT12VSoPx2/YPs5TovdSlO7PpxmzvE2/aJzdSzgmbTFhsqrlbAnn0HntS1Lq070Eu7hB3q33T",
+	"D0cwTBhvPevV6v63ARM1Vf+iX3MYaiwbfPtsHRy7lctob61xOm4He3tsUZN2aCO+9v57h6luO6BfaOXS",
+	"DfdSK3vPRqNU6nBp3w8uCrK33zpQi0RmK+LDTPSCpqlj9Hp0UDd3w1ldxHO2+qvHFUt6/9By/DRgZx8y",
+	"xHC/t0jSoSv17uo9eL/ZZOAWa/7yOx/4LfaBD3Vh/1YuZ08CDhubNNxGmKVDejcX9Ac0of1WRrB249Xe",
+	"LFRuhzdTdvOudua3UTvTIc2ey2Z2Fsus4umB62TWSGLLtJ4eEOqojulXsP9sk47ugHtKBenKAHH7un0F",
+	"P3uW4ryxkpo90GeHapodR7N1rnMQpXrWr7yRQpQDs6BrN3+/JOhdSj3edL5otR7jIKbYXm9xyO0HTqfx",
+	"kPAK90VLlMXtytTuQb275cNuqnPYr7JhleS3Td9uCTBqqa7uchpdDgq7qoZHVs7yd05bXZfJ3qqA/t5S",
+	"uMvYYd8wbK0RWBgzD5zIvUYEhxP4OtK4q183rFlSmXDCkWZxrrhZfbArcCTJqAq5X54RTH2lKZmzFQjk",
+	"9ht7QeIXxfgzY7LR9TUQ4SSQc4aOpTljWTVnENyzBVoQmlK1OIqhbBY2acaiXlSTVIqp/T8aP5dY8Mte",
+	"5kIaQiEXzL4Czl2REBBtNOHm+JP4JP74R18j7PiPfyQoGriWzi5jURNa2+oZuXiGIYe/Qv7fGfkeNkwg",
+	"HWj8//7X/7k4Js+giUsimSbLGTWNFi0kkU8/iYsvRzQ3s18vwAft+jYVPUVcSq4gGGhjf/GVzCJy8eVo",
+	"ItUFiis88Z2CZvSKEUoUyxTTTBj8TE7sZt2SsJaXE/B00VpGu94ymkjlHE0REVIRKHWmFvqTQJ8/hImh",
+	"59zuJyK5SJnWvqgQLMhqZuQCy0dfYHgI1ECGlmEPHpKZzO1EaVKcAAVBTDMm7Cm8h4JFOEmVMdgXcKPV",
+	"X4/Je598T+457L6PPXKc4Zbc88FK92EIIS9lsjqDLXHVABfKfI4EnbmdKyKXIiJxKjVLosImXXbdIjx5",
+	"CviIrf5wNhcRQXJhzx16pdmxLz6NPuWnp4/iJ59GF8efBGz/klkc1cRIQgVE/tW3ToVe2uNhX2hs0hVJ",
+	"+ZwhagGSWVRnX7j2SA15c/qPf8ScbsxQI5hdpsk9n+V3/5hcWCK9sNC/WE9pw2XGMmHwL3bxlFxgFp/H",
+	"WQYEA7EceDJcEyjtEH0SWCeOZNTMCtla5Snzzdrcc+jZdkwen56eubgSpD7X8gBOgAPeL47J44cPz2o/",
+	"ReQyt+RFYiqgTzEjWh5/Eo9PvztzOVzUuLRybgFcgIumqVxCeTu5dFD7uOQxsxj4gYmEXLxK2CKThol4",
+	"dfQTW13AuSPQF7m2CJ9lTBApYnaGZMcMXCnwIhfk4WOH61PmHLdYPAEP05KkYrFUlj4++ZbGWHdPY8Vw",
+	"Z/F0ba2phqCbM3Lx4iOdFr4g+xsX04hcvJocvaEmnhWPcEy/O76Azb0S2lAoS64Ysajw6NGj7wgX5K8f",
+	"n0eWXTq1x/6jvd0luKD18SdR5DE6Tl4x1J6NHvgeZzTjo7PRo+PT40cQceViwk9cdVimT766f15DdDzW",
+	"sy1436sECykmvkasvQ11JoVLEn94eooOSWG8WdXSfgwfn/zD2SeQqje65pYsTfFGvA65pZLieTR6jPOG",
+	"hivWd/I9TXxgLXzyYPMnfxX2amDC2C2wBL97tPm7l1Jd8iRhAr94vPmLt9JACQn7wZP//M8eU0CpS5AW",
+	"8sWCqhUIAx4oyByBsJUL2tXkXlGiFXogFS7L+0XsoPdHRiMDfd5rHkp3T47OnMR3bDEeu9wpumAGDHG/",
+	"hNddvnLiUOfVD6Prz9dREPVOKm7c7QeHAKgA/j5Hv6l71XmAUaxj2nwvUYrfDw7D4OdsgkhcSo6ubmWD",
+	"eB4HCrAXTt5vDs0fn363+YPnUkxSjqL04wc91vRRytdUTRl+8KTP5p20wpKPK7THb02A7rSKcEUMJgKH",
+	"vRUpIJ244JydJIY/HkNJFpgkSCdW9jsQlUBNFPciVAM+DIX4WsO96OPB3qZ9rjBALXC3YIWaO3K7OXJ7",
+	"/PDh5u9eiSua8t3uRzhapzIRKVBshrSD5UySlFuF1DWJWSdTpLUakdqfjqFACZJoxTrmJKc1Zo7GDpDo",
+	"fF1XQ+ZcJNpKwrAy7F0uGPwcgXbjSgkdEyv4pFLOsUb01AqqcNHbJfPEtaI9LvJCPDG/5to8L8w0DWbR",
+	"MCgU02kGZflGZ6N/5kytfMOMszKOraS1ntWBqhFy1ULPj9ejcteCYF1hF1pZH5obdcsyi+p0w1bZMPmV",
+	"i/zz5kW+8tVoXBumShWa0AqL6jbVRa4X2wqF3PIEFXNXG0NDUD65p+kVwwD9+22Hh+H71Rk3OOHtAkIj",
+	"Fb0xqmP17SO6tidpdUYsQg7yKeqWUEFIkUs2kaoNHV3l8stVeFNtJdHXQ3F5PMNkG2cC4jIhKV9w04Zh",
+	"+M5YTmozFyY+TybNLhpRIyT5c4/VvQSNFctidSzFyhu7geE17TOPkbvNciHYF3Nhj/Yis+cncw3asje6",
+	"YEzl49PHZDljolrDDM0bxhk+uCZTKVhUWDZSrp1Z4JKRSzbNLcfAsIXAbuJcuWKRIQS+l1Jt/ucv9PKz",
+	"RWV6NPn89c/X946KPx5f3//66Lr8+8HD6/styL5BIHttsQyEsYOp08h8IaS2RaGGVvnfnthzU8LFO+H6",
+	"/TtjjcVEqN/1Vqolm3IqXN9wOSGYMoo9sS3mQj5pUW3RCRyVcIt21Tus4YJ069oEDdXPK+a2n9jqXYbO",
+	"GYecB1EA3EJvjwpwzqZcGxeGOIMEO5j+tYxbag3+7DrAW4YEZ9PcSeCGL/jD9e0nun951cGjBKHuInKe",
+	"GiurKOIaGPWj3YpO7147QaGsbDkWTrPi6MEhE566nKS0lOujwu+hgavE4PWAFNR1feBDISYeSK13g98e",
+	"kv6JZeb2X27fHNn8xFiGrhojUXEFx6mWKMcJiXdgWeeUioDqvfkmrBLTV/xHtwOjuBwPLHC1CVvocapf",
+	"Ly8+hrLJP1YcUIWryX38Td0xN+UlsYIaQrDiJUFljaRy6tI+a0aWoVLZIIELEcUbY6mJZ6G+9CxNKvXB",
+	"i2wzbejquOpyBDNVu9fyKSpU2tfbYKlm8BBcohF5/ODh+nWBabdt8uQ6ulpErk/r9S/E9lIB8+vuxOWK",
+	"SvZp5AtSfHf9aRRStg4kpuLmXf7x1s4c9C0PpXrIOaw4kv/FCX8LabTHbffesgRnnn1Jeeq2c1tv5McP",
+	"/zxsT+ceY3bybwH+YaCJXruNthR+/X1d9foG7+3Siv1D4ac+3PXtHa9+rrYwBP/47n51SOIARor8ZO/6",
+	"dBY8MNXVnKH2TlKs+g74Yg4ahlC/dbsCBe4iBO5cljcZIRB7OWtggEAbPz35iv+4RtxJGQaY13H9B67j",
+	"NXTfhHqvBK78DvN24JYF4Euc8GGDhaGpqEXfyS9dYDUGYnJ/NoPwaHsuutnJgYhVxH1tRNcT9iUu6v3c",
+	"yLLaLoIXbiG3/Cbwy0xQhcUgB2guy+8I9fdzRbzPw9eDawUDIQNF8DV28d/3TXEyoyI5gnKkN097zcqg",
+	"zupRMEdRY4VFIPmcsayij1gIFVaO5UxCXkTKJmbdvPEjFcm7K6YG3Hz2E99E646mtkb1H6HRfuPa8ydr",
+	"gYsyEdek1uUpqsRrGXsV7oEEin5fG0zGf3HxPAdTPMtmdG1++vKFO53TIdLP6wKRlYeWsxUKRTRNkY2s",
+	"dVS7QdNubkL5e1hgENCPCMYSDTksVEsBK1/QFblkcJH/M6fKvgtfPIUCwNA2T8FTaOXo2ueBF3qS62p4",
+	"YEINW+d9b+QVq/hC9i/W2An6STQ3SEKCLb9lMrrz1wNeV7P4ZMZEEYvZSfDwUiCqt7wqiqj7Vivlj/DG",
+	"ATEcJ2jBblzf3eVQSBngEpOiaYSsS5IR3g1cTDE7yjdq7Yj/PrQBEvjYXfLFHUf+FpMvqhYuaiB9d6ts",
+	"i5Ivl3V690CJTTEtKex0GPJVdCPwHAWSi7nRoV7GlQTLlEFqMsp7TgyFiC2jqNBWzZHiKYiAR6DzWCT9",
+	"JKyAlzKKFRO0+9pB7djFULPlf7WUe0EMS1NX8IBW1g0Z0TJPExLLhbscE+dSBhV6xsUUM4kb0WLM1FI3",
+	"1jhdMFAcl1SLrU7YBBDDl/dYS3U4kPO+Vjz8NsmiQbWFCLkk96TCw7p/xwy/QWZYWv0jx0ksT6nQfE+1",
+	"VJflxnu5zz84l0BnCI9PzkBzDMS0dybgQHxKjdDrDag2Nue4DfkRZcXx33N6xM5Oe+8piMjlyrdaGeSE",
+	"DwqyPnq6sLDe9pQEXxf+1gjGvyNX6788c/9I51bQFWzpLdtcGLmNO9aydZfj2sXV/+LTYA/GHd0MLazR",
+	"LfGbZY7YANobkFwYrq+PFlNLmjxNyaWzzSeEC+CfSf0iL6vElecNvx27EFkoJ2bfrNXh+wxoAArRyVf7",
+	"v+sTVwBsuKpj1f1Ok4PrQFkYHTY5wtz7dyr7bjFBE64WoPRhYTd0VdRitKGENplI9bRWnQ8KiyHSuTzX",
+	"TRq0x51WrDpSZfvRPWPXMz237zikOZBVq9FEddtoimce4Heo/Q3e0c/0vEiYWyunOMwOxRd2D9039Cv3",
+	"zgGvaD9Fyx3tV/nNXtJu/2Q5k9qeKf4FVSThdp6zzERWKGParBn3PXRqB40/HqtcVDWbxv3HpzNDlFzi",
+	"VNDf0ypR4JEtLXoRlmNEzwIk8Fh9KLFCgpLLyJVuBHucTNgx+ZmbGblI1GqscuHMes5CR7iGvfiSB58E",
+	"7rVq9kMzHxZGxKIxYGKc8JRhYcM+Zj8EaGvZmJAlwC14j0a/RZ4anlFlTiZSLY4SamidJAb1kMfWKg0+",
+	"7yqiPjklb/j31XZ7l1xQFWw9vKBZ5tp61gf77x/evcWCl5DXCBwllmm+EOQIi3eC/RaOO6qEcWI1C4sY",
+	"QhqsVKqNlAl6+ReZWZGKCRgEABxV5pu7jMG+12sT36wdFLHpHFA1bAqF8quxBVth/LQ/yAW7X6SayKW+",
+	"04Bv/+36vQJGJQoxFcIYKXn+4W/IhKCl71Kq+aWU8yF8uHLhnnzFf3Qn+iLebW3yjKxULpekKJHe2wDK",
+	"F/kC++/7Fvz4y2moM/NtsIAipOzN4/pnb5Al7iIMainFCJSoUp0Yk18xDMte1pOUNpKJ+4gdwyyl8G0R",
+	"Y5/KaadY+lpO+13svqlzL0R6LafYoSFQXUrKubOf6JnESl+srOdWaLUiITQ2ELRRvrBoq+Lk49cCld42",
+	"Nhgr67uBp2JThbdnRBs6mRStjqFm1YpINaWCa+paYbdUzZtM2rwkD097l11zXd+CwzzpP0xjxf1O9l31",
+	"o2ANNYf2qZTQy8dEIAAlba6jDJvND9lMc8YV4QPnzFUm9a7Tuo0mWH2saz4am93n4uV0xMjIN1pANEQ5",
+	"E/vatSBfjkLfLut4J9LVGmNrrcnnnw5QBNaL3lmpoawD2EZZuxe9+yjLabiI0zxp3Rk2WN5L8bv9+Vdv",
+	"pUf1tZy2+VPPfx9y/E2JDxYcFh0upZmRVE51q53CXug1YYHGMdM6ldNKIZxUTvsXw0ExQM6xnfMBkQGn",
+	"CCDDi1oV3oQnd5hRyWuQ5b1WqT02k0siJ4aJCOu5WIFpOVtVfQOQTFB2JAExZSFruTIbsWmHmFaPiOwL",
+	"6AqtJZE//A0lZs0WPJapFK6hENGZXYOeMYYpsJRc5iLBhjTP8oRjAz9y7+WPr87J+eP7x+QVlN+Tol7d",
+	"B40luYUactlKB5DLlWHY8kaYY/LWZV/M2ar8tN5GZz2B4gXsr7cg7S6Lrgouvn5srK9G0Wgy46qlQuyd",
+	"oH4nqN8J6neC+p2gvh9BfZgwbBnzv68LQRu9B9fRyLAv5sSy94FfBo1xYN3/Zr16z9IUvWvYcI6aeAY0",
+	"RXHfW0jGEw5JPt3+2pf+pY3V7uRauMbMLk9rptuprvJ4F7IbqkgWDwNI5xv0FnbqB7fVTl2cTStB+Off",
+	"KlH8VeQ6pylBFN9dWfQQO/nq/nV9ghi6cIcVEmwzamYV1o4fdgq2w3CtI4jILu1lbcJ9xxA9K7e/bfzQ",
+	"W3lXk+vb9G5+oE68cu5qEOocAUTNRLY1InQvHiOFlUSIzW07SoA/S7WEaTQEl2LYAIY+EJ5ERQ8gVy4F",
+	"xyMzmni9lxJozHxMPs5clyM3J1kyxbB3UE2DXtd2LdW9dws9DOXh6EPqh5/uee7Wi8Wf0F0Z8ZumuJ9n",
+	"ED7gdXlaRXwCwSIK65FSjLtZ0BVZWKFp4GW4YJ2xBG/YIU2kb1pTj2KapjdeaGinaHlcsbPAKZkyNBWV",
+	"fbWrxT0XrHEyAszBeCTYD7tTWH+HrxzwaJ6JlZuktZw7wPvOqVHtmIEgAXMu+2IUJSoX7dKqO+ih2RFR",
+	"2Up/eLSEeFMdqjNuHc7/d5C5huu8PYlrd2H0/wph9FSUJP6UuPVghxxN+CYyh9+OqZ5XWf7JV/h/d3Sf",
+	"p8qDc/4NjP+O7zfaa8AWnVuypinx35jnw2n2q065dj2sI+dJWUVscLbULivprBi0j6sqZMJ7sN+iGEkr",
+	"Yb3Dzlp3N8YNdi+E1oRmxko+joYE+1OV+MpExF5MvZIn1aAchUHGt4NufmBxygVruU4C1j33wR2O7lRz",
+	"AmAIea8ImYEY5RKq22JL3jOZpc48V0PhKTNQERQdJ1wRuaxILVAaDrBDKg3vGvDyyAk2DK+P5YlkRWb0",
+	"ioEXCNO0jPwkEgkacEQYjWeEC0j+kUtBFMsU00wYQEFy7+KKs+XF/VAaltVwz3Gjh5Vz3CRtgo57+q36",
+	"VHD3w7P2K4h48hUNVN0i67nz/h/8KDtP8k5grQusdpTI12ND69UfdINMByDFUOHLHdjnADKd0CxT8mqb",
+	"m9KP2mrWgJFZiZEHcKT5xd+wKf+DYVnQHIFbvru3v0lrBB7u07ITPIfUw19dhCyGgsqUi+mRnEx8j3/o",
+	"yq97UTfSIgty/ZNLRefsaOvaLJuo9TWfmO/tFKPfgG7s5HdUswtyvrZCJwEcSfC+IVNJpHDNWpzASRTT",
+	"+YI1jGZbIqSrUVr0LN8vPj6H0Q95ebg81NtydzynUO9VTiZ3dPAN3h72eH10rj1kHzbBDTiunqL2ByF+",
+	"oMmRhbxiWFccG7cJ9mUfRCuFUXIv0l4gz8Ynh3BN4hmL51iDBBIdVtqwBbbL0Jk0+ByLUiSKLoVPsIDQ",
+	"Zsg6uXBrTVkyvlyNcYSLsliDBSTXxNLreiiJo4vnbrtr9Pzw4PR8Z2bc+VIrzYaZYkcqFyQuznMzHfh3",
+	"u+jgZMIF17P9X18vYdxW9LuB66QgnjsM3B4DXxRyPUATGRPa6UouBjHZWHjHR43uiJ1F3lJ7yS94Y0P8",
+	"+DOxKpKqnoJNEtbv27u3ZygZFk6j6izwYdjiA3xaS6f6j83JVLtnLG9I77olFVAMW/zuS0DfbHIqL3pp",
+	"AYU41VvKuX2Syka9kxCx7dREpctultH8EGr4ezvswY24bZcGzH53YewSvW1kRsDBKbiYOin1kpklY4KY",
+	"pSTxLBdz/RQDF7jr2cHATLQq/up1gyDitMj5mZJTxbTudBa89y8d1l9QTNPG+Irnd8yvaCq1JBOqCoXR",
+	"ShixXLBb6kTIlDQyRrWyC9vwpYNjG07Tjm3u+R22VWKqMyXlpEg24XrGEgjTuKdTZgwDqM1lmt7HsGuZ",
+	"G5exQFMCdTO7Mc9D/QDIp9g/sP/Q/m/jcxj6X8gI+V7JTEJFuSnl4k4Q+Bbzyxh0RS6Na15IofHcpVT4",
+	"FrFPodW/rr7bKAO/pRUS3RCHoFc7bov4fHiT3zlKfXdks6sfC5Srmh9rd4lYZ9IcodW5u4lVJs1zfO2Q",
+	"DLicpUVO0XSRpXcGgbqUAq4C1/dGF8IwhO7ZP5YzHs8wXg6STuH13Xuk7BIR3iW5VFDy5GsmNZQav96a",
+	"LW62cr13c1Q7hjc5aCxVctj0dzf6C2HUausEeFzonbHiJmWUHbL17GGVVYMmaM2jYoXRrJe5IVyMoYcV",
+	"YSK1C9W+eWmWst0t6hCFs3+vp+VJ4LNVLGPUVKsxRY4bYfH99UB351mAxvnk3BVyrtSQs8qXfYjdXUVL",
+	"eNG65/OD3akXgfaQpHGQhqmqZ+WLO5ntTtXZxRhLIeKeOGUkKYqjDZEl7ZAszpWVBCwRXTKqmBUSPlsC",
+	"0UxdefLKVTo6G53QjJ9cPQDycfOs13KThGqQMJ1Pa8FG644x1x2F3Ju7wpzmH0wwbdhCGkPnTN2PID8y",
+	"K1IRMOGgIbzU6iPqwDy+PSfUW8R+9ayyNt9KcP3Dc1ATNTGSzBnLyL1LdkUVF1Od/d//nbLp9H45CvY6",
+	"Ck1ebVqNi8Bj8bYnlYuE3T/zamhEfMxyhMGVUWnTq5RHdAkFa3EqRa54tQgiZt+vV57jKXPtJaSZMeXC",
+	"WCqflo2PQmdcFlddQo0JSFiEKrRwF0ZFk6hM8Ssar4icTHgMzk03fiqnVnj8/wEAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
