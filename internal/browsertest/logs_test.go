@@ -15,7 +15,7 @@ func (s *tale) asksWhoLooked() {
 		p.sees("Hvem mener du?")
 		p.open("/innsyn/" + who.id)
 	}
-	p.sees("Hvem har sett på klienten", "Saksbehandler", "arbeid med klientens sak", "klienten: opplysninger")
+	p.sees("Hvem har sett på klienten", "Saksbehandler", "arbeid med klientens sak")
 	p.examine("who looked", false)
 
 	p.open("/innsyn")
