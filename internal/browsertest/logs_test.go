@@ -19,7 +19,7 @@ func (s *tale) asksWhoLooked() {
 	p.examine("who looked", false)
 
 	p.open("/innsyn")
-	p.write("Klientnummer, fødselsnummer, navn eller klient-ID", "Hansen")
+	p.write("Klientnummer, fødselsnummer, navn eller klient-ID", "sen")
 	p.press("Finn personen")
 	p.sees("Hvem mener du?", "treff")
 	p.examine("whom do you mean", false)
