@@ -66,6 +66,7 @@ const (
 	DeviationReport  Permission = "deviation.report" // anybody who notices (T25)
 	DeviationRead    Permission = "deviation.read"
 	DeviationHandle  Permission = "deviation.handle"
+	FindingAssess    Permission = "finding.assess" // unusual access: explained, or reported; all that the privacy officer ever writes
 )
 
 // Grant is one line of the role table.
@@ -87,7 +88,7 @@ var Table = []Grant{
 		ProposalDecide, VisitAsk, VisitGrant, VisitRead, InstructionRead, RightsRead, RightsRelease, PrivacyRead, DeviationReport, DeviationRead, DeviationHandle,
 	}},
 	{PrivacyOfficer, "frist_municipality", []Permission{
-		AccessLogRead, RoundRead, ProtocolRead, VisitRead, InstructionRead, RightsRead, PrivacyRead, DeviationRead,
+		AccessLogRead, RoundRead, ProtocolRead, VisitRead, InstructionRead, RightsRead, PrivacyRead, DeviationRead, FindingAssess,
 	}},
 	{Administrator, "frist_municipality", []Permission{
 		RoundRead, ProtocolRead, AccountManage, ProposalMake, ProposalDecide, VisitAsk, VisitRead, InstructionRead, InstructionWrite,

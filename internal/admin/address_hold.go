@@ -36,6 +36,11 @@ func (s *Server) showAddressHold(w http.ResponseWriter, r *http.Request, status 
 			return err
 		}
 		page.Dwelling, err = client.FindAddress(r.Context(), tx, id)
+		if err != nil {
+			return err
+		}
+		residents, err := client.Residents(r.Context(), tx, id)
+		page.Dwelling.LookedAt(tx, residents) // where somebody lives stands on the form
 		return err
 	})
 	if err != nil {

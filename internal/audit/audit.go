@@ -137,9 +137,18 @@ func Trail(ctx context.Context, tx *pg.Tx, subjectID string, before int64, limit
 		}
 		clientOnly = true
 	}
+	w := where{args: []any{tx.Municipality()}, sql: `municipality_id = $1`}
+	if subjectID != "" {
+		w.and(`subject_id = %s`, subjectID)
+	}
+	if clientOnly {
+		w.sql += ` AND subject = 'client'`
+	}
+	if before != 0 {
+		w.and(`id < %s`, before)
+	}
 	rows, err := tx.Query(ctx, `SELECT id, at, account_id, role, act, subject, subject_id, fields, detail, refused FROM audit
-		WHERE municipality_id = $1 AND ($2 = '' OR subject_id = $2) AND (NOT $3 OR subject = 'client') AND ($4 = 0 OR id < $4)
-		ORDER BY id DESC LIMIT $5`, tx.Municipality(), subjectID, clientOnly, before, limit)
+		WHERE `+w.sql+w.limit(` ORDER BY id DESC`, limit), w.args...)
 	if err != nil {
 		return nil, err
 	}
@@ -162,9 +171,13 @@ func Looks(ctx context.Context, tx *pg.Tx, client uuid.UUID, before int64, limit
 	if err := tx.Require(access.AccessLogRead); err != nil {
 		return nil, err
 	}
+	w := where{args: []any{tx.Municipality()}, sql: `municipality_id = $1`}
+	w.and(`id = ANY (ARRAY(SELECT looks_at(%s)))`, []uuid.UUID{client})
+	if before != 0 {
+		w.and(`id < %s`, before)
+	}
 	rows, err := tx.Query(ctx, `SELECT id, at, account_id, role, page, purpose, cardinality(client_ids) AS shown FROM access_log
-		WHERE municipality_id = $1 AND client_ids @> ARRAY[$2::uuid] AND ($3 = 0 OR id < $3)
-		ORDER BY id DESC LIMIT $4`, tx.Municipality(), client, before, limit)
+		WHERE `+w.sql+w.limit(` ORDER BY id DESC`, limit), w.args...)
 	if err != nil {
 		return nil, err
 	}

@@ -85,7 +85,7 @@ func (b *bench) pages(ctx context.Context) error {
 			b.add(name, ratio, limit, note)
 		}
 	}
-	return nil
+	return b.looks(ctx, "http://"+ours.Addr().String(), token, map[string]string{"one client's page": "/klienter/" + one, "the client list": "/klienter"})
 }
 
 func (b *bench) page(ctx context.Context, seen *recorder, bare *bare, ours, peer, path, token string, logged bool) (float64, string, error) {

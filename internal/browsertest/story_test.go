@@ -93,6 +93,7 @@ func story(t *testing.T, w *world, browser context.Context) {
 		{"the municipality reads the proof", (*tale).reads},
 		{"an extra run", (*tale).ordersMore},
 		{"the next group exists", (*tale).goesOn},
+		{"the privacy officer asks who looked", (*tale).asksWhoLooked},
 		{"what is gone is gone", (*tale).isGone},
 		{"an open archive question blocks, and the round is called off", (*tale).callsOff},
 		{"two people decide who has access", (*tale).accesses},

@@ -63,7 +63,7 @@ func (w *world) unseen() (missing []string, err error) {
 }
 
 // machines are routes without a page for people: the API (whose documentation has a test of its own) and files.
-var machines = regexp.MustCompile(`^/(api/|static/|healthz$|readyz$)|^$|\.(pdf|json)$|/opptak/\{|/utlevering\.`)
+var machines = regexp.MustCompile(`^/(api/|static/|healthz$|readyz$)|^$|\.(pdf|json)$|/eksport$|/opptak/\{|/utlevering\.`)
 
 // route is the pattern behind an address.
 func (w *world) route(method, path string) string {

@@ -327,7 +327,11 @@ func SpotChecks(ctx context.Context, tx *pg.Tx, round int64) ([]SpotCheck, error
 	}
 	checks, err := pgx.CollectRows(rows, pgx.RowToStructByName[SpotCheck])
 	if err == nil && len(checks) > 0 && tx.Caller.Has(access.Support) {
-		audit.Write(tx, access.RoundControl, audit.Record{Act: "spotcheck.viewed", Subject: "round", SubjectID: itoa(round), Detail: map[string]any{"devices": len(checks)}, Basis: basis})
+		var number string // by which every other act on the round is found
+		if err := tx.QueryRow(ctx, `SELECT number FROM round_directory WHERE round_id = $1`, round).Scan(&number); err != nil {
+			return nil, err
+		}
+		audit.Write(tx, access.RoundControl, audit.Record{Act: "spotcheck.viewed", Subject: "round", SubjectID: number, Detail: map[string]any{"devices": len(checks)}, Basis: basis})
 	}
 	return checks, err
 }

@@ -3,7 +3,6 @@ package deletion
 import (
 	"bytes"
 	"context"
-	"strconv"
 	"strings"
 
 	"github.com/frist-app/frist/internal/access"
@@ -16,8 +15,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 )
-
-func itoa(n int64) string { return strconv.FormatInt(n, 10) }
 
 // Start starts an approved round. The operator types the round's number, which names the municipality and the date
 // (problem.InvalidField "number" else). Refused before the run date (D7), inside the cooling-off period (D14), and for

@@ -22,7 +22,7 @@ import (
 // Sweep is what the hourly tick does. It decides nothing by itself: rows are due or not, and whatever was missed is made
 // up for. For each municipality, in its own transactions: the calendar reaches four quarters ahead; inactive clients
 // without a group get one as soon as they can; a round within LeadDays of its date is proposed; a round that was not
-// started by the next run date lapses; rounds that run are woken; what has expired is dropped. One municipality's trouble
+// started by the next run date lapses; rounds that run are woken; what has expired is dropped; the logs are tended. One municipality's trouble
 // does not keep the others waiting; all errors come back joined.
 func Sweep(ctx context.Context, db *pg.DB) error {
 	var all []municipality.Municipality
@@ -46,6 +46,11 @@ func Sweep(ctx context.Context, db *pg.DB) error {
 			if err := db.InTx(ctx, access.SystemFor(m.ID), func(tx *pg.Tx) error { return step(ctx, tx) }); err != nil {
 				problems = append(problems, fmt.Errorf("municipality %d: %w", m.ID, err))
 			}
+		}
+	}
+	for _, m := range append(all, municipality.Municipality{}) {
+		if err := tendLogs(ctx, db, m); err != nil {
+			problems = append(problems, fmt.Errorf("logs of municipality %d: %w", m.ID, err))
 		}
 	}
 	return errors.Join(problems...)

@@ -72,11 +72,11 @@ func Find(ctx context.Context, dsn string) (State, time.Time, error) {
 	state, latest := Half, time.Time{}
 	for _, id := range ids { // the owner stands behind the policies too, unless it is a superuser
 		var at *time.Time
-		var loaded bool
+		var loaded bool // where the sweep has dropped old rows, that row may be among them
 		if _, err := conn.Exec(ctx, `SELECT set_config('frist.municipality', $1::text, false)`, strconv.Itoa(id)); err != nil {
 			return Empty, time.Time{}, pg.Translate(err)
 		}
-		err := conn.QueryRow(ctx, `SELECT max(at), coalesce(bool_or(act = $2), false) FROM audit WHERE municipality_id = $1`, id, loadedAct).Scan(&at, &loaded)
+		err := conn.QueryRow(ctx, `SELECT max(at), coalesce(bool_or(act = $2 OR act = 'log_expired'), false) FROM audit WHERE municipality_id = $1`, id, loadedAct).Scan(&at, &loaded)
 		if err != nil {
 			return Empty, time.Time{}, pg.Translate(err)
 		}
@@ -281,6 +281,9 @@ func (p *play) steps(ctx context.Context) error {
 		add(d.at(quarter, 5, 0), "sweep", sweep)
 	}
 	for _, s := range p.towns {
+		for _, l := range p.looks(s) {
+			add(l.at, l.what, l.do)
+		}
 		if !s.town.ArchiveOpen {
 			add(d.at(d.previous.AddDays(-10), 9, 0), "control", func(ctx context.Context) error { return p.control(ctx, s) })
 			add(d.at(d.previous.AddDays(-9), 13, 0), "approve", func(ctx context.Context) error { return p.approve(ctx, s) })

@@ -171,7 +171,10 @@ func (db *DB) in(ctx context.Context, caller access.Caller, role string, fn func
 			}
 		}
 		var refusal problem.Forbidden
-		if errors.As(err, &refusal) && db.Refused != nil {
+		if errors.As(err, new(problem.StepUp)) {
+			refusal.Code = "step_up"
+		}
+		if (refusal.Code != "" || errors.As(err, &refusal)) && db.Refused != nil {
 			conn.Release()
 			db.Refused(context.WithoutCancel(ctx), caller, refusal)
 		}

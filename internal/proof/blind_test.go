@@ -64,6 +64,7 @@ func newHouse(t *testing.T) *house {
 			h.staff[role] = append(h.staff[role], k)
 		}
 	}
+	h.Exec(t, `INSERT INTO access_finding (municipality_id, id, kind, account_id, role, on_day, count, first_at, last_at, found_at) SELECT m, m, 'night', 100 * m + 1, 'caseworker', '2024-03-01', 1, now(), now(), now() FROM unnest(ARRAY[1, 2]) m`)
 	audit.RecordRefusals(h.DB)
 	site, err := edge.New(edge.Site{DB: h.DB, Demo: true, Log: h.logger()})
 	if err != nil {
@@ -329,6 +330,8 @@ func (v *visitor) values(name string) []string {
 		return some(`SELECT id::text FROM instruction ORDER BY municipality_id`)
 	case "question":
 		return some(`SELECT id::text FROM instruction_request ORDER BY municipality_id`)
+	case "finding":
+		return []string{"1"}
 	case "position":
 		return []string{"1", "2"}
 	case "account":

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"mime/multipart"
 	"net/http"
 	"net/url"
@@ -23,6 +24,39 @@ import (
 	"github.com/oapi-codegen/runtime"
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
+
+// Defines values for AccessFindingKind.
+const (
+	AccessFindingKindKin        AccessFindingKind = "kin"
+	AccessFindingKindManyDay    AccessFindingKind = "many_day"
+	AccessFindingKindManyHour   AccessFindingKind = "many_hour"
+	AccessFindingKindNamesake   AccessFindingKind = "namesake"
+	AccessFindingKindNight      AccessFindingKind = "night"
+	AccessFindingKindProtected  AccessFindingKind = "protected"
+	AccessFindingKindUnlikeSelf AccessFindingKind = "unlike_self"
+)
+
+// Valid indicates whether the value is a known member of the AccessFindingKind enum.
+func (e AccessFindingKind) Valid() bool {
+	switch e {
+	case AccessFindingKindKin:
+		return true
+	case AccessFindingKindManyDay:
+		return true
+	case AccessFindingKindManyHour:
+		return true
+	case AccessFindingKindNamesake:
+		return true
+	case AccessFindingKindNight:
+		return true
+	case AccessFindingKindProtected:
+		return true
+	case AccessFindingKindUnlikeSelf:
+		return true
+	default:
+		return false
+	}
+}
 
 // Defines values for AccountState.
 const (
@@ -201,6 +235,24 @@ func (e Finding) Valid() bool {
 	case FindingNotFound:
 		return true
 	case FindingStillAnswers:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FindingOutcome.
+const (
+	Deviation FindingOutcome = "deviation"
+	Explained FindingOutcome = "explained"
+)
+
+// Valid indicates whether the value is a known member of the FindingOutcome enum.
+func (e FindingOutcome) Valid() bool {
+	switch e {
+	case Deviation:
+		return true
+	case Explained:
 		return true
 	default:
 		return false
@@ -417,6 +469,24 @@ func (e ItemState) Valid() bool {
 	}
 }
 
+// Defines values for LogKind.
+const (
+	Act  LogKind = "act"
+	Look LogKind = "look"
+)
+
+// Valid indicates whether the value is a known member of the LogKind enum.
+func (e LogKind) Valid() bool {
+	switch e {
+	case Act:
+		return true
+	case Look:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for MunicipalityView.
 const (
 	MunicipalityViewMunicipality MunicipalityView = "municipality"
@@ -522,6 +592,33 @@ func (e OrderState) Valid() bool {
 	case OrderStateDeclined:
 		return true
 	case OrderStateOrdered:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for Organisation.
+const (
+	OrganisationFrist        Organisation = "frist"
+	OrganisationMunicipality Organisation = "municipality"
+	OrganisationProcessor    Organisation = "processor"
+	OrganisationSupplier     Organisation = "supplier"
+	OrganisationUnknown      Organisation = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the Organisation enum.
+func (e Organisation) Valid() bool {
+	switch e {
+	case OrganisationFrist:
+		return true
+	case OrganisationMunicipality:
+		return true
+	case OrganisationProcessor:
+		return true
+	case OrganisationSupplier:
+		return true
+	case OrganisationUnknown:
 		return true
 	default:
 		return false
@@ -974,13 +1071,13 @@ func (e StockState) Valid() bool {
 
 // Defines values for SupplierProtocolCopy.
 const (
-	Supplier SupplierProtocolCopy = "supplier"
+	SupplierProtocolCopySupplier SupplierProtocolCopy = "supplier"
 )
 
 // Valid indicates whether the value is a known member of the SupplierProtocolCopy enum.
 func (e SupplierProtocolCopy) Valid() bool {
 	switch e {
-	case Supplier:
+	case SupplierProtocolCopySupplier:
 		return true
 	default:
 		return false
@@ -1161,6 +1258,24 @@ func (e ListClientsParamsPeriodOf) Valid() bool {
 	}
 }
 
+// Defines values for ExportLogParamsFormat.
+const (
+	ExportLogParamsFormatCsv  ExportLogParamsFormat = "csv"
+	ExportLogParamsFormatFhir ExportLogParamsFormat = "fhir"
+)
+
+// Valid indicates whether the value is a known member of the ExportLogParamsFormat enum.
+func (e ExportLogParamsFormat) Valid() bool {
+	switch e {
+	case ExportLogParamsFormatCsv:
+		return true
+	case ExportLogParamsFormatFhir:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListRightsRequestsParamsList.
 const (
 	ListRightsRequestsParamsListAnswered     ListRightsRequestsParamsList = "answered"
@@ -1181,6 +1296,33 @@ func (e ListRightsRequestsParamsList) Valid() bool {
 		return false
 	}
 }
+
+// AccessFinding defines model for AccessFinding.
+type AccessFinding struct {
+	AssessedAt *time.Time `json:"assessed_at,omitempty"`
+
+	// By Who it was. Names are those of the municipality's own people; of others there is the opaque number.
+	By LogBy `json:"by"`
+
+	// Client The one client that it is about
+	Client *openapi_types.UUID `json:"client,omitempty"`
+	Count  int                 `json:"count"`
+
+	// Day A night belongs to the day on which it began
+	Day     openapi_types.Date `json:"day"`
+	First   time.Time          `json:"first"`
+	Hour    *int               `json:"hour,omitempty"`
+	Id      int64              `json:"id"`
+	Kind    AccessFindingKind  `json:"kind"`
+	Last    time.Time          `json:"last"`
+	Outcome *FindingOutcome    `json:"outcome,omitempty"`
+
+	// Usual What the count was held against
+	Usual int `json:"usual"`
+}
+
+// AccessFindingKind defines model for AccessFinding.Kind.
+type AccessFindingKind string
 
 // Account defines model for Account.
 type Account struct {
@@ -1254,6 +1396,11 @@ type Approval struct {
 
 	// Remark Stays in the municipality, never in the protocol
 	Remark *string `json:"remark,omitempty"`
+}
+
+// Assessment defines model for Assessment.
+type Assessment struct {
+	Outcome FindingOutcome `json:"outcome"`
 }
 
 // Blocker defines model for Blocker.
@@ -1495,6 +1642,26 @@ type FindingEntry struct {
 	Finding Finding `json:"finding"`
 }
 
+// FindingOutcome defines model for FindingOutcome.
+type FindingOutcome string
+
+// Findings defines model for Findings.
+type Findings struct {
+	Findings []AccessFinding `json:"findings"`
+
+	// Next `before` of the next page; left out on the last
+	Next *int64 `json:"next,omitempty"`
+}
+
+// FoundPerson defines model for FoundPerson.
+type FoundPerson struct {
+	FamilyName string             `json:"family_name"`
+	GivenName  string             `json:"given_name"`
+	Id         openapi_types.UUID `json:"id"`
+	Number     string             `json:"number"`
+	Status     ClientStatus       `json:"status"`
+}
+
 // Gender Man, woman (kvinne), unknown
 type Gender string
 
@@ -1682,6 +1849,70 @@ type ItemPage struct {
 
 // ItemState defines model for ItemState.
 type ItemState string
+
+// LogBy Who it was. Names are those of the municipality's own people; of others there is the opaque number.
+type LogBy struct {
+	Name         *string      `json:"name,omitempty"`
+	Organisation Organisation `json:"organisation"`
+	Role         string       `json:"role"`
+	StaffNumber  *string      `json:"staff_number,omitempty"`
+}
+
+// LogKind defines model for LogKind.
+type LogKind string
+
+// LogPage defines model for LogPage.
+type LogPage struct {
+	// Next `after` of the next page; left out on the last
+	Next *string  `json:"next,omitempty"`
+	Rows []LogRow `json:"rows"`
+}
+
+// LogRow defines model for LogRow.
+type LogRow struct {
+	Act *string   `json:"act,omitempty"`
+	At  time.Time `json:"at"`
+
+	// By Who it was. Names are those of the municipality's own people; of others there is the opaque number.
+	By LogBy `json:"by"`
+
+	// Clients At most five of those shown
+	Clients *[]openapi_types.UUID `json:"clients,omitempty"`
+
+	// Fields Names of the fields that changed, never values
+	Fields  *[]string `json:"fields,omitempty"`
+	Id      int64     `json:"id"`
+	Kind    LogKind   `json:"kind"`
+	Page    *string   `json:"page,omitempty"`
+	Purpose *string   `json:"purpose,omitempty"`
+	Refused bool      `json:"refused"`
+
+	// Shown How many clients the page showed
+	Shown     *int    `json:"shown,omitempty"`
+	Subject   *string `json:"subject,omitempty"`
+	SubjectId *string `json:"subject_id,omitempty"`
+}
+
+// Looker defines model for Looker.
+type Looker struct {
+	// By Who it was. Names are those of the municipality's own people; of others there is the opaque number.
+	By    LogBy     `json:"by"`
+	First time.Time `json:"first"`
+	Last  time.Time `json:"last"`
+
+	// Listed Times that the client stood in a list
+	Listed int `json:"listed"`
+
+	// Opened Times that the client's own page was shown
+	Opened   int      `json:"opened"`
+	Pages    []string `json:"pages"`
+	Purposes []string `json:"purposes"`
+}
+
+// Lookers defines model for Lookers.
+type Lookers struct {
+	Lookers []Looker `json:"lookers"`
+}
 
 // Me defines model for Me.
 type Me struct {
@@ -2045,6 +2276,9 @@ type OrderScope string
 // OrderState defines model for OrderState.
 type OrderState string
 
+// Organisation defines model for Organisation.
+type Organisation string
+
 // Outcome defines model for Outcome.
 type Outcome struct {
 	Clients int `json:"clients"`
@@ -2055,6 +2289,22 @@ type Outcome struct {
 	// Reason The first blocker
 	Reason *string   `json:"reason,omitempty"`
 	State  ItemState `json:"state"`
+}
+
+// PersonSearch defines model for PersonSearch.
+type PersonSearch struct {
+	Person string `json:"person"`
+}
+
+// Persons defines model for Persons.
+type Persons struct {
+	Clients []FoundPerson `json:"clients"`
+
+	// Former Ids of clients that are purged
+	Former []openapi_types.UUID `json:"former"`
+
+	// More There are more than twenty: write more of the name
+	More bool `json:"more"`
 }
 
 // PlacedOrder defines model for PlacedOrder.
@@ -2938,6 +3188,96 @@ type ListInstructionsParams struct {
 	Municipality *InMunicipality `form:"municipality,omitempty" json:"municipality,omitempty"`
 }
 
+// ListLogParams defines parameters for ListLog.
+type ListLogParams struct {
+	Kind *LogKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Client Looks that showed one of these clients and acts on one of them
+	Client *[]openapi_types.UUID `form:"client,omitempty" json:"client,omitempty"`
+
+	// Staff A staff number, of any organisation
+	Staff        *string       `form:"staff,omitempty" json:"staff,omitempty"`
+	Role         *string       `form:"role,omitempty" json:"role,omitempty"`
+	Organisation *Organisation `form:"organisation,omitempty" json:"organisation,omitempty"`
+
+	// Page What was looked at, a code
+	Page *string `form:"page,omitempty" json:"page,omitempty"`
+
+	// Purpose Why it was looked at, a code
+	Purpose *string `form:"purpose,omitempty" json:"purpose,omitempty"`
+
+	// Act What was done, a code
+	Act *string `form:"act,omitempty" json:"act,omitempty"`
+
+	// Subject What it was done to, as the number of a round
+	Subject *string `form:"subject,omitempty" json:"subject,omitempty"`
+
+	// Refused Only what was refused
+	Refused *bool `form:"refused,omitempty" json:"refused,omitempty"`
+
+	// From From this day on
+	From *openapi_types.Date `form:"from,omitempty" json:"from,omitempty"`
+
+	// Until To this day included
+	Until *openapi_types.Date `form:"until,omitempty" json:"until,omitempty"`
+
+	// After `next` of the page before
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+
+	// Limit Rows of a page
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// ExportLogParams defines parameters for ExportLog.
+type ExportLogParams struct {
+	Format ExportLogParamsFormat `form:"format" json:"format"`
+	Kind   *LogKind              `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Client Looks that showed one of these clients and acts on one of them
+	Client *[]openapi_types.UUID `form:"client,omitempty" json:"client,omitempty"`
+
+	// Staff A staff number, of any organisation
+	Staff        *string       `form:"staff,omitempty" json:"staff,omitempty"`
+	Role         *string       `form:"role,omitempty" json:"role,omitempty"`
+	Organisation *Organisation `form:"organisation,omitempty" json:"organisation,omitempty"`
+
+	// Page What was looked at, a code
+	Page *string `form:"page,omitempty" json:"page,omitempty"`
+
+	// Purpose Why it was looked at, a code
+	Purpose *string `form:"purpose,omitempty" json:"purpose,omitempty"`
+
+	// Act What was done, a code
+	Act *string `form:"act,omitempty" json:"act,omitempty"`
+
+	// Subject What it was done to, as the number of a round
+	Subject *string `form:"subject,omitempty" json:"subject,omitempty"`
+
+	// Refused Only what was refused
+	Refused *bool `form:"refused,omitempty" json:"refused,omitempty"`
+
+	// From From this day on
+	From *openapi_types.Date `form:"from,omitempty" json:"from,omitempty"`
+
+	// Until To this day included
+	Until *openapi_types.Date `form:"until,omitempty" json:"until,omitempty"`
+}
+
+// ExportLogParamsFormat defines parameters for ExportLog.
+type ExportLogParamsFormat string
+
+// ListFindingsParams defines parameters for ListFindings.
+type ListFindingsParams struct {
+	// Assessed Those that somebody has assessed
+	Assessed *bool `form:"assessed,omitempty" json:"assessed,omitempty"`
+
+	// Before `next` of the page before
+	Before *int64 `form:"before,omitempty" json:"before,omitempty"`
+
+	// Limit Rows of a page
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
 // ListOrdersParams defines parameters for ListOrders.
 type ListOrdersParams struct {
 	// Municipality The municipality's number: for support, who must say whose requests these are
@@ -3066,6 +3406,12 @@ type AnswerInstructionRequestJSONRequestBody = InstructionAnswer
 
 // EnterInstructionJSONRequestBody defines body for EnterInstruction for application/json ContentType.
 type EnterInstructionJSONRequestBody = NewInstruction
+
+// AssessFindingJSONRequestBody defines body for AssessFinding for application/json ContentType.
+type AssessFindingJSONRequestBody = Assessment
+
+// FindPersonsJSONRequestBody defines body for FindPersons for application/json ContentType.
+type FindPersonsJSONRequestBody = PersonSearch
 
 // AskOrderJSONRequestBody defines body for AskOrder for application/json ContentType.
 type AskOrderJSONRequestBody = NewOrder
@@ -3948,6 +4294,24 @@ type ServerInterface interface {
 	// RevokeInstruction End it at once
 	// (POST /instructions/{instruction}/revocation)
 	RevokeInstruction(w http.ResponseWriter, r *http.Request, instruction InstructionID)
+	// ListLog Rows of both logs, newest first
+	// (GET /log)
+	ListLog(w http.ResponseWriter, r *http.Request, params ListLogParams)
+	// ListLookers Who looked at a client, how often, when and why; the client need not exist any more
+	// (GET /log/clients/{client})
+	ListLookers(w http.ResponseWriter, r *http.Request, client ClientID)
+	// ExportLog All rows that match, as a file
+	// (GET /log/export)
+	ExportLog(w http.ResponseWriter, r *http.Request, params ExportLogParams)
+	// ListFindings Unusual access, newest first
+	// (GET /log/findings)
+	ListFindings(w http.ResponseWriter, r *http.Request, params ListFindingsParams)
+	// AssessFinding Say what became of a finding, once
+	// (POST /log/findings/{finding}/assessment)
+	AssessFinding(w http.ResponseWriter, r *http.Request, finding int64)
+	// FindPersons Whom a number, a national id or words of a name may mean
+	// (POST /log/persons)
+	FindPersons(w http.ResponseWriter, r *http.Request)
 	// ReadMe The caller, with roles and permissions
 	// (GET /me)
 	ReadMe(w http.ResponseWriter, r *http.Request)
@@ -4326,6 +4690,42 @@ func (_ Unimplemented) DeclineInstruction(w http.ResponseWriter, r *http.Request
 // RevokeInstruction End it at once
 // (POST /instructions/{instruction}/revocation)
 func (_ Unimplemented) RevokeInstruction(w http.ResponseWriter, r *http.Request, instruction InstructionID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListLog Rows of both logs, newest first
+// (GET /log)
+func (_ Unimplemented) ListLog(w http.ResponseWriter, r *http.Request, params ListLogParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListLookers Who looked at a client, how often, when and why; the client need not exist any more
+// (GET /log/clients/{client})
+func (_ Unimplemented) ListLookers(w http.ResponseWriter, r *http.Request, client ClientID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ExportLog All rows that match, as a file
+// (GET /log/export)
+func (_ Unimplemented) ExportLog(w http.ResponseWriter, r *http.Request, params ExportLogParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListFindings Unusual access, newest first
+// (GET /log/findings)
+func (_ Unimplemented) ListFindings(w http.ResponseWriter, r *http.Request, params ListFindingsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// AssessFinding Say what became of a finding, once
+// (POST /log/findings/{finding}/assessment)
+func (_ Unimplemented) AssessFinding(w http.ResponseWriter, r *http.Request, finding int64) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// FindPersons Whom a number, a national id or words of a name may mean
+// (POST /log/persons)
+func (_ Unimplemented) FindPersons(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -5878,6 +6278,522 @@ func (siw *ServerInterfaceWrapper) RevokeInstruction(w http.ResponseWriter, r *h
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.RevokeInstruction(w, r, instruction)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListLog operation middleware
+func (siw *ServerInterfaceWrapper) ListLog(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListLogParams
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", r.URL.Query(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "kind"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "kind", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "client" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "client", r.URL.Query(), &params.Client, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "client"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "client", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "staff" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "staff", r.URL.Query(), &params.Staff, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "staff"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "staff", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "role" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "role", r.URL.Query(), &params.Role, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "role"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "role", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "organisation" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organisation", r.URL.Query(), &params.Organisation, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "organisation"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "organisation", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "page" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", r.URL.Query(), &params.Page, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "page"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "page", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "purpose" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "purpose", r.URL.Query(), &params.Purpose, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "purpose"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "purpose", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "act" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "act", r.URL.Query(), &params.Act, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "act"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "act", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "subject" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "subject", r.URL.Query(), &params.Subject, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "subject"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "subject", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "refused" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "refused", r.URL.Query(), &params.Refused, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "refused"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "refused", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", r.URL.Query(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "from"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "from", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", r.URL.Query(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "until"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "until", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", r.URL.Query(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "after"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "after", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListLog(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListLookers operation middleware
+func (siw *ServerInterfaceWrapper) ListLookers(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "client" -------------
+	var client ClientID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client", chi.URLParam(r, "client"), &client, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "client", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListLookers(w, r, client)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ExportLog operation middleware
+func (siw *ServerInterfaceWrapper) ExportLog(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExportLogParams
+
+	// ------------- Required query parameter "format" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "format", r.URL.Query(), &params.Format, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "format"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "format", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", r.URL.Query(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "kind"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "kind", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "client" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "client", r.URL.Query(), &params.Client, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "client"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "client", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "staff" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "staff", r.URL.Query(), &params.Staff, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "staff"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "staff", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "role" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "role", r.URL.Query(), &params.Role, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "role"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "role", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "organisation" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organisation", r.URL.Query(), &params.Organisation, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "organisation"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "organisation", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "page" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", r.URL.Query(), &params.Page, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "page"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "page", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "purpose" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "purpose", r.URL.Query(), &params.Purpose, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "purpose"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "purpose", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "act" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "act", r.URL.Query(), &params.Act, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "act"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "act", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "subject" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "subject", r.URL.Query(), &params.Subject, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "subject"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "subject", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "refused" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "refused", r.URL.Query(), &params.Refused, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "refused"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "refused", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", r.URL.Query(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "from"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "from", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", r.URL.Query(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "until"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "until", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExportLog(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListFindings operation middleware
+func (siw *ServerInterfaceWrapper) ListFindings(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListFindingsParams
+
+	// ------------- Optional query parameter "assessed" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "assessed", r.URL.Query(), &params.Assessed, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "assessed"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "assessed", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "before" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "before", r.URL.Query(), &params.Before, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "before"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "before", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListFindings(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// AssessFinding operation middleware
+func (siw *ServerInterfaceWrapper) AssessFinding(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "finding" -------------
+	var finding int64
+
+	err = runtime.BindStyledParameterWithOptions("simple", "finding", chi.URLParam(r, "finding"), &finding, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "finding", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AssessFinding(w, r, finding)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// FindPersons operation middleware
+func (siw *ServerInterfaceWrapper) FindPersons(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.FindPersons(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -7687,6 +8603,24 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/instruction-requests/{question}/answer", wrapper.AnswerInstructionRequest)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/log", wrapper.ListLog)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/log/export", wrapper.ExportLog)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/log/persons", wrapper.FindPersons)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/log/clients/{client}", wrapper.ListLookers)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/log/findings", wrapper.ListFindings)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/log/findings/{finding}/assessment", wrapper.AssessFinding)
 	})
 
 	return r
@@ -12640,6 +13574,703 @@ type RevokeInstruction5XXApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RevokeInstruction5XXApplicationProblemPlusJSONResponse) VisitRevokeInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLogRequestObject struct {
+	Params ListLogParams
+}
+
+type ListLogResponseObject interface {
+	VisitListLogResponse(w http.ResponseWriter) error
+}
+
+type ListLog200JSONResponse LogPage
+
+func (response ListLog200JSONResponse) VisitListLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLog400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListLog400ApplicationProblemPlusJSONResponse) VisitListLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLog401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListLog401ApplicationProblemPlusJSONResponse) VisitListLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLog403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListLog403ApplicationProblemPlusJSONResponse) VisitListLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLog404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListLog404ApplicationProblemPlusJSONResponse) VisitListLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLog5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListLog5XXApplicationProblemPlusJSONResponse) VisitListLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLookersRequestObject struct {
+	Client ClientID `json:"client"`
+}
+
+type ListLookersResponseObject interface {
+	VisitListLookersResponse(w http.ResponseWriter) error
+}
+
+type ListLookers200JSONResponse Lookers
+
+func (response ListLookers200JSONResponse) VisitListLookersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLookers400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListLookers400ApplicationProblemPlusJSONResponse) VisitListLookersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLookers401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListLookers401ApplicationProblemPlusJSONResponse) VisitListLookersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLookers403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListLookers403ApplicationProblemPlusJSONResponse) VisitListLookersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLookers404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListLookers404ApplicationProblemPlusJSONResponse) VisitListLookersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLookers5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListLookers5XXApplicationProblemPlusJSONResponse) VisitListLookersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportLogRequestObject struct {
+	Params ExportLogParams
+}
+
+type ExportLogResponseObject interface {
+	VisitExportLogResponse(w http.ResponseWriter) error
+}
+
+type ExportLog200ApplicationFhirPlusJSONResponse openapi_types.File
+
+func (response ExportLog200ApplicationFhirPlusJSONResponse) VisitExportLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/fhir+json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportLog200TextcsvResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response ExportLog200TextcsvResponse) VisitExportLogResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/csv")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ExportLog400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ExportLog400ApplicationProblemPlusJSONResponse) VisitExportLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportLog401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ExportLog401ApplicationProblemPlusJSONResponse) VisitExportLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportLog403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ExportLog403ApplicationProblemPlusJSONResponse) VisitExportLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportLog5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExportLog5XXApplicationProblemPlusJSONResponse) VisitExportLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFindingsRequestObject struct {
+	Params ListFindingsParams
+}
+
+type ListFindingsResponseObject interface {
+	VisitListFindingsResponse(w http.ResponseWriter) error
+}
+
+type ListFindings200JSONResponse Findings
+
+func (response ListFindings200JSONResponse) VisitListFindingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFindings400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListFindings400ApplicationProblemPlusJSONResponse) VisitListFindingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFindings401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListFindings401ApplicationProblemPlusJSONResponse) VisitListFindingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFindings403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListFindings403ApplicationProblemPlusJSONResponse) VisitListFindingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFindings5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListFindings5XXApplicationProblemPlusJSONResponse) VisitListFindingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AssessFindingRequestObject struct {
+	Finding int64 `json:"finding"`
+	Body    *AssessFindingJSONRequestBody
+}
+
+type AssessFindingResponseObject interface {
+	VisitAssessFindingResponse(w http.ResponseWriter) error
+}
+
+type AssessFinding204Response struct {
+}
+
+func (response AssessFinding204Response) VisitAssessFindingResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type AssessFinding400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response AssessFinding400ApplicationProblemPlusJSONResponse) VisitAssessFindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AssessFinding401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AssessFinding401ApplicationProblemPlusJSONResponse) VisitAssessFindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AssessFinding403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AssessFinding403ApplicationProblemPlusJSONResponse) VisitAssessFindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AssessFinding404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response AssessFinding404ApplicationProblemPlusJSONResponse) VisitAssessFindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AssessFinding409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response AssessFinding409ApplicationProblemPlusJSONResponse) VisitAssessFindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AssessFinding413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response AssessFinding413ApplicationProblemPlusJSONResponse) VisitAssessFindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AssessFinding415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response AssessFinding415ApplicationProblemPlusJSONResponse) VisitAssessFindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AssessFinding422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response AssessFinding422ApplicationProblemPlusJSONResponse) VisitAssessFindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AssessFinding5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AssessFinding5XXApplicationProblemPlusJSONResponse) VisitAssessFindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindPersonsRequestObject struct {
+	Body *FindPersonsJSONRequestBody
+}
+
+type FindPersonsResponseObject interface {
+	VisitFindPersonsResponse(w http.ResponseWriter) error
+}
+
+type FindPersons200JSONResponse Persons
+
+func (response FindPersons200JSONResponse) VisitFindPersonsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindPersons400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response FindPersons400ApplicationProblemPlusJSONResponse) VisitFindPersonsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindPersons401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response FindPersons401ApplicationProblemPlusJSONResponse) VisitFindPersonsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindPersons403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response FindPersons403ApplicationProblemPlusJSONResponse) VisitFindPersonsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindPersons413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response FindPersons413ApplicationProblemPlusJSONResponse) VisitFindPersonsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindPersons415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response FindPersons415ApplicationProblemPlusJSONResponse) VisitFindPersonsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindPersons422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response FindPersons422ApplicationProblemPlusJSONResponse) VisitFindPersonsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindPersons5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response FindPersons5XXApplicationProblemPlusJSONResponse) VisitFindPersonsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -18970,6 +20601,24 @@ type StrictServerInterface interface {
 	// RevokeInstruction End it at once
 	// (POST /instructions/{instruction}/revocation)
 	RevokeInstruction(ctx context.Context, request RevokeInstructionRequestObject) (RevokeInstructionResponseObject, error)
+	// ListLog Rows of both logs, newest first
+	// (GET /log)
+	ListLog(ctx context.Context, request ListLogRequestObject) (ListLogResponseObject, error)
+	// ListLookers Who looked at a client, how often, when and why; the client need not exist any more
+	// (GET /log/clients/{client})
+	ListLookers(ctx context.Context, request ListLookersRequestObject) (ListLookersResponseObject, error)
+	// ExportLog All rows that match, as a file
+	// (GET /log/export)
+	ExportLog(ctx context.Context, request ExportLogRequestObject) (ExportLogResponseObject, error)
+	// ListFindings Unusual access, newest first
+	// (GET /log/findings)
+	ListFindings(ctx context.Context, request ListFindingsRequestObject) (ListFindingsResponseObject, error)
+	// AssessFinding Say what became of a finding, once
+	// (POST /log/findings/{finding}/assessment)
+	AssessFinding(ctx context.Context, request AssessFindingRequestObject) (AssessFindingResponseObject, error)
+	// FindPersons Whom a number, a national id or words of a name may mean
+	// (POST /log/persons)
+	FindPersons(ctx context.Context, request FindPersonsRequestObject) (FindPersonsResponseObject, error)
 	// ReadMe The caller, with roles and permissions
 	// (GET /me)
 	ReadMe(ctx context.Context, request ReadMeRequestObject) (ReadMeResponseObject, error)
@@ -20256,6 +21905,174 @@ func (sh *strictHandler) RevokeInstruction(w http.ResponseWriter, r *http.Reques
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(RevokeInstructionResponseObject); ok {
 		if err := validResponse.VisitRevokeInstructionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListLog operation middleware
+func (sh *strictHandler) ListLog(w http.ResponseWriter, r *http.Request, params ListLogParams) {
+	var request ListLogRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListLog(ctx, request.(ListLogRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListLog")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListLogResponseObject); ok {
+		if err := validResponse.VisitListLogResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListLookers operation middleware
+func (sh *strictHandler) ListLookers(w http.ResponseWriter, r *http.Request, client ClientID) {
+	var request ListLookersRequestObject
+
+	request.Client = client
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListLookers(ctx, request.(ListLookersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListLookers")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListLookersResponseObject); ok {
+		if err := validResponse.VisitListLookersResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ExportLog operation middleware
+func (sh *strictHandler) ExportLog(w http.ResponseWriter, r *http.Request, params ExportLogParams) {
+	var request ExportLogRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportLog(ctx, request.(ExportLogRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportLog")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExportLogResponseObject); ok {
+		if err := validResponse.VisitExportLogResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListFindings operation middleware
+func (sh *strictHandler) ListFindings(w http.ResponseWriter, r *http.Request, params ListFindingsParams) {
+	var request ListFindingsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListFindings(ctx, request.(ListFindingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListFindings")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListFindingsResponseObject); ok {
+		if err := validResponse.VisitListFindingsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AssessFinding operation middleware
+func (sh *strictHandler) AssessFinding(w http.ResponseWriter, r *http.Request, finding int64) {
+	var request AssessFindingRequestObject
+
+	request.Finding = finding
+
+	var body AssessFindingJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.AssessFinding(ctx, request.(AssessFindingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AssessFinding")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(AssessFindingResponseObject); ok {
+		if err := validResponse.VisitAssessFindingResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// FindPersons operation middleware
+func (sh *strictHandler) FindPersons(w http.ResponseWriter, r *http.Request) {
+	var request FindPersonsRequestObject
+
+	var body FindPersonsJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.FindPersons(ctx, request.(FindPersonsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FindPersons")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(FindPersonsResponseObject); ok {
+		if err := validResponse.VisitFindPersonsResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -21652,284 +23469,310 @@ func (sh *strictHandler) WithdrawVisit(w http.ResponseWriter, r *http.Request, v
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L37khs3sif8Kgh+J8LSnOpuSZbnjLvjiy9kXWx9liWdlmZ8JkZaNroKJDEsAjUA2BRH2xH7Mrsvsm+y",
-	"T7KBTKAuLNSNl7asof+xmlWFa2YikZdffh7FcpFJwYTRo/PPo4wqumCGKfjrSRzLpTAvn9k/uBidjzJq",
-	"ZqNoJOiCjc5HFJ+PopFi/1hyxZLRuVFLFo10PGMLaj+bSLWgZnQ+4sL88fEoGi244IvlYnT+MBqZdcbw",
-	"EZsyNbq9jUZPkkQxrZv7xOf9+lwueTLKu9FGcTGFXp6mnLVMLIbHO/bxjN3wmDX2kcDjHfv4SaZJYw8z",
-	"mSY7tv8yYYtMGibi9c9sbb9JmI4VzwyXtsOnM6mZINdrYmaMxDRNmYqIFIxMpCKMxjNCY3NBKFEsY4bb",
-	"z8iUGQ3vT7jShlChV0yNIpzCjNEE/nKTKI3gxA6hbT4L+ukVE1MzG50/+u47IDX/95+6Z/cGJkXTL2OW",
-	"O8xqkUnVTNscHu9KF+KXpeAxz2jKTYAu3s8YWZTe+EYTsVxcM3UOS6aXmR1ERFYzSRZLbYima/uHZsQO",
-	"i2lcO80IVcwv2j+WTK2LiZTbryxYRo1hyn7x3/724OT7j58f3/5bwyy0UcvYjrl5uYp39irnXvEFN/WF",
-	"u5QrTeSEUJLRadPMU/i23HvCJnSZmtH5dw8iSzDY86MHDzrH8UYlTDXOXiok011o5a3UHGcX7CLzjzs4",
-	"203igf2vc1ZvlcykpmnjxDL3wl739D8t4bYR0z/cC3vt9RJkSWOfyouaPfbIp7NmAaPs0x1p5lIuRRIW",
-	"K8o+yuWJ55DqEPJnzWP4N8Umo/PR/3NWKEBn+FSfQe+vsQ07mr9wzZvne2Of7jTfW/uxzqTQDPSuH2hy",
-	"iVLQ/hVLYaw2cv55RLMs5TG1q3GWKXmdssW//10ja/Wb2lv8CjsNLC52S7gmQhoriMyMayuzFyOrNkkx",
-	"SXl858PShhrmRiOmmiSS4QBpmsoV4YYIubIDfIFS8A5Hp+TyOoWxyaXSEZEKDv2EGnpNNbMrSVd0Te59",
-	"9+DbiKy4mZFLZtT65MnEMHUfBi3VNU8SJu56WXNNRpUUm280mbN1RBZ0bZd4BOfkDU15cpfDeycXVnNi",
-	"aaJJTIXd62tGtLywY7JEQFZUk3hGxZQldoyvpXnhhcYdrqFiyCtEL+MZkidoOMA2uKAjOI9YLEUCB90L",
-	"ylN254t5LZM1YalmsHCgk24O7DIXYHc3tJeTk1+oiWd2FRdcaxCI0ei9lK+omrK75ghYJa6JkZKkMIDb",
-	"aPRnQZdmxoSxXd/t8ryWBFjPsiQOxanOLHkPh8jdL883mtjzyx8Rhs6ZgFPStVEyHMCYEiQumlqdjCnD",
-	"7Rk3oalmEWhh/qfPo1gxu75jaiqHZkINOzF8weonZzRCqVRTYDaVlmiUUm3GS503X53cK2rvIHwqTrgA",
-	"eUhJpuRU0cU3mthPyVIz1MvncD3rN7pUTjmsfu0J6g6BB4rdcLYauApKpriE3LCF7lZvUqBr1wxVigJx",
-	"aUMnk7HTnUJjg2O4vngryg0XU7zaUaJBopCMKS3FBVnQeMYFOy+WFE/BOVvrUTRiwuqZf/ONgD53wy2b",
-	"RSMaG35jJ+zaGEWjhGt6bcXnx5DaWKhgfxuBpgXL7PdhY4Z+2fy8ojIBFs3L67+zGGSlo2o9kKxp6bNe",
-	"++O5J7BFgn0KUO8VtbrEFSpIjNiX4Pp4QVI2MUQuDZECHllSLlNvE79srGU+heCyOIvcsFXJpDaxTFgD",
-	"oSnGTPCRkasQR20M2DUQFd24L4MTEGu4BcPCcruwCy6okQpvnllme7D/rJg8wntXNou8cZdnJ7KbPnmH",
-	"j/Ht23yd1q/99YKBaisFezMZnf+tnXbq/d9G7V9Uu/9YWg99kAXRw1ZE739J9KA10fmivLXiy1H6Ppcl",
-	"bzca2Wlii+HP3rjnpU/6rWX+wT5Xs9Ror/Xs/X5tmqUtMDKWadcW2EVJOVNtA7LP8/ai0Wpmj8VmvQjf",
-	"qy9fLLN1/+UrNdS9ZJUR+iUoTCN7JEFstD/9+ff7ER++vU/K8y32Irt+L1enVlltfZDl1kPXWw9bcL3/",
-	"FdeDllwPW3PP5Vmm5A26YYZpWSwz42tF56xiEXdvVzWmvzId4R19QcW6UICupUwZFaiIL6ia15Wtd4au",
-	"NeGoT5U3PiKC3TDlH2WFaCl7cMB6XVdeakrJD6mM56iTDLlCpRTPp5re5HUtr28rBto1RU1byLE2VJlx",
-	"gpqwu4qP1TK1f1IVz/gNGy8FurHgGyPHmWKaqRvUruSYUZXaxZwxcDyih3MsxTj3pxY/FX7cZIm3VjbO",
-	"9X2ZMTF2tkiwrNp5xCao9tupubtm/dZnR8SdHbV+nUXPXELXVj1ezThacDShqRSMrOQyTYiQJJViyhTR",
-	"hoLMq1zJQrexBdOaTlm3luoUU/9+SDd9ajf0CfoOBzLE0sykct65+po1EkpC1zq8mMnS7lztVhpagjnL",
-	"Amv+64waMmcsQ8co3hAjQjWxK2FpIb8f1fX+jZvQQgozaxioWop+A93cD1iUvG23FlFpKd3MGnfqmbsg",
-	"/7b7xGKesPLDklgbsIntS5yy8Q1T2jn26m+gPNllGyp9lHalvB15L/nMivmHd4mzwYYpWtxwW+/t7rXb",
-	"yH8xnuV2/QbLMRXEvUuM5Y6S3bjwcmjGgkeU72XDCBb2MkUjOlWMLZgwYyaS/sal4jNY7F6kc82VmeFh",
-	"0ud1b8fvWOB3hi4yeB8NNb3fZwvK0yAXMZGMFaPOSNrW2HORXOKLt9FoQhc8XY8brXhTJpxBoa3JH/Et",
-	"+z6/YaK5uUYyYinLZvawoiIh7MROE/65srTENVkpbgwTVieZKGbPNJVoQhUrLEOb3ooQoc24NlI1xHlo",
-	"Q81Sk1ROrQa0Yto490LUz9z1Dr5/LoxahwR9T+IWFJnZMUP9Oftkxmhc7Sv/WiyhMrVkM+XaKOh3HEsx",
-	"4Wox0G4LexfswGqPLHY0vnmKWtkBDjsQZnafuSZII2Si5ILQNCXXS0MosSSVkAlbNei4ztjcc0Vwq7s2",
-	"FGUsbmvx1VhzEbP+a7MUWUpjVmbPzXVYW/HJBaqNfjWsvmfpXUgyVXKZhdpuObiCVmRvMC6xaVUG5Bxf",
-	"3rmcb2vnQb6SG4tTjKyQcYV0LPiw+WR7Cu92nm8LLsq/PtzyxHvNVuVD7/AHRS7IS1eqx4EbVU1Cb75f",
-	"CqJ7GO1bfg/sbEN0VW6L0V4kWS5nOpetInd2FRi3jWT6lk7Z4KstZ0O8KNjRJcaF9PSjxEul5RBHSmD9",
-	"2A2XKCPbG7ftkms2kSrQvD9AuxRlXJJmcWCn37XM1WG+maCjDqnAC1Wvo1rdwhRKR0mPGO2uNA+UBXes",
-	"g/XVQ5qVhp6nfZ3r7u7Y3fn0azrXihk2E+u7fJreSAXhp1VXcExFzNIUfky4jqUQrNEy9NQ/xVj8oRLH",
-	"fz1Ipyu+MrI8l9wG5hkjNOAkH2fbTrvZoLiZMKXChLOxmXnCQWWE5Tai6pSDO1Vd0aFe36T4qp8Q39jA",
-	"migPzrFBIsqlMG/UC7aqC+cnLpzUCueMySxlhMLl3Bvo7R1cE27OyYOITKy6KRVZSMUgWuTD6MPywYNv",
-	"4+8+jMi9Z4/+eP+U5C2CQm6lpZFkIpela/2Eu/s+zvZ0VLbLO7J58DEQzPK5CND9LvjY05wbVYDUPkaj",
-	"TydTeeJ+foFugafFvXrApvaSjHXJEtqjLfk02Ulkz7kI3xk1U5ymDREKMp6P84CY9vutjOfv4M2gfHVW",
-	"YBhFteHmFbq03W3BeSHKxyf2ygR9ly3cvbbStRwc7IqlqfORHdTetne50mxzeVLXjlJ+wzSx1/LgLbuv",
-	"5iBNU0iY5skg3ffSfdEpL3nlllp0FLVK0sIUVjrfFvIGjhAutOFm6dIcEhYzquGBXInximuInJdmLBhL",
-	"8HczYyp4Gj4Xxh7/pTSd3SRTz2inBtn0/JNRNDYD9elExvqM4aenC9CeU03YDVNrohlMCrRqiHWuKdET",
-	"vhnYN2D212vDGsz3Lmh0bFwQaf/4RIzuKzcrikSJ8io6zbDSU+TGFFremoOHJmyQ4rXYyEgbsFKNs23U",
-	"5jcn63VkaCk0PVUkdOz7aLWNx4zf9LfjgcbH3L2gxxWgeL/aV2iiRaCxlwwTxbU5cTxw9jDI6o4VWki8",
-	"kwcw66aTrmovrLiZgcd6SzZrcT9PlQ/WqU14NaOme/Xhrbwd7+ruZp/NcEjck4Kpos3sycLZnu9EaWUi",
-	"J4hCHb+wguu5UlJtqbYFspAw6qDDbIYSs9bAS6NJRs3Mx2FASL/LcMnT27/RxMmnNu996wA2ltjL7x4+",
-	"/RdcJE4p8izCxdgrX/ZsnPjwKsPTdIwxF+ELo2sLvSfD1n9SDKNNl/CjrU8Yfw/N8Mfc9FLdm1+oiMhK",
-	"Lqgg9+Y3XAh2PyJLMRdyJUqx4L+MotHPo2j05+CUfwSr/nYCfoPW/s4E04YtpDF0Dl4VnhKdMmO4mJJn",
-	"z05/+eX0r39tN/P0TiQcEJdQCrXvbD58s6geSHnXvuHgptl1HSr8pvlHvRRT3LsuceUaDQ3yJ5km+w2w",
-	"kGICSm/1pjdcfU850+OqStzL5OO8XIPSPXo5rO1SFR5rxVKriI+png/uDb8sem16ZWi7/V0YIaXEL3i5",
-	"pY39LK9uEzXVbzKaKYhSs8eQhhyC1BvOFllKOUay0QWdwmN7rymOz+bbjO1sKHvN/De9uAuYo4u5sMnQ",
-	"aiBwxNBTvAjdqOs/Ey64ng2kC/9WiY/0zSgafUr1p+DC9laSJ0vdNFLF7NzHS2HQv9itQsuVbgl8Gjhn",
-	"zKILNrcULUsc4otS//liuvH6jso+5aL9Yok21qOZWC7ZvkkmUeuxWoqwKJ6kdBpwrV1CqK4mUhA7TYyk",
-	"WtnzXEhDikkFCHQ7WttIHsyddxNCSaLWxE4g6kmRNNVt0anoLVz0Daa5lKtLbDV092lnAUfRmyOhBhx9",
-	"kIKdUjEPLuSeCNjv/vaEiyRSWttm4v2Vm9llaQuG3MtzUdm2GU6g7i9vLyS3ivHvTCCb0qRACupcy+0W",
-	"sP+wi6XsMeSGgW5tRqT5R61DLNp/gh/ksbjJ+DqsfSYyXkLETJtFZkCWs2Kg8Oier+tYZqw91dfLRYa2",
-	"WDTpplw4truRc+c4XPjs3fFEKlCX5E2DJgQp7eOJkoteRy2+jt7ULfRE6sGbcLZFum9pGMGdqOxeB0U9",
-	"yUnEL1imrAYJkYFGQRpILJVisYFfaAy5FjS4PuV2twr9zz+qR8wJGYxbkSLkHPor00V8KNigMDfigkC/",
-	"iAEQ8HlsbAM03rGAl1vZR3fgzGKR6hHPg+9I+MX1OuQugqTzAq5oB+b2xsQBJocaH8NIR27D4TmacaKR",
-	"kD2T6nOGUrmZChkqX7fSgvTb9qHHhyp91u/8qFNa11mS99ExhcFH38anQ8fffQiWOwgO3rDFUJ2dKsWb",
-	"NMc4T6roVHkHpJ9MlPwna7gIhO15uSK+mjGxESGdsJQZNjhka7hxxn0yw8i7BttNdeM7k500MyYdOI5e",
-	"FkRLCWEDYm678sxdmld5XUp5N55G8q0rZttEhVvEgear1o9vLKnfAZBGv6AXGHHTWrzbFNW4yLiKyXoU",
-	"ja4hJzRxnplE0RXmRaHjvVj+bKmmDRFxvwxd7jlbj0sJZZuXQw5oYQAWRiFxl0XEaTwRgfA98G6DTcKy",
-	"pWKEG01mMrWPFjSce7vpyu2bpNzquc6YgrTWwdx3GHSd+oVfinQNbik0YNA8hZjMhbsEtzuh0dTfAHJT",
-	"nn5U2dYQQf4ib9g2roChHpHc+FqKTH/YkCNdcxGER37QMIDe2LLDogPqsC0D9eDBGmspnH4jv52lGNwk",
-	"BdNBPRTWfjzAmdXbQNvHrQHLU/ZrtF2ct1GZh3jp/P25c8Dv4M1DHuXYDZ7lEQI9DJCcfwFgiA26hUai",
-	"3KoMa+Av0W6zNmJDvJfRU1fpTtCL7Ifq0jL/qJdsDqEj1QT1PpfOja9r7mVkoSFcjyduk1Y+W4q5bns2",
-	"TqoJCRXPTcr0OGN5iEBVSLywj13IqKJT5rC76bW2lOCxAW+Y4hPOErJmYeulU1TCbhRklHrfb+GjiDh9",
-	"h8gbpohUJNeJiE86CPpmhrnV90sO+UXZb1wxzXwx8o2r7tLmlnSRVA4TtDd68k8Hia4SHksNCSJbGozQ",
-	"se8QkBvh7xvSYpyemQ5P0PCfXa/Heq3dbbg6wucQoVncH+MZs7o3ZkDNGNGZNPgj5lN7bTw0TJlyMR3L",
-	"yaTBv9g4VHYTPqPLONiQEbpd5jXQyPMbFsYa3Mp5y0WMkceh09gH2neO6WeOeFELuh47sgsvgkNKsNcP",
-	"1GbxfuatleeAr4ANKCg2MKMA6TKz28gF3EVSXvatBIwM+wn+kUsTy0XoFvXrTJKpZNpl7kt7W1rrvpv4",
-	"BtsN7WAms2VKvYW0s0KDO7QJRbYsDNcBwQ3w+cPDVpL1jogt27nXtxD78MnQnPV9nhWbEVwuP2QjkKs6",
-	"0AbhlovRKkeVaDIXNb2OlVdcsB2Olo3iKo7qnM0FTUcbTFmilMEyZL9cnNNweBJwcc+o1izp5KFDRgNu",
-	"Rb8dIYR9CLAX+Qw29ucfDVbyC3I9sKLvxtg1/7+4LvOkmbKxImSve00XLHnrE46w1MdvmQRTQnwYlgfz",
-	"JE0JW2Rm7fDyXUjkKXlCUqkN+SdTMk+Nl9rQFEDB7NtWT7ym8Tyypzm2YeRKEAjHY4Ylp6M2dOGKZSlq",
-	"AxvuREfw4MNVQL9euAev2aon9tRGOLsglGSaLRMp1gu51JVTG5fLPwXkeitDITcbTIkR/ACZ22ha5BqX",
-	"MAJtwxdTgMIA9Fo6jRyR2RAIP5CVdEQH2Sc6yG+AB9JkhX7Gp9zowttxXgO5/EajVwSvpGXWenRI3BHd",
-	"DQ3wsRGvaICquGllbkY8cCNqkJE75TFvSpcOavQa0cDPiuTmbmkWAK2EXhtm/0KqBVPbRXTEMyoESzuV",
-	"HT6dGf3UvdzKNA8fV9fi4b4T6Ep9/bFr3Wsum2LU1VFE+UqUe2tY8F2zIur3UarnGPrDjTd5cEViqlkR",
-	"yTJQam5mWrQj9KKFH/rOhwqGFj2zZ7+RcHeXK+E8jP6Wr8GN1oB2tk3aREmu1nDYhF0erkkqJdiGDKFT",
-	"ysUFVKQCMGCXGaHJ9doOmKWTbgTZWhyKs7SXcS+LcTWQxBcQ7bihAAoiJxMeswgrdzklIxgk0i8qshzs",
-	"uEk8EJfo40C4BgAOrkkO0xcqgtFW9a7k6wlYMrkhMRDf6LeMdqwFOu4c4PiarbbxRoagujq9fwv66SW+",
-	"XPH/4m0tGi0F/8eSuTeMWjLviNza47ytk7HbjlZIyQtf6pQoRhNNoFDgkPPisO7IWppwt2+vgUx2u6LS",
-	"ol7UQK6Esk4JXW/DLc3J1K/ZChWMu9Vhetm24CNv3NrQW+qkiVGuEAC3ZCAFY5oykVBFAE+ZpNTAYT5M",
-	"5RnCA4MpHkBCwoK2dDn1GsoFQSQRADyFClRxjMDyVf2kU7H19q1tlTCoErqVpGyMCnohlYejgkrJdA1y",
-	"xFvqC+kyBQQaUbuVBS+MCy6WJnRsPvzO6lWP//RgFA2ruFuP2Krn5Peq/7ywO7y2ezuKesba2PemnVIP",
-	"Nqfgmj5nAHzS6wx4g2YrD7ZcJINuJ6Gh4zxgBCCbh1/TgjLcC3hPASFK9jU50C84WHUMB9QPrGXXDYzh",
-	"UsOwOkVsWmfSO7piY1dFugaJuQkNd0FmckUmFC5HM6hegIY1I1PwKqLfPiLXLKZLzQglCZ+4XQAb50q6",
-	"6hKGpSmhVkVVdTPbTgEcJR2sHQgrB8U7XHiE34g+oRHB4Ie23d0m0KE1qmCbhduLj7+fu7fCniG89LoH",
-	"vjS74S74XUJxvzSQjAO6dfvQeKEPVcF3+rl2cx9uvsOtXtsKf2zhsf2SeORI03fk6t0TYXbS44FdwHXa",
-	"39L924erW1y/lc/Lzgtf9i3ktCjbHjbxFUsRHTSep3I6ikYrJcV07GsdNOOPlC7+pWb9d9qFfbd82phK",
-	"mLti8tTgYCMuUGlrW1IgSjVPEas5Ta1C7oNOmkO8mmpLFPgL164O2/4zrDwz5clSbXDubyEXaBtj3PAQ",
-	"+M2bBDTQOKjF8GuCW9PADfRJmnrECzQTQ05MGRG/F//74nkBri8lMla7/kmuoBggRg7qcvrgyur4pWjj",
-	"slXqQRRUvqnWQ+Bo89phgREXKZN1GvX17UhKV5NlShK67mPLYZ+ylIqWyEC9XNiLDNw9I4+kh8GWUBBd",
-	"TJf20h3yjfexyeYwYHZ1xkP5CKPYprI+9NcunAGymvMijSss8GcAWVAQuyjk3oqbmYQSOTDiiBiZ0PX9",
-	"oJTYfxZouThaffU3KhJaOpTxnLjIxz4b7Ivn7FI1x4v5jtqQDiBySMnGDQHjdjMq5ELBQUGxo1hGFd3G",
-	"tZXn/HfZBsEOyLOGHKlfZxKEAlz45QTLbYGUQIgHF2rZ3QUuEpdiXECF5khEUhimjcO6QQYfRaOUTWk6",
-	"jlPKrRqAq2IbqCcGbJxUXlDX6Q0tqt+AOxV5vp/1NLAz8jrtkVu+4a178ZR8//i7/2gVNJto5saH+rTb",
-	"kplSckCCUAnMFA2l3iUVzOd0ISm5qfS7778vnQzlQJcyUhI3Kesxcg/NXLKCLpU4BzDd8wwX+vxv9OSf",
-	"D06+H3/89+4sRIfAjP2XKnW4tQxzmsyk3qIWrwkaSSGjFRp0sWaUCGZWUs1L4oYmaIW3+m6QmNmnjCum",
-	"h6Ul9MXY8HfJvEyuy55lgl7DsikqEPbPiT8AB1w3IzsOX4hQbNTwYPv8owbkoTypucfgBPHOsmi3HGhY",
-	"s/POCukw8MsltqGXSI6hgAI3rG804UlULKL9JxwgUJzjCrfoqh9akC/D4HqtLmR1Lyqk2MY+Q2+7Wfm7",
-	"XgueM2oXNkjRdPOA3drvE2VVFnc/z1mJPfwkrmleRRrDWsLcxBSXybi57K17oa1q7dBQjN5lAouyfdVR",
-	"VIddrEM1mKc0rIZdOZBvPVgYwAXI9K2t2lu0ll31YdyWcwJ2QRdUVYCLdcezNuZ40P5TCUMdebnnwj6x",
-	"wR67NBzRiA5KZd4kim40I9qYivzWl6offMwPG6/t40kYlb+nRdm34vJtkGKzdVmurGb28PkYBIx3R16f",
-	"HiDDuZwG2f/ondFQ/MK7n56cPPrujz7HQRupWEJ8VFZbXaLedu2UazPu1XtuGdPM9KmlMchCLg0bThev",
-	"Zdj6sW2upeYYTD1oEG/cdw2qy/BZeSWm3lp/h0AmzRgTjfv2+i6T5il+USRMDgEjvt5mru9BQw4Z2nsf",
-	"o8DL5SK4uWPCqWWbVStKjglvGvHsWgahcDPyIsDvZnVxIxRonoALKiozluPuNin6JP6CwiYcHFAD4FBG",
-	"/7FkHQCF9SDTIvIC24aBtq3I00K47w/dohWQDh+6u0/PkllUSwEey2AqdQtSRQHG1f54b8PZ3JICTaLA",
-	"kMjBwMpQYaV12RhX2/a98OfmUGCWpgXzuCBjwAsxPQRD4WLa/LZt4K9dRbU7ZsWGeoRBRurgnDfFQTYE",
-	"iUsK5oit83gZVofINdw25L3fHeEmH3zSetXrf+hA++VTJ7+8FQNrm3HpuN2qAo/el5DSjPW9jGn+T9Zj",
-	"baBF93ZUjLdtNVANGOqjXPWFrDa++Q5jpzfX2ZZDwy0v5d7qfTWWSGkKzmwOQfcg7dulEPrLkJHjOWNZ",
-	"TdNpjhJQUEuhHm/aLy8wPBNIgdoulL4FIHBInp1rJjw8nccWDeHdrurjh64mvk1R8G3Le7cku14WPqxX",
-	"fLKX7X38oEc2oZFp0pyWV8oT8H66wXl3voeolXoqORwlzkuZwcSKTCqDpYhmGJ5/A3kCPls9xIPY6PNP",
-	"hgk93MmpaqFDCJTwCZx6IuyrKC3nltmJvoXmVfp5w7eSJ2ooFhs+4TF1+WtMUb1UbFTxkJadnS2rtp3c",
-	"TFjMNQ+TE23AROj279Z9uooZJtxsNhy5ViLrsYJJgMcXigDC8SukGWPm7IS7agtYSYDqMdeuMBVWWnZ+",
-	"ZPxR4PzHzmPf7YmfNsf6+NUFWT6UInNrR93ZJIjb7XNC9RwTeASBYqEQreHxvHpFtty2DHyr8gLNNQK2",
-	"zfEagJVeBBPUA13oggFkEpSdrGCFdcIZ+5zPIVeaMn/sgunOvEwbbyWlJgAsELBuygWDOp8IQ6lYLFVi",
-	"WXWKInfron7DM/JSPhmKTlZyjvWPFnOFQUKmCgiPGYzNNhQAoRwdM6jAcF5PaNxSHrdQQ3/jqJl+u1+N",
-	"xV40ASD2P2WLLMgePmvHFoXz2kWWVlMZC5z+QE5jWdoUFPmxS55ugd+/31JYZbIYWBKkejDsVA3EN2WW",
-	"ari2Frhv9Q64KlNfRc3AjR8V0mBUVOms1EsrzINBncpZlXPuopqtpMKAaA+5Ab3wGxqvx4jwAA+TBRdc",
-	"G4xzj0Yu5RMjBf2PWUqNJd5x9e3wSHKs0ru36IXwLPIzx5GsXAmy4Z7oaxlsF3d7y4csfIXlYqfxjCVL",
-	"RCAGrat59V83ZCmXHYBRKcR2vV4skuQ+oSKJaopdRJ4Dbgs3mngfO/tErQowOh99++jhn04effvwwYOH",
-	"9YTmQF7wCf7jj7f3Tp7jPx9Gj2/v/3/BfOFS9kw1J0OUAnwqWJpVyGa1FAJLJmXUcRFYpdf4Y9kDRUXM",
-	"XAMpzXRDZkSpJt925p7m2uj1JymdhqpUIQVCvP0FhkrLFd6dXeHFQJWOolJ6qDxqoBeMqsdQhG80yZSc",
-	"KrrA/dfdmIQKas80VFp3UwsR/jtGVTwbuLYmeE79KlWisdAnwutR5ziz/zIsZXDLJ5bYSQIgYN9o4kc6",
-	"BC9p0xhhRxOcmzc+7490hpWFt+rHUgzTNr1aXQ/ykpqbBrO91WtkPO+XLvDOvhrOu8n7iCpYZtXmW5d6",
-	"qJ1/w4XfSzsp9rVLMym3Hhw2hDcNPDR3PBzzSlxW7L9QXJsC/arzIGuYxOA6w221djx6umdexTJGA3H7",
-	"PTMnG4ZslnD1H6wjF1iZTCTNyGOIKqDJRMkFuaLm6sJpyAbhCuwfZiUxcUQXmSSbhpTmsoamuXMj5Zyw",
-	"yYTFpgwYKVBG77GO/XNRwmPbg9W7xZiNXzwXRq0PyDC+lGrfCMvfZpmoKScJ+DGHV41lg0+frXPBtwoI",
-	"G5xV3ZQg3XI62NNji/swagn9DwYHLXq4mnbtAs8Pt3EJaoo1F2M4WVGjFt7GkEptgtrwu2WWpZyp3lGp",
-	"gbIQMlsTn+GnFzRNnaDXo4MGsW6Eomo3k+Zo1HEpTqY/kgJ+GoiiGdLE8KhWkaRDR+qDUfcQ28omA6dY",
-	"iYY9Rrh+wRGuQwNUf6uAUs8Cjho3ebiJMYtw090CTN+hCe23MoI1G6/2ZqFyM7ybCojHMoZfRxlDRzR7",
-	"rmDYWrewTKcHLllYYYktUWx6rFBLoUI/gv3DtzSGy+0NW6UNUsXN68urvdizKuKdVTfsQT47FDZs2Zqt",
-	"of2CJNWzlOCd1AQcCPpXOfn7Yf7tUnXvruHRyqXxBgnF5tJ3Q04/cDqNhwRPuy8aYqi/LGDCHty7G/xb",
-	"V8m5fkXmyiy/LVphQ/pAA4iLAwlz8D/sppz8VNrL3zlvtR0meyvI+HtDLCwyA3EJ8mXqoswD4xbWmOBw",
-	"Cl8LamH56w1rllRhm92fhZ5xlibPSnGCw4JgwiVe1ZK5GlRUzaFI6gWBFs4JN3md1M3ztRa6s4ElU0y1",
-	"H2b7hgPE2RULgLgIocs9GHvKqBLaFx9ha4Qj8+BGPvy7d6Tp8JstfhEswtKR7BmNmEh2gtZpuhWnUs51",
-	"K8K9M1CHY2jKUPMFfH03Dv0XjCG/D3B49Ozt/xaOvRSXBM2NbPCklgkqj4USeby8nOR8YVypHA51G4Ix",
-	"jx7rvkfQ4wadFDGPPXDvSyzScdOHhfhRUbFzZYcBVRkG1l4YTLuDCa2hTkxbGYGiwwrmT8pc6AXGaFdx",
-	"yNCzVNhHSysKJzv+NGFawx4ASh1LeAzpNfgv13qWUgHbnFK10Hl3kLwYjWYSY+aNasrAgdG/knJ+QDfw",
-	"VlWSasHe4QCskO01wyipNpNIPu2hek4u3XupOcXqHs6LObTeLc6gcVHqeMyALDiKRnzh4lqRfnNAZqcu",
-	"N2dauna3iftr1BY29x3fa5zVu3BNszei0GysKLdKNZS/oFM4pmma+hI0WF8WMHc2T+48ZhgzXnIC7Kx5",
-	"XDp8AmjTrtwnaCpoVVqahojmaLQUuAQNgZfQ01Bav8k/6k/snUFcrtH6ToHNL14qbtbvbIvuusuoCoU2",
-	"PXHHLk3JnMGxCN9Y5Ri/yNufGZONbm/hgjsJQOli0NacsawMhQyhj/kGEhCvJzGUZWQKxDcG+mqSSjG1",
-	"/0eWXGG5JldymFCAuLWvQOCkSAiYDTXh5vSD+CD+8Adfg/L0D38gaHZzAfgOiFnnBQRxqufk6gkm6/8T",
-	"zoBz8gNMmABe5vj//I//dXVKntg3SSKZRsRWbjSxZwFTUFopkRcfxNWnE7o0s39eQXyn9ql/kEIHEoYC",
-	"ICIGsfNSHaqIXH06mUh1haZAnjBXDn5GbxihRDHAuRMGP5MTO1k3JKwV6YynOvJl4wG/MIGalsoFcUVE",
-	"SOXLGOoPAuNpIa4fo1LtfCKyFCnT2tengQFZVidXmPx1haHXmlBDFlIb8vARmcml7ShN8h2goKppxoTd",
-	"hbe5lk6rJag1YzjR8q+n5K2SMdNaKnLPKYAQCU58UAS55xMB7kMTQl7LZH0OU+JqY7nQnupYyh0CXBG5",
-	"EhGJU6lZEuXxHlQUNtrkAugRdFLXm4s2Jkth933C7eYoRq4+jD4sHzz4Nv7uw+jq9IOA6V8zS6OaGEmo",
-	"AElenToKF03YJxqbdE1SPmdIWkBkltTZJ649UaO4sYvprth24rpgLZGuSbK0wolQvCfm9OZzLUK3JDK1",
-	"+ilLLDX5kGokXm5gVT6Iq/86AYY+gSGcE5wqT+D/7MqenYzGs5zJ7EZZljAzqGdFkwLi2HVmB3J15oZ+",
-	"dQH2szUUQsWCqNMpS6Dz4tLrVgHgdfUf/gDL7oBsCYLQanLPgwHfPyVXVlRd2eau6si3OINYJszN4YJc",
-	"Idiv51wcEUSLu6uHJnA0Rx8EVmMlGTWz3HqvlimLHCu65zc0XbJT8vjBg3MXuY7Lw3FvYS/wNrM4JY8f",
-	"PTqv/BRBSTpuRZawr18zouXpB/H4wffnDgOOGnfvtZppQTQ0TeUKisjKlVu19yseMyAdJhJy9TJhi0wa",
-	"JuL1yc9sfYVLvUI21Jbts4wJIkXMzlH4MAMHHLzIBXn02HH8lLnQUKx3gCRtSSnPovwgYghiTbC6rUbT",
-	"h4upwKW1hGHJ5JxcPX9Pp7meZn/jYhqRq5eTk1+oiWf5I2zTz44vYHIvhTbU8oKlDUsK33777feEC/Ln",
-	"908je2g4x4r9R4ATHIQ1BLnq0w8ihzt251kpFOR89BBcDxkTNOOj89G3pw9Ov8Wqc4gpc+bAHxFSh4FS",
-	"mov9l8nofPSKa/MkzrMXMqroghnw7v6tpsBalTWfPGhS12wiIcud2xf+sWRq7YEmz0eg7/oDnA6ujHn7",
-	"ERIlMylcHYJHDx5g4KUwPnzEymG8MZ393Sm3RW9tKk0+Z9AfAnjiVtG7jUaPsc9QU/nYzn6gSSkH7/GD",
-	"h92f/FnYI5oJY4fPEvzu2+7vXkh1zZOEgS3mu//6rx5fQIVqUMKWiwVV63C1S2fBcoqMFcA6sjLEwWcY",
-	"OtUlwIOP0cgpGXafcS1PF1SgegxKBMDiV/RkO4acIs8+u3/dniVc0+vUJWxsUGBobsUrfhtfPhtZasmk",
-	"DpD4M2iePclxUDeI6nFdc3SfJF88BTzG0bd/8VqaF+CGhg++7/7gqRSTlOMla2saey6SEuy2VdOsJEcd",
-	"B04mjUYQHVn9UUck5cLp1yvKjdUgCqTnfRJgkiim7ag/u3/eNkrHS0aTJ/jS6IDC6NkKkS+ahFGSP//a",
-	"yHFr6nqSL0qJopTDQdJ5WqYzyF3YWwWMEowBoKWiUi01AxGXwN/g1fCUVgoTL0gNtcVTqxSg7WqQtEJS",
-	"AmnVQIpnpVj67RtvEoVPMXjdvfrMW3ucTviDRFfqfmgaGr9kEyTqwlDgCp93C+GneaT9UQo/fthjTO+l",
-	"fEWV01seftdn8u5ay5L3a/TGbM2QbrfynFHM6IKsCXv3BMTmXJK2shj+eLpS3EXFBfkEDeAH4RKoCeZe",
-	"/AmBkg7BIa/ZClrvxR8P99btU4VZgoGzBiu0Hdnt7tjt8aNH3d+9FFBdYSf2hK11tjUwldwwtfZ4QySF",
-	"2usOJazOpshrFSa1P51idRhg0ZInyGlSNWGO1mm49Ppa0gbs8hqs8bbFC/vQm+sjMIO5UnqnxCpCTbYZ",
-	"nmiiZ3IlTnNwjvIF92keK9N6v32Sd6ebrrS5p6/gtZ54R+U0RUjQdWWZHtet6rVMZFfYjJbGhzFfumGY",
-	"eUXMYaPciLsqBvmn7kG+9NXYXJxIqQpbaIR5dbfyIOtBMCFvPU/QguvKD2hARiD3NL1hiJJwv2nzEEMh",
-	"aJAIOyvtAEIt2XPDJd4XbfWL0wjMSZJrRrBsDEvKaHFEqnYLC36EMQCBSTUhzNXzoXk8Q8QT5yvgMiEp",
-	"X3DTRGGuJoycVHrO46w8mxRZ4GD7r/zCRLiwXs2NA0Y9BM9rGQrUntlpGV7RPv0YuVsv3oqmyFVm908u",
-	"NdjUvHUeXcKPHzzOo6+8K8AHnzjDOELDRbnxN+XaWU6vGblm06WVGJg7EphNvFRaqiYCvpdSbf773+j1",
-	"R0vK9GTy8fOfbu+d5H88vr3/+dvb4u+Hj27vNxB7h0L2ylLZ6KC2PhS+kNf8e7b2DVd77kq5eCNY7lj3",
-	"lAiVEF9LtWJTTgU6AQHtEVB5gYaBcgGyd9PKWArwaL56h2+4oN0+Lfz1Qy4HJY/Ez2z9JkNvuiPOg1wA",
-	"3EC/nCvAJZtybVwu6Kwo6PRKxg21dn+dMcXyelfU35aKmQRO+Fw+3H75TPcvf3XwJAEVCV1EDaYLA0aU",
-	"j2Xpw7ulO7177QyVMmfwciwd1Pm4JpRMeOqAYdJCr49yB7kGqeIszlKk6/p94F2uJh7oWu8a/3JY+meW",
-	"mS//cPvq2OZnxjL0ZhuJF1eIsNES9Tgh8Qws6nxTEbh6d5+EZWb6jP9od2jkh+OBFa4mZSsPmy0dL8/f",
-	"hyD93pd89Lk33n38VZ0xd+U1sYoarmDZDweXNZLKqcPeqhhZhmplgxQuJBRvjKUmDpT9g3rWLg6NKlYE",
-	"y2pD16flqAwwUzUHdlzghUp70FOWagYPIWokIo8fPqofF4h91qRP1snVEnK1W3//QmovLmB+3K20XLqS",
-	"fRh5VNDvbz+MQpetA6mpOHkHAre1MwfDb4ZyPYSQlGJt/sUZfwtttMdp99aKBGeefUG5j3v4Uk/kx4/+",
-	"NGxOl55idvJvAf25YgW102hL5def12Wvb2OYFvLhszzF5HDHt3e8+r6awhL84+P56ojELRjJQeK869NZ",
-	"8MBUV3GG2jNJsfI74Is5aBhC9dRtCxQ4RggcXZZ3GSGQ59kMDBBokqdnn/Eft0g7KcN8nFp8YFwj9y7S",
-	"eylw5EfK20Fa5gtf0ISPrM4NTXm571Z56TJwMFad+70ZREfbS9FuJwcSVh731UmuZ+xTnIMu38mwmg6C",
-	"524gX/hJ4IeZ4BUWgxyYvcXyI6P+fo6It8vw8eBwJyBkIM9PcXWx9nxSnM2oSE6gJszd895meRZn9ciF",
-	"o6iIwjzXZs5YVrqPAGBBqZwYJNClbGLq5o2fqEje3DA14OSzn7CEwAodeWprUrfLWDv2/M5CmhzoRFw7",
-	"D0sZp8XFaxl7FO6BBTBOp9tk/KOL5znYxROC1BYtpuOseOF453SE9GtdIbL60Gq2RqWIpimKkcLTAPnu",
-	"EOdyV6bdpQklemOVByA/IhhLNKT5US1Fnr15jUgs/1hSZd+FLy6gChNVkIJrn5oZFQTr5KEXGvLoi/DA",
-	"hBpWl32/yBtW8oXsX62xHfTTaO6QhQRbfc1sdPTXA12X071lxkQei9nK8PBSIKq3OCryqPtGK+VPDpjm",
-	"YBSOHTRQN47veDjkWga4xKTYNEJWNckIzwYuplacOodYe/z3oQ2QIMeOyRdHifw1Jl+ULVwuL3arbItC",
-	"LmdKGiwHfKaK+uZ758pnAL3ikTIPxJo1IM5tjUI42iNLfY0s9Z7OWYGqSld0DcZisIRwc1HFm8Fbgsdd",
-	"w2xftspNIwBXouehHODtwq8C7Hiiiur9e2fLJ3pe4ckuxnjiJ3tkjR0y0PU8jzvFurMTQonbeZbkSRuQ",
-	"3QMVaIFM9xAsoKBi9km5WvjeSeoSy29XC4wfTBXbqGP+BUXDuyLkRz75+o6QJzkWlkc0AjA+gOXeBA0k",
-	"UOERLa4QiS4cyhQCZFk5wBTVy4o9Fvm0yt7426krad/A4EXpyz3w9abRLcm9rhjAnxf49lMFNC1utDOx",
-	"aeNNawldl4A1EAbXWe+cURHi742iQlM4/S7AoHcCFmxL3B+EPYhTRhEoUbuvnQ586jLi2Or/tTx/RQxL",
-	"U4dzSEvjBggwuUwTEsuFM3UkLkAQTvMZF1OEztqI/Wemkohbu7cG0/5wSJVMuYRNgKA8umYtcfVAoZiV",
-	"erxfkmUxaIQmQq7IPalws+4fhehXKESLGI7ISRIrU0o831Pf0UUF317BkO9cgMeBAetKiOcPe9S7/xKy",
-	"XYsivv+S0HY+BNPHfQCIncvVHxRS2aAWYy5c7i//0hNMfanlL0al/h0Fzh2NLHTOCAWXoYtT4MLIbYLr",
-	"rFh3iCVtUv1HD2pyMOnoemgQjW6IXzXuZ+EOdElVHrs5ppY1eZqSaxdpkRAuQH4m1YO8KLxUutjY305d",
-	"wlMb/iKYt88+2//dbm+s/kmmSYcBA1rOXUhdNjH3/vGqv1uE94SrBVz6EM8dA08qGXe5pfWiAsoPSNpI",
-	"dA61pMsf4mmnkaq2t7l2UtcTPbfvOKI5kGHMtT7ILHa09v6rWbFKZuhaFYVhXkUsA9N+Qr907xzwiPZd",
-	"NJzRfpRf7SHt5k9WAE6rGP4FxSPgdJ6zzERWKWPa1EI1/OpUNhp/PFVLUb7ZbJx/fDozRMkVdoUOC454",
-	"uSWLXoT1BzBOBNKx7X0osUqCkqvI1SoAe5xM2Cn5lZsZuUrUeqyWwpn1nIWOcA1z8QBWHwTOtWz2QzMf",
-	"VgJACEAwMU54yhDJv4/ZDxe0EQQwZAlwA96j0W+xTA3PqDJnE6kWJwk1tMoSA8r32OkH5LwrhPLdA/IL",
-	"/6FcP+qaC6rWoVpcC5plDni92tj//+7N6/PcX4oSJZbpciHICVarAPstbHdUSspBbDJLGEIaLFCijZQJ",
-	"xmwuMrMmJRMwKADYqoQSSO21oGDegfpCd2oHRWq6BFINm0Kh6kpsly03ftof5ILdzxOH5Uofb8Bf/un6",
-	"A1SysWLGqamQlELJ03d/QSEkFaFkJdX8Wsr5EDlcOnDPPuM/2mFbXvoibduZPCOrlctVUTa1twG0XMex",
-	"XMjxQagg3ZdgAcWVsiePK03XoUsc40UrADG4KFGpHA9CmWBQvT2sJyndgIbpo3YMs5TCt3nGJBfaqCVo",
-	"IJW4h2Y9tfjg0r8/eAyiWr78oDQbGG8jfpJ/fiRbfwmKsaxfpUyvVzNjecMUS86JgTp3DTWaPSEX+7BJ",
-	"zcWTUuhXiDDPPsP/uRS3Z0WZy2G095+uhXYrBDReJ50D2SNKHWHP20dmSsGO1oivUF/6q6ueCYmLYBIm",
-	"NAWUYqmIkL0YzVf9OcVCjx3m5Eo7PU+E381R0HIGoB/yeAaU8iBd/YIsr9qJFVGLqpp6DvWCmkwnA0R/",
-	"I1yCMBWBfLiQyXInd+zdhUmypDaCDUgGfOso5r9CMQ97S6ggJc64gFK9kG8GOIvlCPwZ1b7gL0uqEfb9",
-	"uA7dyP1PgrPPpb9uz1zfOYL1UOGfN9UFmmV72WT/ozJ0WK/j2xz1ZyJVJZPqEDrGBmWpovj9YYjqGYtT",
-	"LtiRqO6WqN7R9eH11Rot3ZRQ9g9DTpfsRs6P1PQb1ELlJpDrOUDnbCerBWs1Hv/CDumx/aUx1jSmaXrn",
-	"t5SdwqNwxM76qWTKsJhoxtSCY73a0vYt2EYhWgE11dA0BEUS2u+kb/CVQ9a5FmvXydGa2L/gBS4JpvV8",
-	"MooStRS68eLoNnpoOJztEhT40cfbPdgjGgOVYP9/B6HKOM4vJ1L5GDf1rxA3RUXB4he5AwFZunpTDbE5",
-	"/HZK9bws8s8+w//b3bmeKw8u+TsE/1Hub1THwJRQKENfiuSQk25iOLDMh93sBy5ZOx7qxHlWgIANvmzs",
-	"MpJWwJ99HFUh4/zD/WZBJo2M9QYLYx1PjDssPgiVBc2MFXIc/b+bXt4i8ryXUC8Fxm5wztY2n0PwjbMP",
-	"NRwnYVQc+8GRRndKMoQ1hEQH73EfRFHeZtR+PXybv3XIvO68k6Z80eKFrzXk+leMcuLuzkeJhuoxDhEi",
-	"IjJNQhc/GsdMd1gDq9t99tn/8/bMfp0ZKuIt0p/8prWHh0AH/tV+yEDwyVE43OlNBNYctc1qqtSMasd9",
-	"LCm51+pmxN0IUbG/I6rGgejwEtofRIf4yZEOdzNj2TXspqs8Tg4zKbYkK0S9OlFFdbe2Yw3fvnQvH/Z0",
-	"q/YVPOSkZoAGB3kLgA9n739CGqLAX5J83SnBVUg8zZhL6NgEM4PEji5Aj0zxGxqvu5wWTcLiNV2wjU07",
-	"XBDNZkd3bHy0c02CY6gSKLx3TBf58o2Kr8FUVGBNTtjqYkP2ulAU3QNnMhe1CzrvcivXJPDZZ/xHHvwy",
-	"/HBHguwT8hJi2B7F2zAe6HjGb09wr5gh1Mpve4Bb7bCKfGrFuWAcYOBRyAupCNf4R2/66xXY0EKBeIge",
-	"hAAxnmEb+rv8nZzsv8ewhj2QUwDktFGhrMCH6q4UuV9nHKouhxLgUg4X/EDSr+1WjKIRE8sFmHnwT8W0",
-	"UTyPKsd0D5aUslTL6GC9c/XkhPimINX6awYsq+xeG3DZMVShOVRBTpyxSp8Tg/cZH/VeQJWCRVxqQ5Zq",
-	"yoTxhc8hX0N6tJYZvWEbtdVagEyLTKgNhoU0d5f51IYw/AJeOzjCcLWbI8LwHRxDX512/65UU0/nxfa4",
-	"JlOr8kNyIRRnk1avuHBwCBg3Qzi8OKN6VjIuzFlmtsAL3uS0z/BDe7hBHcj7LqT5MfZgi9iDIYJ3qKsc",
-	"difPqm4gpDP2yTChtzIIFx00V5Q1TCR3ASyPfTzPJ3PMVj3GgFVtnytJFlKYmSYLVLtFzCJMXyoA4QH+",
-	"wMgUCwo6pPNNV+COsvsMYhdi0yrDn7t3Dii9fRcNctuP8sgM29+Zb5hao8MF1G2rFbCiLJT3OMPNrgzq",
-	"dkEWNGGAjUgYjWfE8EWXjr5TkbZ+R0XKJ+YQp8QrPjGXxd36YAiLeQ+2w+MJcTwh6hYuSkpGnjJnbhwP",
-	"ffW2EmppE1fhkbFlKlg3c73FE+kudLC3pZkcuevIXVXvBV1jGVKwTznjZ9mBsUcFa+ugzW52ApQxdnc3",
-	"GodqduSnIz9tWoMtIRLuwduMg7QX+zybtoZs78NICHh9h5zkJ3zkpCMnlTjpR0WFAUa6Xtc86glH8607",
-	"d6qRHLuzl1kqcRjusi3fJXPBTI68deStjVPK0gXhUBsVEKCpZiup5n31vV58ZA/ARNHVYVS+X13rHW6V",
-	"I1nv3X72vrh4J5LlxZsJFWsw4m5zZcByNoXpdaMwP5NZ6iDQK/lkU2YITVMXwMEVkatSCjEVCUGikUrD",
-	"u+hklxPCbphaV9vyGWtr9L9ruWDOSCg/CIdhF6HhjwuAXpcrQRTLFNNMGKBMcu/qhrPV1f0QCD7EyeBE",
-	"D5t07Dpp8vy5p19rODXOfnjNpBIhnn1GjO4Oh65T6w++la07efTgVj24tpXIV8NFKJlv9AabDiCKwTZ7",
-	"nMXHADGdoQq71XHoWm3MM0PluKDI/WuUT/zg77jYwzvDsiA2CE75GD36VUKD4OZiBE/KNTjpJkr+E1At",
-	"E1e1RKZcTE/kBALvuEyINhQrI3Vzt7tOBqX+2bWic3ayvZmlg1tf8Yn5QWFGwZ3zje38yDW7R/wDjSQO",
-	"YXsqiRRIrV7hJIrp5YJtZJlsSZCuQvy27qgOenwKrR/y8BhkLz88DzylUG1fTiZHPvgKTw+7vVBrx7Km",
-	"PR6cW4sbQJG7wNsfxJHCTY4s5A3TEP+B5hDBPu2DaaUwSu5F29vA9YbLqyvzzzWJZyyeYwU4O3q91oYt",
-	"IjgodSYNPseSYImiK3FKXsJ3iRQMQ62u3FhTloyv12Ns4aoolWUXkmti+fW0dq91fPHUTbfGz48Ozs9H",
-	"zJ+dD7UCwydT7EQtBYnz/ezmA/9uGx+cTbjgerb/4+sFtNtIfndwnOTMc6TA3QJ9UK+H1UTBhHa6QooB",
-	"cAKWPRQJF9PdqZMbtugoWwJvdKS0PRFrJy41uwCbJIw/ZRPjCiuGsse0QRNVQX/5cFrrkxi2eAefQgHJ",
-	"TzjC8//I08uoUnQ9KOGtd3pbXtJyueTJ6AtNaLML0pbHltEpOxrOSuBL0h7vzmgGHOKu3lLO7ZNUblSb",
-	"CzHbbrGuLXazjC4PcQ1/a5s9uBG36dCA3o8Hxi7JYEZmBNAGBRdTp6VeM7NiTBCzkiSeLcVcXyD+jtV3",
-	"WcoMAzPROv+r1wmChNOg52dKThXTutVZ8Na/dFh/Qd5NM5Kce34Ufo6MfpIrMqEqvzBipZwF+0KdCJmS",
-	"RsZ4rWyjNnzp4NSG3TRTm3t+pLay81xJOUFvNt6JWAKYqfd0yoxhsGpzmab3ozyFHP3tNCVQtbyd8vyq",
-	"H4D4dsCp6zqNESvtX8gI+dbBv2EV/aMi8DWmqzNIXimMa15JofHcBQhTohjVrnYb1+V3qWCr3a2Q6IY4",
-	"BL/adhvU58Ob/C5R6zuyza5+LLhcVfxYu2vEOpPmBK3OrZaVd5k0T/G1QwrgopcGPUXTRZYeDQJVLQVc",
-	"BSRhNzxmOleGAUfb/rGa8XiG8XIr5j0L/XXiQ5RnaNNcSiR59jmTmkPBt63FYreV663rA0XoMgy/I1Xy",
-	"IjdkHkLnca0/F0att44Dx4EejRV3qaPsENsNmDgrxFPXZILWPCpcyvv10hAuxtrIeE6YSO1ANfoNUQru",
-	"bFGHKJz9ez2tTAKfrWIZowbHjH1GThoJunBzqVadcJ6FhBp2SjBFK/FOYbB4LgU8hDf9rb8WXlT3fL6z",
-	"M/Uq0B4qpuyf/2GE/Rj/qLMdrzq7GGOpMqU8LadRDtclb7jmHWCTf8FXDqgyuh4a1EU3xK82gh5nT+Qk",
-	"z6S49/7Rw/vV6ovnNTn7jS4BGToPo2/AAzXMJKC0lcjCLWaFLOC3jjr/T/Qcxnk4wEJs/lgN8YhUuEtx",
-	"Q5QWRApCyUpxY5jwMHNg87lmUy4CBfunigqzET3azCt5/UN85ewz/L89f6Vgn0NK0VYherxyV5JXbtyO",
-	"DJCNg5RO2JAcUKpKKmfxcgulvWixMbh4aRoI7ZiaeXdw4F2UFKAHEECHoAjI7D/k2Q1tQy/H1PfjPaUJ",
-	"VkJIsuIJUw4LmKRSTCEEliKgWKhWZTMbIbe0A+pvMFgq5bzHRecVvNYRfrjHuD4uzB8fjwC3ni+Wi9H5",
-	"gzzIjwvDplAg54uI8istT4OSgUt8VDI2qixqh5BtD4pkqRAJ06kfjTX2O46Q1jpT+9NStgYR6z6X0DB4",
-	"8IPpiB12PJrCJjS6JkIe6rQxdM7F9BB8857O2b+6ir+9PiIJFxe5mQBASGhD0WxyzaySoomRZDWT7Maq",
-	"K3QOOaYDxDXV8zLpFP7WANXsguHTTTkew+d4Qbwz7B46h9Iy33j0GlgeCEgaYGeyTbJ4qaywsYRwzahi",
-	"lpg+2r3WTN14ElmqdHQ+OqMZP7t5CJTg+qiXhMotw05FXbBRPX/lqauCeW8O/4iI+TsTTBu2kMaygrof",
-	"AadkOWIQ4gJtxBi4LnyRrHo/zzDsAe4GNEkU05qVxuaiIgIfXkI0F7DonLGM3LtmN9RqWDr73/8zZdPp",
-	"/aIVqCUc7DxlgCY0VXKZ4SDQe+JDRNVSJOz+uY8Wi4iHFokQAyEqQm/z3nLcn1o6qS/aX5qgK6Fef/kF",
-	"TxlAMSyIhKJ2mCta+pQvrDgJfWv3eGZvVlDU1jtay1uDSauuDC4KwxW1wq1eErx0l8EauaH+qPc8wHXO",
-	"X4/yGDtF7v347O0lefjdycM/ReTRw9LmOOiqeqvvUF5+owH/PfGzCRl4yT0uhF6LUrO57yg4WMy/lLZB",
-	"qciCrokDnoIyUtqe4LZNbdRyrkut4k+uBtrtx9v/GwAA//8=",
+	"7L2Jkhu58Tf4KgjuFzGSv+pDGo0/Tys2Nnp0eLTWSPpasufvsLRsNAskYRaBMoBqitZ2xL7M7ovsm+yT",
+	"bCATqIOFunj0aGQ6HDFqVhXOzEQij19+GU3kMpWCCaNHF19GKVV0yQxT8NflZCIzYV49t39wMboYpdTM",
+	"R9FI0CUbXYwoPh9FI8X+lXHF4tGFURmLRnoyZ0tqP5tKtaRmdDHiwvzxySgaLbngy2w5ungUjcw6ZfiI",
+	"zZga3d1Fo8s4Vkzr5j7xeb8+s4zHo7wbbRQXM+jlWcJZy8Qm8HjHPp6zWz5hjX3E8HjHPn6WSdzYw1wm",
+	"8Y7tv4rZMpWGicn6L2xtv4mZniieGi5th8/mUjNBbtbEzBmZ0CRhKiJSMDKVijA6mRM6MU8JJYqlzHD7",
+	"GZkxo+H9KVfaECr0iqlRhFOYMxrDX24SpRGc2CG0zWdJP79mYmbmo4vHP/wApOb//lP37N7CpGjydcxy",
+	"h1ktU6maaZvD413pQvySCT7hKU24CdDFhzkjy9Ib32kisuUNUxewZDpL7SAisppLssy0IZqu7R+aETss",
+	"pnHtNCNUMb9o/8qYWhcTKbdfWbCUGsOU/eL/+Mf5yY+fvjy5+28Ns9BGZRM75ublKt7Zq5x7zZfc1Bfu",
+	"Sq40kVNCSUpnTTNP4Nty7zGb0iwxo4sfziNLMNjz4/PzznG8VTFTjbOXCsl0F1p5JzXH2QW7SP3jDs52",
+	"kzi3/+uc1TslU6lp0jix1L2w1z39n5Zw24jpX+6FvfZ6BbKksU/lRc0ee+SzebOAUfbpjjRzJTMRh8WK",
+	"so9yeeI5pDqE/FnzGP6bYtPRxeh/OSsUoDN8qs+g9zfYhh3N37jmzfO9tU93mu+d/VinUmgGetdPNL5C",
+	"KWj/mkhhrDZy8WVE0zThE2pX4yxV8iZhy//+T42s1W9q7/Ar7DSwuNgt4ZoIaawgMnOurcxejqzaJMU0",
+	"4ZN7H5Y21DA3GjHTJJYMB0iTRK4IN0TIlR3gS5SC9zg6JbObBMYmM6UjIhUc+jE19IZqZleSruiaPPjh",
+	"/PuIrLiZkytm1PrkcmqYegiDluqGxzET972suSajSorNd5os2DoiS7q2SzyCc/KWJjy+z+G9l0urObEk",
+	"1mRChd3rG0a0fGrHZImArKgmkzkVMxbbMb6R5qUXGve4hoohrxCdTeZInqDhANvggo7gPGITKWI46F5S",
+	"nrB7X8wbGa8JSzSDhQOddHNgV7kAu7+hvZqe/ELNZG5Xccm1BoEYjT5I+ZqqGbtvjoBV4poYKUkCA7iL",
+	"Rn8VNDNzJozt+n6X540kwHqWJXEoTnVm8Qc4RO5/eb7TxJ5f/ogwdMEEnJKuDWc4YFq/5CK2+2lHFiOJ",
+	"0cRqZkwZbk+6KU00i0AX8z99GVGtmdYsHlNTOTtjatiJ4UtWP0Cj0c26a2av5ewnWEJ3tw/qFvZKh8+J",
+	"mVNjDxYrv29kZg/4jmM8GqE15OJLTWeKRjEN3JIuibC6ErlhibTHmpHu7FgTKchqzi1f2MczKsr926UI",
+	"9Y9c3XvR5jJTFeX68fcl1e88CkwDD4Gavlh/ccFRFDNh2/rHaEnFegwdRvhvuyDRKBMJX7CxZsnUKVSa",
+	"LuxgF9zOWDhVMlXSsInlvU+BeSR0yKxlZiZyybroxRHvW/f2XTTKdBYyDvxqCQWOT7v7IF3nLIkJnVF7",
+	"dxwFNehCV/zHCGgJ1gvoGGnFE5Pv1m+um22xDPLmn2wCotxZ6way20QxK9QGcVtvKrBjHWcFM1dX7jW1",
+	"F38+EydcgBJCSarkTNHld5rYT0mmGV6GF2AT6Te6RM64KHFh8QQV9sADxW45Ww1cBSUTXEJu2FJ33ykS",
+	"oCLXDFWKgjjShk6nY3dhCY0NdN/64q0oN1zM0J5CiYZjnKRMaSmekiWdzLlgF8WSouq5YGs9inKudI3A",
+	"JeqWW/6KRnRi+C0DNoU2LEFyTW+SIPeFaBmW2e/Dxgz9svl5RWUCbKFqPfQUKX3Wa3889wS2SLDPAeq9",
+	"plaBv8ZbCSP2JbDZPCUJmxoiM2OFuH0EHBt188vGWuZTCC6LM4MPW5VUajORMWsgNMWYCT4ychXiqI0B",
+	"uwaiohv3ZXACYg2mJ1hYbhd2yQU10p1Iaeo0h4qVr2HvyrbIt85i5fSkpk/e42N8+y5fp/Ubf6dncJ+U",
+	"gr2dji7+0U479f7vovYvqt1/Kq2HPsiC6GErove/JHrQmuh8Ud5Z8eUofZ/Lkrcbjew0scXwZ2/d89In",
+	"/dYy/2Cfq1lqtNd69n6/Ns3SFhg5kUnXFthFSThTbQOyz/P2otFqbo/F5ssIvldfvolM1/2Xr9RQ95JV",
+	"RuiXoLBH7pEEsdH+9Off70d8+PY+Kc+32Ivs+r1cnVpltfVBllsPXW89bMH1/ldcD1pyPWzNPZenqZK3",
+	"eL0ZpmWx1IxvlL20ld1Q7u2qxvR3piM0jNkbYKEA3UiZMCpQEV9StagrW+8NXWvCUZ8qb3xEBLtlyj9K",
+	"C9FSdpuCy6iuvNSVErA9LNngW9SWl8oNBcq3EtKXfkrkZIHq0pDbXULx6AzYKlAN9FcBxUDxp3gJEHKs",
+	"DVVm7EwNzjQ3Vlli/6RqMue3bJwJdGvDN0aOU8U0U7eo+Mkxoyqx+2zvw/YaAREPYynGeXxF8VMR1xFn",
+	"aMVi4/wqIlMmxs43AZ4WO49Ge0CLGcaOiDu/St38g576ivkFyJUmUjCyklkSEyFJIsWMKaINBXHcaZZZ",
+	"Mq3pjHUr0E5n9u+HyOCZ3dBLjCUYyKuZmUvlvPX1NWsklJiudYNNK7M7V7swh5ZgwVLTYDpZMJZioARe",
+	"XiNCNbErYWkhv7rVryQbl7SlFGbeMFCViX4D3dwPWJS8bbcWUWkp3cwad+q5u7v/tvvEJjxm5YcliTtg",
+	"E9uXOGHjW6a0c/TX30B5sss2VPoo7Up5O/Je8pkV8w/vEh8u7Wlx+W41KbjX7iL/xXie+/kaPElUEPcu",
+	"WqBLfqTC66kZC56evpcN+1yTuZrOFGP2sBszEfe3exWfwWL3Ip0brswcD5M+r3u/XscCvzd0mcL7aEPq",
+	"/T5bUp4EuYiJeKwYdU6TtsZeiPgKX7yLRlO65Ml63GhgnDHhbB1tTf4Z37Lv81smmptrJCOWsHRuDysq",
+	"YsJO7DThnyvwZmiyUtwYJqy6NFXMnmkq1oQqVhitNr2XIUKbc22kaoj70oaaTJNEzqxytmLaEG+77mWJ",
+	"ew/fvxBGrUOCvidxC4rM7Jih/px9NmO0+/aVfy1GWplYsplxbRT0O55IMeVqOdCkDHsX7KDwgAROUSs7",
+	"wAOBriuu7f+RRshUySWhSUJuMkMosSQVkylbNajfzg7ec0Vwq7s2FGUsbmvx1VhzMWH91yYTaUInrMye",
+	"m+uwtuKTC1Qb/WpYfc/Su5BkpmSWhtpuObiCBm5vyy6xaVUG5Bxf3rmcb2vnQb6SG4tTjKyQcYV0LPiw",
+	"+WR7Bu92nm9LLsq/PtryxHvDVuVD7/AHRS7IS7e9J4HLXk1Cb75fCqp9FO1bfg/sbEN0VS6y0V4kWS5n",
+	"OpetInd2FRh3jWT6js7Y4KstZ0McPNjRFcaJ9XTxTDKl5RAfT2D92C2XKCPbG7ftkhs2lSrQvD9AuxRl",
+	"XJJmcWCn37XM1WG+naIPEanAC1Wvo1rdwhRKR0mPGO2uNA+UBfesg/XVQ5qVhp6nfZ3r7u/Y3fn0azrX",
+	"QhEdm8T6Pp+mN1JBOHrVSz2hYsKSBH6MuZ5IIZojRZ75p5ibM1Ti+K8H6XTFV0aW55LbwDxjhAYc5+Ns",
+	"22k3GxQ3U6ZUmHA2NjNPQKqMsNxGVJ1ycKeqKzrUIR0XX/UT4hsbWBPlwTk2SESZCfNWvWSrYGQWULkV",
+	"zimTacIIhcu59x3YO7gm3FyQ84hMrbopFVlKxSCQ5ePoY3Z+/v3kh48j8uD54z8+PCV5i6CQW2lpJJnK",
+	"rHStn3J338fZno7KLgNHNuefAnE2X4qorR+Cjz3NuVEFSO1TNPp8MpMn7ueX6LF4VtyrB2xqL8lYlyyh",
+	"PdqST+OdRLaPXatfd5jiNGkInpCTxTiP1Wm/38rJ4j28GZSvzgrsIsLKDTev0JXtbgvOC1E+PrFXJui7",
+	"O/AxLFeCg12xJNkiJHSw6rB3udJsc7msa0cJv2Wa2Gt58JbdV3OQpilaTfN4kO575b7olJe8ckstOopa",
+	"JWlhCitHfMpbOEK40IabzKU9xWzCqIYHciXGK64hk0aasWAsxt/NnKngafhCGHv8l9L2dpNMPQOxGmTT",
+	"i89G0YkZqE/HcqLPGH56ugTtOdGE3TK1JprBpECrhtyHmhI95ZsxhwNmf7M2rMF874LIx8YFlfcPncTA",
+	"w3KzokicKq+i0wwrPUVuTKHlrTl4aMwGKV7LjQzVASvVONtGbX5zsl5HhpZC01NFgte+j1bb+ITx2/52",
+	"PND4mLsX9LgCFO9X+wpNtEg88JJhqrg2J44Hzh4FWd2xQguJd/IAZuF10lXthRU3c/BYb8lmLe7nmfJx",
+	"RLUJr+bUdK8+vJW3413d3eyzGamJe1IwVbSZTV042/OdKK1M5ARRqOOXVnC9UEqqLdW2QFYiRh10mM1Q",
+	"YtYaeGU0SamZ+xARSPFxGW853MV3mjj51Oa9bx3AxhJ7+d3Dp1/Kk/EswsXYK1/2bJz6yC/Dk2SMMRfh",
+	"C6NrC70nw9Z/WgyjRwxLYML4e8sM3xZRMn6i7HOaUC6Yjw8B02fbzPR2sxoUCF7KXepvK0TT3QHjwfOZ",
+	"BFfYUsg7CKAYukBdZrNDm8G2sWZta5dyfYVW8M+5ebC6sb9QEZGVXFJBHixuuRDsYUQysRByJUqpFL+M",
+	"otFfRtHor0Hi/TN4nrZTQjbk4T+ZYNqwpTSGLsDzxxOiE2YMFzPy/PnpL7+c/v3v7XvQO/l9QOxMKVOl",
+	"s/nw7beqNOVd+4aDm2bXdahImOUf9RIIuHddR6prNDTIn2US7zcISIopXMyq1ojhV8yEMz2uXtt6mSWd",
+	"J3ZQtlSvoAq7VEVUhWKJvSyOqV4M7g2/LHptemVou/3dbCEZ5Re83NLGfpZXt4ma6rdtzRREUlpVSUMK",
+	"TuKNu0s4YSHaki7pDB7bu3eh4jXfuG1nQ9lr7r/pxV3AHF3MhU2GVgPBjoZqmkV4UV1Hn3LB9XwgXfi3",
+	"Snykb0fR6HOiPwcXtvdFbprpppEqZuc+zoRBH3j3NU+udEtw3sA5Y+Z3sLlMtCxxiC9K/eeL6cbrOyrH",
+	"PRTtF0u0sR7NxHLF9k0ysVqPVSbConia0FnA/XsFke7a6oR2mhjtt7LnuZCGFJMKEOh2tLaRe5vrpFNC",
+	"SazWxE4g6kmRNNFtEdSoAi/7BnxdydUVthpSt9tZwFH05kioAWc0wIYkVCyCC7knAva7vz3hIomU1raZ",
+	"eH/lZn5V2oIhtqNcVLZthhOo+0t7DcmtYvw7E8imNCnQ7TrXcrsF7D/sYil7DLlhoFubumn+UesQi/Yv",
+	"8YM8Xjwe34S1z1hOMojqarMaDgAJUAwUHt3zdT2RKWvPlM+NC+gvQLdD4qwMit3KhXNuL33y+3gqFahL",
+	"8rZBEwIYlvFUyWWvoxZfR4//Fnoi9YCDONsiW740jOBOVHavg6IucxLxC5Yqq0FC9KpRkEU1kUqxiYFf",
+	"6ATygWhwfcrtbpWekn9Uj+oUMhhbJUXIgfl3posYZrCTYv7OUwL9Im5NwC+3mYslGnyYpYlebWXD34Ez",
+	"i0WqR+UPviPhFzdBXBrAbCgg9nZgbm/wHmByqPExjHTkNhyeo3EuGgnZE5MiZyiVm1KRofJ1Ky1Iv20f",
+	"enyo0mf9zo86pXWdJXkfHVMYfPRtfDp0/N2HYLmD4OANWw7V2alSvElzLGCgOlXeASlSUyX/zRouAmF7",
+	"Xq6Ir+ZMbETxxyxhhg0OKxxunHGfzDE6tMF2U934zoQ8zYxJBo6jlwXRUkLYgJjbrjxzl+ZVXpdSbpin",
+	"kXzritk2UeEWscr5qvXjG0vq94BD0y8wC0bctBbvN0U1LjKuYrweRaMbyFuOnfcwVnSFuXsYHFIsf5qp",
+	"WUPUJkK3DQuz+HUuCQc0rlPyhi4ZJjkZQJh2K7WBTy1XwoX6PQU0TzNnCvJSMTHPfiFT+q+MuWPxdNQ7",
+	"akCqGRVc0z7n/tvyuw5lqknbbQOO2jwYJLhQKyMJbeprOfvLBnRbIuUCT9Cm3dmCI/Z7uaybuHox2ms5",
+	"C+YD1NZupZsWq09AfU39Cytwh4Q7DBhJLg1ZSsjNu3UsYXlDz9Gtla9f5+m4KaUQtLXeH3Kh21mH7ApG",
+	"L2cR8UgOtzTJBuZ+D0Yl7Fg54AB7LIaz9kFYpVI3Redt2qvKkftzh6RVXZuf5QowMdzZr4uEEPtBgx1Q",
+	"Z0iIQeGAz8LJjxvk7QJNUU02HoTQTyNM93I4FMUAmh2IYzkM/zHhOphG+YFb+jQ5miNqYdpIGRMuCCX2",
+	"w+BGyJSJ3i36k8Zu7orqnOHqzabgqxmkczm6HPTVBjXA5rsZ5Yu1gT7px1bqsJlMhl41kuKrnkIciLFr",
+	"Xr7Z0EB/GXp6Ldh6XEJV2LQ+c4DQBgRtCsA6LCLOpBIRyGGBEE9weli932oYRpO5TOyjJQ1j42zGM/YF",
+	"EWoN30yZAmyXwer9YdAvQ5C8yRpis5CRaA7xQxbCWdnbIzHzwI8QCGV5+lFlW4N0Im/ZNrEGQ0Mucu9u",
+	"KT3zUQOGUS0GITzyg8bC9i64MixEtg6rOBRJeqhJrFFZes8SjPCXgumgtIa1Hw+IluntAe4TNwHLUw6c",
+	"aLPMb2OTGxIG5A30nQN+D28e0laA3aCxIEIgtgGS828A3LZBt9BIlLutYQ28ld5t1kaAtA9j8tRVMjr2",
+	"IvuhJ6jMP+olm0PopTVBvc+lc+PrmnsZ+XMI1+OJ22T2m2dioduejeNqVm4lNCRhepyyPE62KiRe2scu",
+	"b0qBfgdXKnqjLSV4wPxbpviUs5isWViddJaQcJwGMkq973fwUUScQYVIe5WSiuRGF+Izb4PBH8Pi9vZL",
+	"Drkl3m9cMc18MfKNq+7S5pZ0kVQO47k3evJPh1UrKPASa3BoaYa3BXiHSNH4fcMN0+mZyfAsZf/ZzXqs",
+	"19qZ26sjfAFpSoWBejJnkwWLEQZgzohOpcEf0d7mzX2hYcqEi9lYTqcNAUyNQ2W34TO6XBwKYFG2gx8C",
+	"Gnlxy8JY4FtFh3ExwfS70GncxyYBY/JWiSVdjx3ZhRfBwYXZ6wdqs2g08+7QCwAZwwYUVOCbU8A1nNtt",
+	"5ALuItXLbsCLsZ/oYod4qUPMIMlMMu3gq6S9La11300slW2o3ZFlmiW5KbazbKG3yORFHrxnPCC4oabc",
+	"8LjYeL0jbOF28XtbiH34ZChw0z7Pis0QcWe72ogUrw60QbjlYrTKUSWazEVNr2PlNRdsh6Nlo+Koozpv",
+	"LgXfVLMFarAM2S8X5zQcngRc3FOqNYs7eeiQ6QZb0W9HjkIfAuxFPoOjCfKPBiv5BbkeWNF3Y+ya/99c",
+	"l3nmeNlYEXI5vaFLFr/zWfdY//K3zAQvwZ4N81JeJglhy9SsXRE5l3NxSi5JIrUh/2ZK5vhQUhuaADKu",
+	"fdvqiTd0sojsaY5tGLkSBOL9mWFx3T9Zrv5RsSxFbcVAOiHCfHGQKuB2L/CvN2zVE4B1I6dTEEpSzbJY",
+	"ivVSZrpyauNy+afeeYuJYGBKjOAHSBND0yLXuIQRaBu+wiBUy4PiXyV4YqwOF0jNP0Lk7RMi7zcAxWuy",
+	"Qj/nM2504YK+CEUPgKsar6Rl1np8SPA93Y2P9akRtHOAqrhpZd4qvfINW+0E5rMpXTqo0WtEAz8rEH66",
+	"pVkAuR16bZj9S6mWTG0XMjqZUyFY0qns8Nnc6Gfu5VamefSkuhaP9o0iUerrj13rXnPZFKOujiLKV6Lc",
+	"W8OC75p2Wb+PUr3A2GJuvMmDKzKhmhWhsgOl5mYqZ3sFDbTwQ9/5UMHQAl5kYiTc3eVKOA+jv+VrcKM1",
+	"QP5uk5dZkqs1MGLhymaCxzW2F2cohfgUyjRDiIdLvdTkZm0HjMUfh0XJ55b2Mvh7Ma4GkvgK0ik2FEBB",
+	"5HTKJyzCctZOyQhGofZLuyhnU2wSDyQ++EBTrgGFjmuSY1WHQAnaSsGXfD0BSyY3ZALEN/ot0ylqmRQ7",
+	"Z1C8YattvJEhvNpO79+Sfn6FL1f8v3hbi0aZ4P/KmHvDqIx5R+TWHudtnYzddrRCSj4lrqASUYzGmkD1",
+	"/CHnxWHdkTWsnG7fXgOZ7HZFpUU914FcCWVXXcXhodzSjCj0hq1QwbhfHaaXbQs+8satDb2lTpqYRgMR",
+	"9pkr+kwTJmKqCBQVIQk1cJgPU3mG8MBgigekvObiw+5y6jWUpwTh9AD1HyrEAqpNTT/pVGy9fWtbJexv",
+	"XHOzlaRsjAp6KZXHZF3NJbg5rBzxlvpCuswAhlHUbmXBC+OSi8yEjs1HP1i96smfzrERx3bn5+dOu2vh",
+	"w82IrTowFc4Ri/i6YUc4q0wbouna/rG0O7y2ewuRd31ibYrY1Ta2gc0puKbPGQCf9DoD3qLZylccKdAm",
+	"tpPQ0HEeMAJ1S4Zf04Iy3At4TwEhSvY189AveP8B3w1ZAJvS27jQtlq4fn0mvaMrNnZVJGuQmJv4yE/J",
+	"XK7IlMLlaA4lvNCwZmQCXkX020fkhk1ophmhJOZTtwtg41xJV2LNsCQh1Kqoqm5m2ymAo6SDtaPB5sjQ",
+	"hwuP8BvRJzQiGPzQtrvbBDq0RhVss3B78fH3c/dW2DOUIVD3wJdmN9wFv0so7teGwnVAt24fGi/0oSoC",
+	"ZT/Xbu7DzXe41Wtb4Y8tPLZfE48cafqeXL17IsxOejywC7hO+1u6f/twdYvrt/J52XnhyzKHnBZl28Mm",
+	"yHgpooNOFomcjaLRSkkxG/uCX80AZ6WLf6lZ/512Yd8tnzZiFeSumBx7JNxINTU06AOHjbf3N6lcNWoo",
+	"sx4hkjLYgRCOMthDAbq6nbUqEAebZ7nX3LJW5fdhLc1BZE0l3AoIqRtX7nj/SeKeXfN877aqSYio+p5R",
+	"NZkPXME0B2OtZnEM84W4VprHpg9cNqsMLBuKhwSvVoAUYghempRDgKhiJI/n3T7BdCkVa6qgaruwz22H",
+	"gpgVE2Z9AXdQ97vPLK6APTdhwBQB+26arvPgbkDi+zaG4eHpGLX85KzB7QiD2qKcueO+UNZwknh4N3RZ",
+	"QH5WuURZL6ry1cwD21tC7WhIksWzpZylubL3zVLke9lCeh4FL4JU6yH1QfJizoERF/ggdWnmC46ThK6m",
+	"WUJisNt3B218ThMqWqJUdba0l2qwg0Qe2hwDf7/TJKFiltFZsOle/oEc89auznioxMWIypkMJIG70BqA",
+	"8MkL+q+w4roBqHdB7KKQBytu5hJqlsKII2JkTNcPg+fJ/iFPytWq66u/USLe0qGcLIiLwu2zwb6a6S5l",
+	"TL2u0FGs3yH2D6mhvyFg3G5GhVwoOCgodhRLqaLbuFlzgKsuOzXYpHnakK/361yCUADjk5xi/WOQEohn",
+	"5sJ+u7vAReJSjIvaDTnsphSGufzoTCCDj6JRwmY0GU8Syq1KiqtiG6gnqWzoNF5Q1+kNtQCXOo62z16W",
+	"/MDOyJukB5DShuf45TPy45Mf/keroNksL2V82Fm7X4MpJQckq5WqS6DR3rtHg7nFLjwqN9v/8OOPpZOh",
+	"HHRVhgXlJmE9Ru5r5ZQs8pkSF6CTX6S40Bf/oCf/Pj/5cfzpv3dnxLqSONh/qXSiW8swp8lUagwdGW6S",
+	"Dlf6hAZd3CMlgpmVVIuSuKExeoTs3StIzOxzyhXTw1JkhkJ4+NH4TG4m6A0sm6ICsQmc+AMk7HUzjPnw",
+	"hQjF6Q1P/Mg/aoDZzBPsewxOEO+4jXbLx4c16/j2nRv4VYZtlHBIasEtbljfacLjqFhE+084QKBa4jVu",
+	"0XU/aExfF8/1Wl3I6l5USLGNfYZeotLyd70WPGfULpyKounmAbu132dJAVkvzRLbw0/imjLN1C3LQ6zC",
+	"3MQUl/E4pusGs4F7AVzsDa8MDQvqXbe9qKNeHUV12MU6VAPLSsNq2JUDxXkEK7W5YK3OMpN0mQ4SreWw",
+	"kTBI4QUBG7UL8CuQdLtjqxvzjWj/qYRxPb3cc1d6bLDHLg2H76SD0uo3iaIbupM2psW/c5gnw4/5YeO1",
+	"fVyGy6T19G74VlzuF1Jsui7LldXcHj6fghW83JHXpwfIti+n5PY/euc0FEvz/ufLk8c//NGbiLSRisXE",
+	"Rwi2FYrt7WNJuDbjXr3nNlTNTJ/ihoO8NdKw4XTxRoatH9vm/WqOgf2DBvHWfdegugyflVdi6q31d06l",
+	"0owx6b1vr+9TaZ7hF0Xy7pDKGzfbzPUDaMghp0/vYxR4OSqdprmTzKllm2UES04ybxrx7FoGRHEz8iLA",
+	"72Z1cSMUaJ6ACyoqM5bj7jYpejn5ikJ4HDRVA/gVAo62o3HXA56LKCBsGwbatiLPCuG+P6SVVvRlfOju",
+	"Pj1rGFMtBXjPG6DvGlFTCuTZ9sd7G87mlhTIJgWeSY58W8bFLa3Lxrjatu+lPzeHggQ1LZjHqBkDdo3p",
+	"IRgKd+fmt20Df+NKXN8zKzYUiA8yUgfnvC0OsiGocFIwR2ydx8uwwrCu4bYh7/3uCDf54JPWq17/Qwfa",
+	"L586+eWtGFjbjEvH7YGLh3YIKc1Y38uY5v9mPdYGWnRvR+0lQqtqwFAf5apvfRbjm+8wdnpzXRO4cnkp",
+	"91aAubEeYFOgcHM6hK9ItF06q78MGTleMJbWNJ3miBUFhcPqsc/9clTDM4F0vO3SOlrAKofEObhmwsPT",
+	"eZzbsa7t4MTrq8KH9ZpP97K9T857ZLYamcTNKaKlnBXvpxucA+p7iFqpp5JPVIa1ZwaTfFKpDNbdnGOq",
+	"yC3krHjkhBAPYqMvPhsm9HAnp6qFsSFox2dw6omwr6K0nFtmyvoWmldpE/k/TxpSbGL4lE+oy6VkiupM",
+	"sVHFQ1p2dras2nZyM2YTrnmYnGgDPke3f7fu01XMMOFms+HIhYIQYwWTAI8vVGWH41dIM8Ys7il3pcWw",
+	"bBbVY65dFVaWQKTvzIVGgikX5z92HvtuT/ysOdbHry7I8qEUmVs76s4mQdxuXxCqF5hMJgj7bBSFaA2P",
+	"LdcrsuWuZeBb1dJqLoi1bb7hgMJARTBBc7UDVw5hSDkDn3885EpT5o9dChgxL9PGW0mppnDA93LJbmS8",
+	"dpCoik2kii2rzlDkbl3Benh2aMKnQ5HySs6x/tFirgpeyFQB4TGDcQKHgnGUo2PaE1ebiryWYl5a1NDf",
+	"OGqm3+5X8wKWTWCc/U/ZIiO3h886Dx/1zmsXg1xNqy2KUgXya8vSpqDIT13y9GsqzTO0/l31YNip9J1v",
+	"ymRquLYWuG/1DrgqU19FzcCNHxXSYFSUpK8UBy7Mg0GdylmVc+6imq2kwtB5D/8CvfBbOlmPEW0EHsZL",
+	"Lrg2mHOBaQVYOjdPxIAIGWOJd1x9OzySHDf3tyqI1HDmOJKVK0E23BN9LYPt4m5vubmFr7Bc2X8yZ3GG",
+	"aNigdTWv/puGjPmyAzAqhdiu18tlHD8kVMRRTbGLyAvAEOJGE+9jZ5+pVQFGF6PvHz/608nj7x+dnz+q",
+	"J9cHctRP8B9/vHtw8gL/+Sh6cvfwfwvmrpcyuar5QaIU4FPBda3Ch6tMCKwPmlLHRWCVXuOPZQ8UFRPm",
+	"GkhoqhuydEoFqLcz9wRc3SwJH6zThM5CJVmRAiHe/imGSssV3p1dlfFAxRimdVMJK4WBzxu9YFQ9hiJ8",
+	"p0mq5EzRJe6/7sbHVFBoEecWeVA0Pwo3tRDhb5VgY4Ln1K9SYeoJdVCP1DnO7L8MSxjc8okldhIDIN13",
+	"mviRDsHu2jRG2NEE5+aNz/sjnbz+QHukLL4GWnkmhmmbXq2uB3lJzU2D2d7qNXKy6Jcu8N6+Gs7QyvuI",
+	"Krh61eZbl3qonX/Dhd9LOyn2tUszKbceHDaENw08NHc8HPOys1bsv1RcmwKJrfMga5iEGnryt9V98kj+",
+	"nnkVSxkNxO33zOJtGLLJ4Oo/WEcucFuZiJtR8BDhQpOpkktyTc31U6chG4TOsH+YlcTEEV1kkmwaUppr",
+	"eJvmzo2UC8KmUzYxZfBSgTK6Lzh9D0yYF6KEDbgHq3eLMRu/eCGMWh+QYZgw3jfeK8Lyt1kmaspJAn7M",
+	"4VVj6eDTZ2tcgq0CwgZn+Dcl67ecDvb02OI+jFpC/4PBwdweroBzu8Dzw21cgppizcUYTlbUqIW3MSRS",
+	"hyv+vncJ6L2jUgMlSmS6Jj7DTy9pkjhBr0cHDWLdCEXNU+kbo1HHpTiZ/qge+GkgimZIE8OjWkWcDB2p",
+	"D0bdQ2wrmw6cYiUa9hjh+hVHuA4NUP2tAko9Czhq3OThJsYswk13CzB9jya038oI1my82puFys3wfqpx",
+	"HktqfhslNR3R7LmaZmsNzTKdHrh8ZoUltkRU6rFCLUUz/Qj2D/TTGC63NxSeNvAdN6+vrw5ozwqd91Zp",
+	"swf57FBks2VrtoaZDJJUz7KW91KfciAAZeXk74c/uUsFyPuG6iuXaRwkFJvLMA45/cDpNB4SPO2+aIih",
+	"/rpAMntw725QhF3lD/sVPCyz/LbImQ3pAw0gLg5OzsH/sNty8lNpL3/nvNV2mOytOOjvDT2zyAzEJciX",
+	"qYsyD4yhWWOCwyl8LQia5a83rFlShW12fxV6zlkSPy/FCQ4LggmXG1YZc/XQqFpAwd6nBFq4INzkNXs7",
+	"cPZqWDLFVPvVD9hwgDi7YgEQFyGMvi8MkDCqhPaFcNga4cg8uJEP/+4daTr8ZotfBAsCdSR7RiMm4p2g",
+	"dZpuxYmUC91abcEZqMMxNOWyB0Uphe6aCF9xPYN9FCpAz97+b+HYS3FJ0NzIBk9qmaDyWCiRx8vLac4X",
+	"xpVt4lBDJBjz6Osu9Ah63KCTIuaxRw2GEot03PRhIf6sqNi5ysiACiED64AMpt3BhNZQs6itpEXRYQXz",
+	"J2Eu9AJjtKs4ZOhZKuyjpRWFkx1/mjKtYQ8ApY7FfALpNfgv13qaUAHbnFC11Hl3kLwYjeYSY+aNasrA",
+	"gdG/lnJxQDfwVhW7asHe4QCskO01xSipNpNIPu2hek4u3XupOcXqHs6LObT2Ms6gcVHq2OCALDiKRnzp",
+	"4lqRfnNwcKcuN2dauna3iftr1BY29x3fa5zV+3B9vbei0GysKLdKNZRioTM4pmmSeOhlrHUMmDubJ3ce",
+	"M4wZLzkBdtbfLh0+AeRzV3oWNBW0KmWmIaI5GmUCl6Ah8BJ6Gkrrt/lH/Ym9M4jLNVrfKbD5TTLFzfq9",
+	"bdFddxlVodCmS3fs0oQsGByL8I1VjvGLvP25Meno7g4uuNMAlC4GbS0YS8tQyBD6mG8gAfF6MoESoUyB",
+	"+MZAX00SKWb2v8iSKywd5spfEwoQt/YVCJwUMQGzoSbcnH4UH8Uf/uDroZ7+4Q8EzW4uAN8BMeu8mCVO",
+	"9YJcX2Ky/r/hDLggP8GECeBljv+//+v/uT4ll/ZNEkumEbGVG03sWcAUlPmK5dOP4vrzCc3M/N/XEN+p",
+	"feofpNCBhKEAiIhB7LxUEy0i159PplJdoymQx8zhks/pLSOUKAY4d8LgZ3JqJ+uGhHVLnfFUR8SZVAC/",
+	"MIb6qsoFcUVESOVLauqPAuNpIa4fo1LtfCKSiYRp7WslwYAsq5NrTP66xtBrTaghS6kNefSYzGVmO0ri",
+	"fAcoqGqaMWF34V2updNqOXTNGE60/OspeedrCpAHTgGESHDigyLIA58I8BCaEPJGxusLmBJXG8uF9lTH",
+	"Uu4Q4IrIlYjIJJGaxVEe70FFYaONnwI9gk7qenPRxiQTdt+n/BZh3a8/jj5m5+ffT374OLo+/Shg+jfM",
+	"0qgmRhIqQJJXp47CRRP2mU5MsiYJXzAkLSAyS+rsM9eeqFHc2MV0V2w7cV2wlkjWJM6scCIU74k5vflc",
+	"i9AticysfspiS00+pBqJlxtYlY/i+r9OgKFPYAgXBKfKY/gvu7ZnJ6OTec5kdqMsS5g51FajcQFx7Dqz",
+	"A7k+c0O/fgr2szUU5cXivLMZi6Hz4tLrVgHgdfUf/oCA/QhkSxCEVpMHHgz44Sm5tqLq2jZ3XUe+xRlM",
+	"ZMzcHJ6SawT79ZyLI4JocXf10ASO5uijwMrAJKVmnlvvVZawyLGie35Lk4ydkifn5xcuch2Xh+Pewl7g",
+	"bWZ5Sp48fnxR+SmC8ojciixhX79hRMvTj+LJ+Y8XDgOOGnfvtZppQTQ0SeQKChrLlVu1Dys+YUA6TMTk",
+	"+lXMlqk0TEzWJ39h62tc6hWyobZsn6ZMECkm7AKFDzNwwMGLXJDHTxzHz5gLDcXKGEjSlpTyLMqPYgJB",
+	"rDFWWtZo+nAxFbi0ljAsmVyQ6xcf6CzX0+xvXMwicv1qevILNZN5/gjb9LPjS5jcK6ENtbxgacOSwvff",
+	"f/8j4YL89cOzyB4azrFi/xHgBAdhDUGu+vSjyOGO3XlWCgW5GD0C10PKBE356GL0/en56fdYARExZc4c",
+	"+CNC6jBQSnOx/yoeXYxec20uJ3n2QkoVXTID3t1/1BRYq7LmkwdN6oZNJWS5c/vCvzKm1h5o8mIE+q4/",
+	"wOngKq13nyBRMpXC1SF4fH6OgZfC+PARK4fxxnT2T6fcFr21qTT5nEF/COCJW0XvLho9wT5DTeVjO/uJ",
+	"xqUcvCfnj7o/+auwRzQTxg6fxfjd993fvZTqhscxA1vMD//1Xz2+gGrpoIRlyyVV63DlVWfBcoqMFcA6",
+	"sjLE1wGhM10CPPgUjZySYfcZ1/J0SQWqx6BE1Gr0fLJjyCny7Iv7191ZzDW9SVzCxgYFhuZWvOK38dXz",
+	"kaWWVOoAiT+H5tlljoO6QVRP6pqj+yT+6ingCY6+/Ys30kCNGvzgx+4PnkkxTThesramsRciLsFuWzXN",
+	"SnLUceBk0mgE0ZHVH3VEEi6cfr2i3FgNokB63icBxrFi2o76i/vnXaN0vGI0vsSXRgcURs9XiHzRJIzi",
+	"/Pm3Ro5bU9dlviglilIOB0nnaZnOIPfU3ipglGAMAC0VlWqpsdRRDH+DV8NTWilMvCA11BZPrVKAtqtB",
+	"0gpJCaRVAymelWLpt2+8SRQ+w+B19+pzb+1xOuFPEl2p+6FpaPyKTZGoC0OBK8LfLYSf5ZH2Ryn85FGP",
+	"MX2Q8jVVTm959EOfybtrLYs/rNEbszVDut3Kc0YxowuyJuzdExCbc0naymL44ymUJBs1iewzNIAfhEug",
+	"Jph78WcESjoEh7xhK2i9F3882lu3zxRmCQbOGqzQdmS3+2O3J48fd3/3SkB1hZ3YE7bW2dbAVHLL1Nrj",
+	"DZGE3zKwpIXZFHmtwqT2p1OsDgMsWvIEOU2qJszROg2XXl/X3IBdXoM13rb41D705voIzGCulN4psYpQ",
+	"k22Gx5rouVyJ0xyco3zBfZbHyrTeby/z7nTTlTb39BW81hPvqJymCAm6rizTk7pVvZaJ7Aqb0dL4MOZL",
+	"Nwwzr846bJQbcVfFIP/UPchXvhqbixMpVWELjTCv7lYeZD0IJuSt5zFacF35AQ3ICOSBprcMURIeNm0e",
+	"YigEDRJhZ6UdQKgle264xPuirX5xGoE5SXLDCJaNYXEZLY5I1W5hwY8wBiAwqSaEuXo+NJ/MEfHE+Qq4",
+	"jEnCl9w0UZirCSOnlZ7zOCvPJkUWONj+K78wES6sV3PjgFEPwfNahgK1Z3Zahte0Tz9G7taLt6Ipcp3a",
+	"/ZOZBpuat86jS/jJ+ZM8+sq7AnzwiTOMIzRclBt/E66d5fSGkRs2y6zEwNyRwGwmmXLFkkME/CCh2vyf",
+	"/6A3nywp05Pppy9/untwkv/x5O7hl+/vir8fPb572EDsHQrZa0tlo4Pa+lD4Ql7z79naN1ztuS/l4q1g",
+	"uWPdUyJUQnwj1YrNOBXoBAS0R0DlBRoGygXI3k0rYynAo/nqHb7hgnb7rPDXD7kclDwSf2Hrtyl60x1x",
+	"HuQC4Ab69VwBrtiMa+NyQedFQafXctJQa/dXKCvt611Rf1sqZhI44XP5cPf1M91//NXBkwRUJHQRNZgu",
+	"DBhRPpalD++W7vTutTNUypzBy7F0UOfjmlAy5YkDhkkKvT7KHeQapIqzOEuRrOv3gfe5mniga71r/Oth",
+	"6b+w1Hz9h9s3xzZ/YSxFb7aReHGFCBstUY8TEs/Aos43FYGrd/dJWGamL/iPdodGfjgeWOFqUrbysNnS",
+	"8fLiQwjS70PJR597493H39QZc19eE6uo4QqW/XBwWSOJnDnsrYqRZahWNkjhQkLxxlhqJoGyf1DP2sWh",
+	"UcWKYFlt6Pq0HJUBZqrmwI6neKHSHvSUJZrBQ4gaiciTR4/rxwVinzXpk3VytYRc7dbfv5DaiwuYH3cr",
+	"LZeuZB9HHhX0x7uPo9Bl60BqKk7egcBt7czB8JuhXA8hJKVYm/9wxt9CG+1x2r2zIsGZZ19S7uMevtYT",
+	"+cnjPw2b05WnmJ38W0B/rlhB7TTaUvn153XZ69sYpoV8+DxPMTnc8e0dr76vprAE//h4vjoicQtGcpA4",
+	"7/p0Fjww1VWcofZMUqz8DvhiDhqGUD112wIFjhECR5flfUYI5Hk2AwMEmuTp2Rf8xx3STsIwH6cWHzip",
+	"kXsX6b0SOPIj5e0gLfOFL2jCR1bnhqa83HervHQZOBirzv3eDKKj7aVot5MDCSuP++ok1zP2eZKDLt/L",
+	"sJoOghduIF/5SeCHGeMVFoMcmL3F8iOj/n6OiHdZ+HhwuBMQMpDnp7i6WHs+Kc7mVMQnUBPm/nlvszyL",
+	"s3rkwlFURGGea7NgLC3dRwCwoFRODBLoEjY1dfPGz1TEb2+ZGnDy2U9YTGCFjjy1NanbZawde35nIU0O",
+	"dCKunYeljNPi4rWMPQr3wAIYp9NtMv6zi+c52MUTgtSWLabjtHjheOd0hPRrXSGy+tBqvkaliCYJipHC",
+	"0wD57hDncl+m3cyEEr2xygOQHxGMxRrS/KiWIs/evEEkln9lVNl34YunUIWJKkjBtU/NnAqCdfLQCw15",
+	"9EV4YEwNq8u+X+QtK/lC9q/W2A76aTT3yEKCrb5lNjr664Guy+neMmUij8VsZXh4KRDVWxwVedR9o5Xy",
+	"ZwdMczAKxw4aqBvHdzwcci0DXGJSbBohq5pkhGcDFzMrTp1DrD3++9AGSJBjx+SLo0T+FpMvyhYulxe7",
+	"VbZFIZdTJQ2WAz5TRX3zvXPlc4Be8UiZB2LNGhDntkYhHO2Rpb5FlvpAF6xAVaUrugZjMVhCuHlaxZvB",
+	"W4LHXcNsX7bKTSMAV6IXoRzg7cKvAux4oorq/Xtny0u9qPBkF2Nc+skeWWOHDHS9yONOse7slFDidp7F",
+	"edIGZPdABVog0z0ECyiomH1Srha+d5K6wvLb1QLjB1PFNuqYf0XR8K4I+ZFPvr0j5DLHwvKIRgDGB7Dc",
+	"m6CBBCo8osUVItGFQ5lCgCwrB5iiOqvYY5FPq+yNv526kvYNDF6UvtwDX28a3eLc64oB/HmBbz9VQNPi",
+	"RjsTmzbetBbTdQlYA2FwnfXOGRUh/t4oKjSF0+8pGPROwIJtifujsAdxwigCJWr3tdOBT11GHFv9r5bn",
+	"r4lhSeJwDmlp3AABJrMkJhO5dKaO2AUIwmk+52KG0Fkbsf/MVBJxa/fWYNofDqmSKRezKRCUR9esJa4e",
+	"KBSzUo/3a7IsBo3QRMgVeSAVbtbDoxD9BoVoEcMROUliZUqJ53vqO7qo4NsrGPK9C/A4MGBdCfH8UY96",
+	"919DtmtRxPc/EtrOh2D6uA8AsXO5+oNCKhvUYsyFy/3lX3uCqS+1/NWo1L+jwLmjkYUuGKHgMnRxClwY",
+	"uU1wnRXrDrGkTar/2YOaHEw6uh4aRKMb4jeN+1m4A11SlcdunlDLmjxJyI2LtIgJFyA/4+pBXhReKl1s",
+	"7G+nLuGpDX8RzNtnX+x/7rY3Vv8sk7jDgAEt5y6kLpuYe/941d8twnvK1RIufYjnjoEnlYy73NL6tALK",
+	"D0jaSHQOtaTLH+Jpp5Gqtre5dlLXpV7YdxzRHMgw5lofZBY7Wnv/06xYJTN0rYrCMK8iloFpP6FfuXcO",
+	"eET7LhrOaD/Kb/aQdvMnKwCnVQz/guIRcDovWGoiq5QxbWqhGn51KhuNP56qTJRvNhvnH5/NDVFyhV2h",
+	"w4IjXm7Johdh/QGME4F0bHsfiq2SoOQqcrUKwB4nY3ZKfuVmTq5jtR6rTDiznrPQEa5hLh7A6qPAuZbN",
+	"fmjmw0oACAEIJsYpTxgi+fcx++GCNoIAhiwBbsB7NPots8TwlCpzNpVqeRJTQ6ssMaB8j51+QM67Qig/",
+	"nJNf+E/l+lE3XFC1DtXiWtI0dcDr1cb+9/dv31zk/lKUKBOZZEtBTrBaBdhvYbujUlIOYpNZwhDSYIES",
+	"baSMMWZzmZo1KZmAQQHAViWUQGqvBQXzDtQXulc7KFLTFZBq2BQKVVcmdtly46f9QS7ZwzxxWK708Qb8",
+	"9Z+uP0ElGytmnJoKSSmUPHv/NxRCUhFKVlItbqRcDJHDpQP37Av+ox225ZUv0radyTOyWrlcFWVTextA",
+	"y3Ucy4Ucz0MF6b4GCyiulD15XGm6Dl3iGC9aAYjBRYlK5XgQygSD6u1hPU3oBjRMH7VjmKUUvs0zJrnQ",
+	"RmWggVTiHpr11OKDK//+4DGIavnyg9JsYLyN+En++ZFs/SVogmX9KmV6vZo5kbdMsfiCGKhz11Cj2RNy",
+	"sQ+b1Fw8KYV+hQjz7Av8l0txd1aUuRxGe//TtdBuhYDG66RzIHtEqSPsefvITCnY0RrxDepLf3fVMyFx",
+	"EUzChCaAUiwVEbIXo/mqP6dY6LHDnFxpp+eJ8Ls5ClrOAPRDHs+AUh6kq1+Q5lU7sSJqUVVTL6BeUJPp",
+	"ZIDob4RLEKYikA8XMlnu5J69uzBJFtdGsAHJgG8dxfw3KOZhbwkVpMQZT6FUL+SbAc5iOQJ/TrUv+Mvi",
+	"aoR9P65DN3L/k+DsS+mvuzPXd45gPVT45011gWbZXjbZ/6gMHdbr+C5H/ZlKVcmkOoSOsUFZqih+fxii",
+	"es4mCRfsSFT3S1Tv6frw+mqNlm5LKPuHIacrdisXR2r6DWqhchPI9Rygc7aTVSJnrbef13LWz/O14KJa",
+	"lKlNE3wtZ3+x74eK6Ui5cAFGei6xsBErylflYR/2hgjWG1F6YdlUtMbDdQQKW3WUciqXs4JQ3q6CVpdE",
+	"GzqdOoN5hCV61kSqGRVcU8c7DUXCptOmMOLH572rTCmZsKZmfujfzMaI++3s2/JHwZJRzi6cSLlgMaEm",
+	"Ag9h3BRbnWJl3iGT2exxbXloUJ+ZSqXetVs30RiLLbX1Rydm97540R0xMiIU3aRIhuiIBcNKE/Fl6BXd",
+	"ZRxvRbKuWf4bS5D5pwM85fUaX0ouS2XPmjhr9xpfH2TRDReTJIsbZwYpX/up9bW/BISvMuXgtZw1JRxc",
+	"/T4c3fdlpLLLYcnhRpo5SeRMN1qj7IG+WeScaZ3IWcn7kMhZ/9ofqAbIhT39D0oM2EXIJFQpOhrz+EgZ",
+	"JfOlLM61UqmluVwROTVMRN6sEpPVfF0OngXsNIi3YZ+5NqCmLGUlFbWTmnaA8PGEyD6DM72xAuz7v6FL",
+	"WbMln8hECnQVUKJTOwY9ZwwRfym5yUScgDJ4mcXcvLi1s3zw8udXV+TqycNT8gqqjUlRLWaC0USZXTWU",
+	"svALMBa5WRtI3NVMmFPyxoHNLdi6+FRPZMrINd7irut4cS9gfr0VaXdYtBWs8OUyJ/p2FI2mc64aCmIe",
+	"FfWjon5U1I+K+lFR34+iPkwZtoL5v9eVoM7w2rtoZNhnc2bF+8Avg05fCH/9ZsPeL5MEw8/hKFpSM5kD",
+	"T1Gc9xaa8ZQDpmF7WMBL/1JncS9Zy2ea2+FpzXQz15Ue78J2Qy+S+cMA0XFh/vhkVArkfPS1BnLme9PI",
+	"EP75t8oUfxWZzmhCkMR3vyz6FTv74v51d4YUunSbFVJsU2rmJdGOH7YqtsNorSXLzg7tZaXDfYdSXBbT",
+	"3zaa7Y08liD6NuMc3lOnXrl8DlDqHANEm76cGhO6F0+RwwomRJyplorHl4mW0I2G7GvMq8HcIMLjCH7g",
+	"eU1Mh1tF5jT2915K0kzN2Cn5kAdFYZ9kxRSDe56o3KDrt13Lde/cQA/Dedj6kHLJ53vuu/Fg8Tt0rJp8",
+	"3xz36xzya/xdnpYJn0A2lcLyixQT05Z0TZZWaRp4GC5Za7LNL+yQJtJfGrF5JjRJ7j2qcyc4CRyxs8Ap",
+	"mTA0FaVMLbnWLtjWb82SbeyMAHMwbgkUlW9X1t/iKwfcmkuxdp0csy96OzXckiAM4mejKFGZaNZW3UYP",
+	"hQ+xXYJYGn2620P8diOwA+z/7wDaCcf59SA7HXEm/hNwJqgoWPxpnnCFLF2N7A2xOfx2SvWiLPLPvsB/",
+	"29NfPVceXPJ3CP6j3K8ki3oIXXRLVm5K/DeW+bCb/Yrx1Y6HOnGeFUWTBgdn7jKS1gIp+ziqQia8R/tF",
+	"jY0bGQseHI0n9ynIYcnBJpDLcTQkbGbFFkhdvYR6CUhog3O2jpE/BN+4ePqG4yRcRcR+cKTRnUBZYQ0B",
+	"GM5nKA+iKB9j3349fJe/dUjTUd5Jk/GoeOFbdUs4Xzs3eQgPm0i89WspIiKTOHTxQ0NMe/ZEdbvPvvh/",
+	"3p3Zr1NDxWQLuEi/ae3p9NCBf7VfJRX45Cgc7vUmAmuO2mYVWnJOteM+FpfSEetpF7sRomL/xCoEB6LD",
+	"K2h/EB3iJ0c63M2MZdewm65yXBFEntuSrLBK0Im9/XRZPd/5t6/cy4c93ap9BQ85qRmE8ALOG9TTsvc/",
+	"IQ1RkF8Wf9sQytUSYpoxB4C3WfwJgPC6CiCkit/SyboryatJWLyhS7axaYcDHdjs6J6Nj3aucXAMGw55",
+	"+94RXu/rNyq+AVNRUZtvylZPN2SvS93XPery5aJ2SRddabg1CXz2Bf+RgwUMP9yRIPtABIQYtuuIf+bx",
+	"E45n/PYE95oZ9BzbA9xqh9VKkVacC8ahbDYKeSEV4Rr/6E1/vRLBWygQD9GDECDmf29Df1e/k5P995gG",
+	"vgdyChSFbFQoK+UWOyNff53zybwhzjTh2oRDW223YhTlOS7uT8W0UTxH4UJ4PBY35L30xjaFnA9sCqCp",
+	"v+UCT5Xdayv0dAxVaA5VkFMf5HVBDN5nPEpYUdoRLOJSG5KpGRPOngUpaqaIBp/TW9Bh+hV+LCKQNhgW",
+	"YMEdUmRbRdaX8NrBK7JWuzlWZL2HY+jbi571iryvZDCRKrba1Myq/ADGusqzXp9uhrnaF+dUz0vGhQVL",
+	"zRb1VTc57Qv80B5uUC98fB/S/Bh7sEXswRDBO9RVDruTZzk3ENIZ+2yY0FsZhIsOGiElbePxfRTixj5e",
+	"5JM5ovseY8Cqts+VJEspzFwDvgBmQDhcgiLJAHJRjUxiUKlcZehNV+COsvsMYhcmplWGv3DvHFB6+y4a",
+	"5LYf5ZEZtr8z3zK1RocLqNtWK2CJveWVSC4icLMrF8F6SpY0ZlBLjjA6mRPDl106+mYJ2AMcFQmfmkOc",
+	"Eq/51FwVd+uDVaTLe7AdHk+I4wlRt3BRUjLylDlz43joq7eVqjw2cRUeGVtCZ3Yz1zs8ke5DB3tXmsmR",
+	"u47cVfVeUEwGRftUnuxZODD2qGBtHbTZzU5QlYnd343GVYE68tORnzatwZYQCTclALGZx+zZ19m0dYnr",
+	"PoyEBYLvkZP8hI+cdOSkEif9WVFhgJFu1jWPeszRfOvOnWokx+7sZTIlDsNdtuX7ZC6YyZG3jry1cUpZ",
+	"uiDcECMR45JqtpJq0Vff68VH9gCMFV0dRuX71bXe4VY5kvXe7WcFnAmJJdbJJlQvQiCxva8Mdha6Eej1",
+	"HZNp4rByKvlkM2YITRIXwMEVkatSCjEVMUGikUrDu+hkl1PCbplaV9vyGWtr9L9ruWTOSCg/ClfzK0LD",
+	"HxdQqlquBFEsVUwzYYAyyYPrW85W1w9DRcMhTgYnetikY9dJk+fPPf1Ww6lx9lZr8FCNnhhx4k0JwyVC",
+	"PPuCaDEdDl2n1h98K1t38ujBrXpwbSsRcT4ihJL5Tm+w6QCiGGyzx1l8ChDTGaqwWx2HrtXGPDNUjguK",
+	"PACqnR/8PeNqvTcsDWKD4JSP0aPfJDQIbi5G8CRcg5NuquS/HVw94rLLhIvZiZxC4B2XMdGGKqN7cbe7",
+	"Tgal/tmNogt2sr2ZpYNbX/Op+UlhRsG9843t/Mg1u0f8A43EriLxTBIpkFq9wkkU09mSbWSZbEmQEyom",
+	"LEm2dUd10OMzaP2Qh8cge/nheeCZVQtiIqfTIx98g6eH3V4PlW832bu1uAEUuad4+4M4UrjJkaW8ZQBd",
+	"6swhgn3eB9NKYZTci7YXKHrjK7VwTSZzNrGyyAG76rU2bBnBQalTafA5ZI6SWNGV8NVOoM4AhFpdu7Em",
+	"LB7frMfYQp4XgQvJNbH8Wsd1dXzxzE23xs+PD87PR8yfnQ+1AsMnVexEZYJM8v3s5gP/bhsfnE254Hq+",
+	"/+PrJbTbSH73cJzkzHOkwN0CfVCvh9VEwYR2ukKKAXACgMTkEO47UmdeRKgxtw0rB3WktF2KdV7h6CnY",
+	"JGH8CZsaIjPTXC7IsHBNozZCtCN6D59Wahv9j+7KRruXD+yotfR1JLTZBWnLY4OKREfDWblSHNfeaAYc",
+	"4q7eUi7sk0TOZpVs5RCz7Rbr2mI3S2l2iGv4O9vswY24TYcG9H48MHZJBjMyJYA2KLiYOS31hpkVY4KY",
+	"lSSTeSYW+ini71h9lyXMMDATrfO/ep0gSDgNen6q5EwxrVudBe/8S4f1F+TdNCPJuedH4efI6Ge5IlOq",
+	"8guj1TAmcsm+UidCqqSRE7xWtlEbvnRwasNumqnNPT9SW9l5rqSc5pVfOCSk2hvXA50wYxis2kImycMo",
+	"TyFHfztNSEwN7aA8v+oHIL4dcOq6TmPESvsPMkK+c/BvhM4oF0dF4FtMV2eQvFIY17ySQicLFyBMiWJU",
+	"SwHgklyX36WCrXa3QqIb4hD8atttUJ8Pb/K7Qq3vyDa7+rHgclXxY+2uEetUmhO0OrdaVt6n0jzD1w4p",
+	"gIteGvQUTZdpcjQIVLUUcBWQmN3yCdO5Mgw42vaP1ZxP5hgvBxXg4PX+OvEhyjO0aS4lkjz7kkrN7fbf",
+	"bS0Wu61c71wfKEKzMPyOVPFha1G61l8Io9Zbx4HjQI/GivvUUXaI7QZMnLyE9xSteVS4lPebzBAuxtrI",
+	"yYIwkdiBYplxJwV3tqhDFM7+vZ5WJoHPVrGUUVMujR45aSTo0s2lWnXCeRZiatgpwRStvLAlWDwzAQ/h",
+	"TX/rr4UX1T2f7+1MvQq0h4op++d/GGE/xj/qbMerzi7GWKpMKU/LaZTDdclbrnkH2OTf8JUDqoyuhwZ1",
+	"0Q3xm42gx9kTOc0zKR58ePzoYbX64kVNzn6nS0CGzsPoG/BADXMJKG0lsnCLWSEL+K0wXzWVVYRxHg6w",
+	"EJs/VkM8IhXuUtwQpQWRglCyUtwYJjzMHNh8btiMC43RAuU015miwmxEjzbzSl7/EF85+wL/bc9fKdjn",
+	"kFK0VYger9yV5JVbtyMDZOMgpRM2JAeUqpLK2STbQmkvWmwMLs5MA6EdUzPvDw68i5IC9AAC6BAUAZn9",
+	"hzy7oW3o5Zj6frynNMFKCElWPGbKYQGTRIoZhMBSBBQL1apsZiPklnZA/Q0GS6Rc9LjovIbXOsIP9xjX",
+	"x4X545MR4NbzZbYcXZznQX5cGDaDAjlfRZRfaXkalAxc4qOSsVFlUTuEbHtQxJlCJEynfjTW2O84Qlrr",
+	"TO1PS9kaRKz7XELD4MEPpiN22PFoCpvQ6JoIeajTxtAFF7ND8M0HumD/6Sr+9vqIJFw8zc0EAEJCG4pm",
+	"kxtmlRRNjCSruWS3Vl2hC8gxHSCuqV6USafwtwaoZhcMn27K8Rg+xwvivWH30AWUlvnOo9fA8kBA0gA7",
+	"k22STTJlhY0lhBtGFbPE9MnutWbq1pNIppLRxeiMpvzs9hFQguujXhIqtww7FXXJRvX8lWeuCuaDBfwj",
+	"IuafTDBt2FIaywrqYQSckuaIQYgLtBFj4LrwRbLq/TzHsAe4G9A4VkxrVhqbi4oIfHgF0VzAogvGUvLg",
+	"ht1Sq2Hp9P/9vxM2mz0sWoFawsHOEwZoQjMlsxQHgd4THyKqMhGzhxc+WiwiHlokQgyEqAi9zXvLcX9q",
+	"6aS+aH9pgq6Eev3llzxhAMWwJBKK2mGuaOlTvrTiJPSt3eO5vVlBUVvvaC1vDSatujK4KAxX1Aq3eknw",
+	"0l0Ga+SG+qPe8wDXOX89ymPsFHnw5+fvrsijH04e/Skijx+VNsdBV9VbfY/y8jsN+O+xn03IwEsecCH0",
+	"WpSazX1HwcFi/qW0DUpFlnRNHPAUlJHS9gS3bWqjsoUutYo/uRpo4YUvNP7VXC5hnT2S4mpODbIN9g/V",
+	"Y4mcTvkELom+MpucWZ38/w8AAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
