@@ -326,11 +326,15 @@ type ChangeEntry struct {
 func (c ChangeEntry) Cursor() EventCursor { return EventCursor{c.At, c.ID} }
 
 // ChangeLog gives at most limit changes older than the cursor, newest first. The database does not give the rows with
-// hidden values; hidden_changes tells that there are such changes.
+// hidden values; hidden_changes tells that there are such changes, but not a visitor, who sees no protected client.
 func ChangeLog(ctx context.Context, tx *pg.Tx, id ID, before EventCursor, limit int) ([]ChangeEntry, error) {
+	hidden := `UNION ALL SELECT id, at, field, true, NULL, NULL, account_id FROM hidden_changes($2)`
+	if tx.Caller.Visiting() {
+		hidden = ""
+	}
 	return children[ChangeEntry](ctx, tx, `SELECT h.id, h.at, h.field, h.hidden, h.from_value, h.to_value, h.account_id, coalesce(s.name, '') AS account_name
 		FROM (SELECT id, at, field, false AS hidden, from_value, to_value, account_id FROM client_change WHERE municipality_id = $1 AND client_id = $2
-			UNION ALL SELECT id, at, field, true, NULL, NULL, account_id FROM hidden_changes($2)) h
+			`+hidden+`) h
 		LEFT JOIN staff() s ON s.id = h.account_id
 		WHERE $3::timestamptz IS NULL OR (h.at, h.id) < ($3, $4)
 		ORDER BY h.at DESC, h.id DESC LIMIT $5`, id, before.at(), before.ID, min(max(limit, 1), most+1))

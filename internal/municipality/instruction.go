@@ -379,7 +379,7 @@ func AnswerInstructionRequest(ctx context.Context, tx *pg.Tx, id int64, once boo
 	if !once {
 		state = "no"
 		if words == "" {
-			return problem.InvalidField("answer", "required", nil)
+			return problem.InvalidField("answer", "say_why", nil)
 		}
 	}
 	if utf8.RuneCountInString(words) > 200 {

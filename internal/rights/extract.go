@@ -373,7 +373,7 @@ var sources = []source{
 	{
 		"audit",
 		[]string{"audit"},
-		[]Field{{"at", Instant, ""}, {"act", Code, ""}, {"fields", Codes, ""}, {"role", Code, ""}, {"organisation", Code, "audit.role"}, {"by", Who, "audit.account_id"}, {"refused", Flag, ""}},
+		[]Field{{"at", Instant, ""}, {"act", Code, ""}, {"fields", Codes, ""}, {"role", Code, ""}, {"organisation", Code, "audit.organisation"}, {"by", Who, "audit.account_id"}, {"refused", Flag, ""}},
 		`SELECT t.at, t.act, array_to_string(t.fields, ' '), t.role, ` + organisation("t.role") + `, ` + by("t.account_id") + `, t.refused FROM audit t
 			WHERE t.municipality_id = $1 AND t.subject_id = $2::uuid::text AND $3::bool IS NOT NULL ORDER BY t.id`,
 	},
@@ -384,7 +384,7 @@ var sources = []source{
 var lookSource = source{
 	"access_log",
 	[]string{"access_log"},
-	[]Field{{"at", Instant, ""}, {"role", Code, ""}, {"organisation", Code, "access_log.role"}, {"by", Who, "access_log.account_id"}, {"page", Code, ""}, {"purpose", Code, ""}},
+	[]Field{{"at", Instant, ""}, {"role", Code, ""}, {"organisation", Code, "access_log.organisation"}, {"by", Who, "access_log.account_id"}, {"page", Code, ""}, {"purpose", Code, ""}},
 	`SELECT l.at, l.role, ` + organisation("l.role") + `, ` + by("l.account_id") + `, l.page, l.purpose FROM access_log l
 		WHERE l.municipality_id = $1 AND l.client_ids @> ARRAY[$2::uuid] AND $3::bool IS NOT NULL ORDER BY l.id`,
 }
@@ -395,7 +395,12 @@ func organisation(role string) string {
 
 // NotExtracted are the tables that hang on a client and are not in the extract, each with its reason.
 var NotExtracted = map[string]string{
-	"access_subject": "a keyed hash, by which the extract itself finds who looked at somebody whose record is gone",
+	"access_subject":    "a keyed hash, by which the extract itself finds who looked at somebody whose record is gone",
+	"access_finding":    "a question about a member of staff; the looks themselves are told",
+	"protected_contact": "where a protected client is reached is withheld, and the extract says that something is",
+	"protected_release": "whether the client is protected is told; who asked to end it stands among the acts",
+	"visit":             "what support saw is told among the looks, with the visit as purpose",
+	"visit_event":       "the steps of a visit, which are not about the person",
 }
 
 // read fills a section.

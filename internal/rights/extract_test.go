@@ -15,7 +15,8 @@ var leftOut = map[string]string{
 	"rights_request.corrected": "the history of changes has the values", "rights_request.outcome": "the section of retention tells it as it is now",
 	"round_item.carried": "a counter", "round_item.frozen": "of the list, not of the person", "round_item.chunk": "of the list", "round_item.placed_how": "placement tells it",
 	"hold.confidential": "such a one is withheld",
-	"audit.subject":     "always the client", "audit.detail": "codes and counts of the product's own",
+	"audit.subject":     "always the client", "audit.basis": "what the processor acted under; of the municipality, not of the person", "address.protected": "a mark that follows from the client's own",
+	"audit.detail": "codes and counts of the product's own",
 }
 
 // What hangs on a client is told: every table of the catalogue, and every column of it that is not an opaque id.

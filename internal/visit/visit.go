@@ -375,7 +375,7 @@ func Refuse(ctx context.Context, tx *pg.Tx, id uuid.UUID, words string) error {
 	words = strings.TrimSpace(words)
 	var wrong problem.Collector
 	if words == "" {
-		wrong.Add("answer", "required", nil)
+		wrong.Add("answer", "say_why", nil)
 	}
 	free(&wrong, "answer", words, 200)
 	if err := wrong.Err(); err != nil {

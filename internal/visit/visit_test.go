@@ -332,7 +332,7 @@ func TestMisuse(t *testing.T) {
 		if code(err) != c.want {
 			t.Errorf("%s: %q, want %s", c.name, code(err), c.want)
 		}
-		if errors.As(err, new(problem.Forbidden)) != (s.Count(t, `SELECT count(*) FROM audit WHERE refused`) == refused+1) {
+		if (errors.As(err, new(problem.Forbidden)) || errors.As(err, new(problem.StepUp))) != (s.Count(t, `SELECT count(*) FROM audit WHERE refused`) == refused+1) {
 			t.Errorf("%s: the refusal is not written down, or what is none is", c.name)
 		}
 	}
