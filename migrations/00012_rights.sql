@@ -200,7 +200,6 @@ GRANT SELECT, INSERT ON rights_request, rights_former TO frist_municipality;
 GRANT UPDATE (state, due_on, extension_reason, extension_told_on, prepared_by, prepared_at, answer, recipients, corrected, statement, remark, restriction_ground,
   refusal_ground, decision, outcome, decided_by, decided_at, told_on, lift_reason, lifted_by, lifted_at) ON rights_request TO frist_municipality;
 GRANT UPDATE (state, due_on, extension_reason, extension_told_on, prepared_by, prepared_at, refusal_ground, decided_by, decided_at) ON rights_former TO frist_municipality;
-GRANT SELECT ON access_subject TO frist_municipality;
 GRANT SELECT (municipality_id, client_id, id, kind, state, lifted_at), DELETE ON rights_request TO frist_purger;
 GRANT SELECT (municipality_id, expires_on), DELETE ON rights_former TO frist_purger;
 
@@ -217,7 +216,6 @@ BEGIN
   EXECUTE forget;
 END $$;
 -- +goose StatementEnd
-REVOKE SELECT ON access_subject FROM frist_municipality;
 DROP TRIGGER restricted_guard ON client;
 DROP TABLE rights_former, rights_request;
 DROP FUNCTION rights_guard(), rights_restriction_guard(), rights_kept_guard(), restricted_guard();

@@ -117,7 +117,7 @@ var (
 
 // What is hidden of protected clients, and what a pseudonymous municipality does not take (ADR 12).
 func init() {
-	const who = "RESTRICTIVE r frist_municipality,frist_support USING "
+	const who = "RESTRICTIVE r frist_municipality,frist_support,frist_visitor USING "
 	for _, table := range []string{
 		"note", "property", "next_of_kin", "client_professional", "medical_entry", "care_plan", "care_plan_entry", "communication", "recording", "alarm_event", "address_event_client",
 	} {
@@ -133,7 +133,7 @@ CASE
     WHEN (field = ANY (ARRAY['phone'::text, 'email'::text, 'note'::text])) THEN (NOT (client_id IN ( SELECT unnest(frist_hidden_clients()) AS unnest)))
     ELSE true
 END)`
-	morePolicies["protected_contact.shielded"] = "RESTRICTIVE * frist_municipality,frist_support USING ( SELECT frist_reads_protected() AS frist_reads_protected) " +
+	morePolicies["protected_contact.shielded"] = "RESTRICTIVE * frist_municipality,frist_support,frist_visitor USING ( SELECT frist_reads_protected() AS frist_reads_protected) " +
 		"CHECK ( SELECT frist_reads_protected() AS frist_reads_protected)"
 	for _, table := range []string{
 		"address", "address_event", "note", "property", "next_of_kin", "professional", "medical_entry", "care_plan", "care_plan_entry", "communication", "recording", "alarm_event",

@@ -3,6 +3,7 @@ package proof
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -21,9 +22,13 @@ import (
 	"github.com/frist-app/frist/internal/admin"
 	"github.com/frist-app/frist/internal/audit"
 	"github.com/frist-app/frist/internal/edge"
+	"github.com/frist-app/frist/internal/municipality"
+	"github.com/frist-app/frist/internal/pg"
 	"github.com/frist-app/frist/internal/rest"
+	"github.com/frist-app/frist/internal/rights"
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/go-chi/chi/v5"
+	"github.com/google/uuid"
 )
 
 // The matrix: every actor at every page route and every operation of the contract, for what belongs to the own
@@ -70,6 +75,19 @@ func matrixWorld(t *testing.T) (*stage, []actor) {
 		}
 		return a
 	}
+	for _, m := range []int{s.A, s.B} {
+		if _, err := account.NewKey(ctx, s.DB, s.World.As(access.Caseworker, m).Account, nil, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		s.as(access.Caseworker, m, func(ctx context.Context, tx *pg.Tx) error {
+			today, err := municipality.Today(ctx, tx)
+			if err != nil {
+				return err
+			}
+			_, err = rights.Receive(ctx, tx, s.matrixClient(t, m), rights.New{Kind: rights.Access, ReceivedOn: today, Channel: "letter", Reference: "matrix"})
+			return err
+		})
+	}
 	another := func(id int64, roles ...access.Role) int64 { // of municipality A
 		s.Exec(t, `INSERT INTO account (id, municipality_id, login, name, staff_number, roles, password_hash) VALUES ($1, $2, $3, $3, $4, $5, 'x')`,
 			id, s.A, fmt.Sprint("another.", id), fmt.Sprint("S-", id), roles)
@@ -98,6 +116,12 @@ func matrixWorld(t *testing.T) (*stage, []actor) {
 // What nobody has.
 const nobodysID, nobodysNumber = "00000000-0000-4000-8000-000000000000", "987654321"
 
+// matrixClient is the client that the addresses of the matrix name.
+func (s *stage) matrixClient(t *testing.T, m int) uuid.UUID {
+	t.Helper()
+	return uuid.MustParse(s.names(t, fmt.Sprintf(`SELECT id::text FROM client WHERE municipality_id = %d AND status = 'active' ORDER BY created_at`, m))[0])
+}
+
 // copy is the stage on a database of its own.
 func (s *stage) copy(t *testing.T) *stage {
 	t.Helper()
@@ -113,6 +137,7 @@ var matrixRows = []string{
 	`INSERT INTO device (municipality_id, code, kind, stock_state) VALUES ($1, 'matrix 1', 'x', 'connected'), ($1, 'matrix 2', 'x', 'connected'), ($1, 'matrix 3', 'x', 'in_stock'), ($1, 'matrix 4', 'x', 'in_stock')`,
 	`INSERT INTO device_connection (municipality_id, device_id, client_id, connected_at) SELECT $1, d.id, (SELECT id FROM client WHERE municipality_id = $1 AND status = 'active' ORDER BY created_at LIMIT 1), now()
 		FROM device d WHERE d.municipality_id = $1 AND d.code IN ('matrix 1', 'matrix 2')`,
+	`INSERT INTO access_finding (municipality_id, kind, account_id, role, on_day, client_ids, count, first_at, last_at, found_at) VALUES ($1, 'night', 0, 'caseworker', '2024-01-01', '{}', 1, now(), now(), now())`,
 	`INSERT INTO device (municipality_id, code, kind, stock_state) VALUES ($1, 'matrix 5', 'x', 'connected')`,
 	`INSERT INTO device_connection (municipality_id, device_id, address_id, connected_at) SELECT $1, d.id, (SELECT address_id FROM client WHERE municipality_id = $1 AND status = 'active' ORDER BY created_at LIMIT 1), now()
 		FROM device d WHERE d.municipality_id = $1 AND d.code = 'matrix 5'`,
@@ -252,6 +277,30 @@ func (s *stage) matrixValue(t *testing.T, pattern, name string) []string {
 		return of(`SELECT id::text FROM recording WHERE municipality_id = %d ORDER BY id`, nobodysNumber)
 	case "position":
 		return []string{"1", "1", "99999"}
+	case "account":
+		return of(`SELECT id::text FROM account WHERE municipality_id = %d ORDER BY id`, nobodysNumber)
+	case "key":
+		return of(`SELECT k.id::text FROM api_key k JOIN account a ON a.id = k.account_id WHERE a.municipality_id = %d AND a.id < 1000 ORDER BY k.id`, nobodysNumber)
+	case "range":
+		return of(`SELECT id::text FROM address_range WHERE municipality_id = %d ORDER BY id`, nobodysNumber)
+	case "proposal":
+		return of(`SELECT id::text FROM proposal WHERE municipality_id = %d AND outcome IS NULL ORDER BY id`, nobodysNumber)
+	case "reader":
+		return of(`SELECT id::text FROM protected_reader WHERE municipality_id = %d ORDER BY id`, nobodysNumber)
+	case "finding":
+		return of(`SELECT id::text FROM access_finding WHERE municipality_id = %d ORDER BY id`, nobodysNumber)
+	case "instruction":
+		return of(`SELECT id::text FROM instruction WHERE municipality_id = %d ORDER BY id`, nobodysNumber)
+	case "question":
+		return of(`SELECT id::text FROM instruction_request WHERE municipality_id = %d AND state = 'asked' ORDER BY id`, nobodysNumber)
+	case "visit":
+		return of(`SELECT id::text FROM visit WHERE municipality_id = %d ORDER BY state, id`, nobodysID)
+	case "request", "right":
+		return of(`SELECT id::text FROM rights_request WHERE municipality_id = %d AND reference = 'matrix'`, nobodysID)
+	case "class":
+		return []string{"client_record", "client_record", "nonsense"}
+	case "format":
+		return []string{"json", "json", "exe"}
 	}
 	t.Fatalf("nobody says what stands for {%s} in the matrix", name)
 	return nil

@@ -517,8 +517,8 @@ func (e *Extract) present(ctx context.Context, tx *pg.Tx, id client.ID) error {
 // former finds by the keyed hash which records there were of the person, and who looked at them. That there were none
 // looks the same as a log that is over.
 func (e *Extract) former(ctx context.Context, tx *pg.Tx, request uuid.UUID) error {
-	rows, err := tx.Query(ctx, `SELECT s.client_id FROM rights_former f JOIN access_subject s ON s.municipality_id = f.municipality_id AND s.subject_hash = f.subject_hash
-		WHERE f.municipality_id = $1 AND f.id = $2 ORDER BY s.client_id`, tx.Municipality(), request)
+	rows, err := tx.Query(ctx, `SELECT s.id FROM rights_former f CROSS JOIN LATERAL subject_clients(f.subject_hash) AS s (id)
+		WHERE f.municipality_id = $1 AND f.id = $2 ORDER BY s.id`, tx.Municipality(), request)
 	if err != nil {
 		return err
 	}
