@@ -61,6 +61,7 @@ func newHome(t *testing.T, change ...func(*edge.Site)) *home {
 	t.Helper()
 	h := &home{Env: pgtest.New(t), t: t, log: new(lines)}
 	h.Exec(t, `INSERT INTO municipality (id) VALUES (1), (2)`)
+	h.Exec(t, `INSERT INTO address_range (municipality_id, network, place, added_by, added_at) SELECT m, '127.0.0.0/8', 'town hall', 0, now() FROM unnest('{0,1,2}'::int[]) m`)
 	h.Exec(t, `INSERT INTO municipality_name VALUES (1, '2020-01-01', '3218', 'Ås'), (2, '2020-01-01', '5501', 'Tromsø')`)
 	for m, login := range map[int]string{1: "kari", 2: "eva"} {
 		id, _, err := account.CreateFirst(t.Context(), h.DB, account.New{Municipality: m, Login: login, Name: "Kari Nordmann", Password: password, Roles: []access.Role{access.Caseworker}})
