@@ -768,7 +768,9 @@ func (s *Site) unlinkProvider(w http.ResponseWriter, r *http.Request) error {
 
 // Letters writes the mails that carry a link, in the reader's language. They hold no personal datum but the address they go to.
 type Letters struct {
-	Post interface{ Later(to, subject, body string) }
+	Post interface {
+		Later(to, subject, body string)
+	}
 }
 
 // Link sends one, later.
