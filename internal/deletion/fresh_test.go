@@ -36,8 +36,8 @@ func TestWhatAsksForAFreshProof(t *testing.T) {
 			_, err := deletion.ExportProtocol(ctx, tx, 1)
 			return err
 		}},
-		{"reject", access.Approver, false, func(ctx context.Context, tx *pg.Tx) error { return deletion.Reject(ctx, tx, 1, "reason") }},
-		{"cancel", access.Approver, false, func(ctx context.Context, tx *pg.Tx) error { return deletion.Cancel(ctx, tx, 1, "reason") }},
+		{"reject", access.Approver, false, func(ctx context.Context, tx *pg.Tx) error { return deletion.Reject(ctx, tx, 1, "other", "reason") }},
+		{"cancel", access.Approver, false, func(ctx context.Context, tx *pg.Tx) error { return deletion.Cancel(ctx, tx, 1, "other", "reason") }},
 		{"pause", access.Operator, false, func(ctx context.Context, tx *pg.Tx) error { return deletion.Pause(ctx, tx, 1) }},
 		{"read a protocol", access.PrivacyOfficer, false, func(ctx context.Context, tx *pg.Tx) error { _, err := deletion.FindProtocol(ctx, tx, 1); return err }},
 	} {
