@@ -65,15 +65,16 @@ func scanLink(row pgx.Row) (l HandedLink, err error) {
 
 // takeLink uses a link up, in the transaction of what it is for: two who come at once do not both get in.
 func takeLink(ctx context.Context, tx *pg.Tx, token string, purposes ...string) (HandedLink, error) {
-	l, err := scanLink(tx.QueryRow(ctx, readLink+` AND l.purpose = ANY ($3) FOR UPDATE OF l`, hashToken(token), tx.Now(), purposes))
+	l, err := scanLink(tx.QueryRow(ctx, readLink, hashToken(token), tx.Now()))
 	if err != nil {
 		return l, err
 	}
-	// Whatever other links there are lead to the same account: none outlives this one.
-	n, err := tx.Exec(ctx, `DELETE FROM account_link WHERE account_id = $1`, l.Account)
-	if err == nil && n == 0 {
-		err = problem.NotFound{What: "link"}
+	n, err := tx.Exec(ctx, `DELETE FROM account_link WHERE token_hash = $1 AND purpose = ANY ($2)`, hashToken(token), purposes)
+	if err == nil && n == 0 { // of another purpose, or somebody was quicker
+		return l, problem.NotFound{What: "link"}
 	}
+	// Whatever other links there are lead to the same account: none outlives this one.
+	tx.Later(`DELETE FROM account_link WHERE account_id = $1`, l.Account)
 	return l, err
 }
 

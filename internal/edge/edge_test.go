@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,6 +39,7 @@ type home struct {
 	client *http.Client
 	log    *lines
 	kari   int64
+	fresh  atomic.Pointer[url.Values] // what was posted to a form that asks for a fresh proof
 }
 
 type lines struct {
@@ -88,6 +90,23 @@ func newHome(t *testing.T, change ...func(*edge.Site)) *home {
 	mux := s.Mux()
 	routes := func(r chi.Router) {
 		r.Use(s.Signed)
+		frisk := func(w http.ResponseWriter, r *http.Request) error {
+			err := h.DB.InTx(r.Context(), edge.Caller(r), func(tx *pg.Tx) error { return tx.RequireFresh(access.ClientRead) })
+			if err != nil {
+				return err
+			}
+			if r.Method == http.MethodGet {
+				return edge.JSON(w, http.StatusOK, "ok")
+			}
+			if err := r.ParseForm(); err != nil {
+				return err
+			}
+			h.fresh.Store(&r.PostForm)
+			http.Redirect(w, r, "/ting/x", http.StatusSeeOther)
+			return nil
+		}
+		r.Get("/frisk/x", edge.Handle(frisk))
+		r.Post("/frisk", edge.Handle(frisk))
 		r.Post("/borte", edge.Handle(func(http.ResponseWriter, *http.Request) error { return problem.Unavailable{What: "database"} }))
 		r.Get("/ting/{id}", edge.Handle(func(w http.ResponseWriter, r *http.Request) error {
 			switch chi.URLParam(r, "id") {
