@@ -87,7 +87,7 @@ func New(c Config) (*Provider, error) {
 		return nil, wrong("the name must be letters, digits and hyphens")
 	}
 	u, err := url.Parse(c.Issuer)
-	if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "https" && !(u.Scheme == "http" && loopback(u.Hostname())) {
+	if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || !private(u) {
 		return nil, wrong("the issuer must be an https address")
 	}
 	if c.ClientID == "" {
@@ -121,9 +121,10 @@ func New(c Config) (*Provider, error) {
 	return p, nil
 }
 
-func loopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
+// private reports whether nobody on the way can read along: TLS, or this machine.
+func private(u *url.URL) bool {
+	ip, _ := netip.ParseAddr(u.Hostname())
+	return u.Scheme == "https" || u.Scheme == "http" && (u.Hostname() == "localhost" || ip.IsLoopback())
 }
 
 // Environment reads the providers from variables as FRIST_OIDC_IDPORTEN_ISSUER, _CLIENT_ID, _KEY_FILE and, where they
@@ -199,11 +200,11 @@ func readKey(file, id string) (jose.Signer, error) {
 	}
 	jwk := jose.JSONWebKey{Key: private, KeyID: id}
 	if id == "" {
-		print, err := jwk.Thumbprint(crypto.SHA256)
+		thumb, err := jwk.Thumbprint(crypto.SHA256)
 		if err != nil {
 			return nil, errors.New("the key is of a kind that is not known")
 		}
-		jwk.KeyID = base64.RawURLEncoding.EncodeToString(print)
+		jwk.KeyID = base64.RawURLEncoding.EncodeToString(thumb)
 	}
 	for _, algorithm := range []jose.SignatureAlgorithm{jose.RS256, jose.ES256} {
 		if signer, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: jwk}, nil); err == nil {
@@ -245,12 +246,11 @@ func (b *cappedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// ErrAway says that the provider does not answer, or not as it should; ErrRefused that what it answered is not to be
-// believed, and why in a few words without a value.
-type (
-	ErrAway    struct{ Why string }
-	ErrRefused struct{ Why string }
-)
+// ErrAway says that the provider does not answer, or not as it should.
+type ErrAway struct{ Why string }
+
+// ErrRefused says that what the provider answered is not to be believed, and why, in a few words without a value.
+type ErrRefused struct{ Why string }
 
 func (e ErrAway) Error() string    { return "oidc: the provider is away: " + e.Why }
 func (e ErrRefused) Error() string { return "oidc: refused: " + e.Why }
@@ -274,7 +274,7 @@ func (p *Provider) discover(ctx context.Context) (*discovered, error) {
 	}
 	for _, endpoint := range []string{more.PAR, provider.Endpoint().AuthURL, provider.Endpoint().TokenURL} {
 		u, err := url.Parse(endpoint)
-		if err != nil || u.Scheme != "https" && !(u.Scheme == "http" && loopback(u.Hostname())) {
+		if err != nil || !private(u) {
 			return nil, ErrAway{"it names an endpoint without TLS"}
 		}
 	}

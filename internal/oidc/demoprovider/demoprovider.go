@@ -73,8 +73,11 @@ func Start(ctx context.Context, folder, keyFile, redirect, label string, people 
 	}
 	r := &Running{stop: func() error {
 		_ = input.Close()
-		ended := make(chan error, 1)
-		go func() { ended <- command.Wait() }()
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_ = command.Wait() // how it ended tells nothing
+		}()
 		select {
 		case <-ended:
 		case <-time.After(5 * time.Second):
