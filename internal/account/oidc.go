@@ -89,7 +89,9 @@ func (h *House) BeginErrand(ctx context.Context, db *pg.DB, provider string, err
 		level = oidc.High
 	}
 	// No transaction is open while the provider is asked.
-	address, request, err := p.Begin(ctx, state, level, errand.Purpose == ToConfirm)
+	// Somebody else may still be signed in there, in a browser that several use: only an ordinary sign-in takes their word.
+	anew := errand.Purpose != ToSignIn || errand.High
+	address, request, err := p.Begin(ctx, state, level, anew)
 	if err != nil {
 		return "", "", away(err)
 	}
