@@ -186,7 +186,7 @@ func TestSettingUp(t *testing.T) {
 	if code, _, text := ask(t, "", "user", "add", "x", "--name", "X", "--role", "support"); code == 0 || !strings.Contains(text, "set FRIST_PASSWORD_FILE") || strings.Contains(text, "EOF") {
 		t.Errorf("%d, %s", code, text)
 	}
-	if _, err := account.SignIn(t.Context(), env.DB, "kari", "a long enough password", "test"); err != nil {
+	if _, err := account.SignIn(t.Context(), env.DB, "kari", "a long enough password", account.Visit{Address: "10.1.2.3"}); err != nil {
 		t.Errorf("sign-in: %v", err)
 	}
 
@@ -510,7 +510,7 @@ func signIn(t *testing.T, folder string, persona map[string]string) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if _, err := account.SignIn(t.Context(), db, persona["login"], persona["password"], "test"); err != nil {
+	if _, err := account.SignIn(t.Context(), db, persona["login"], persona["password"], account.Visit{Address: "127.0.0.1"}); err != nil {
 		t.Errorf("%s signs in with the password of demo.json: %v", persona["login"], err)
 	}
 	// The command line of a demo stands in its time.

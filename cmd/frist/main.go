@@ -38,7 +38,9 @@ const description = `Frist deletes what the law no longer lets you keep, and pro
 
 Connection strings and secrets come from the environment, never from the command line, which others on the machine can
 read. Each has a sibling ending in _FILE that names a file instead:
-FRIST_WEB_DSN, FRIST_OPERATOR_DSN, FRIST_WORKER_DSN, FRIST_ADMIN_DSN, FRIST_KEY.`
+FRIST_WEB_DSN, FRIST_OPERATOR_DSN, FRIST_WORKER_DSN, FRIST_ADMIN_DSN, FRIST_KEY, FRIST_SMTP_URL (with FRIST_MAIL_FROM).
+
+Providers of identities: FRIST_OIDC_<NAME>_ISSUER, _CLIENT_ID, _KEY_FILE, _LABEL, _KEY_ID, _LEVEL, _CLAIM.`
 
 // console is where a command speaks. Everything that is not an answer goes to err.
 type console struct {

@@ -25,6 +25,8 @@ type serveCommand struct {
 	Home           string   `env:"FRIST_HOME" help:"Folder with the key and the recordings (${env})."`
 	Blobs          string   `env:"FRIST_BLOBS" help:"Folder of the recordings, when not in the home (${env})."`
 	TLS            bool     `env:"FRIST_TLS" help:"A proxy in front speaks TLS: cookies and headers say so (${env})."`
+	URL            string   `env:"FRIST_URL" help:"Where people reach the site, as https://frist.example.no: for passkeys, links in mails and providers of identities (${env})."`
+	Codes          bool     `env:"FRIST_ALLOW_CODES" help:"Support and operator may have one-time codes in place of a passkey (${env})."`
 	TrustedProxies []string `env:"FRIST_TRUSTED_PROXIES" help:"Networks whose X-Forwarded-For is believed (${env})."`
 }
 
@@ -48,6 +50,11 @@ func (s *serveCommand) Run(ctx context.Context, c console) error {
 	}
 	defer blobs.Close() //nolint:errcheck // a folder
 	log := logger(c.err, slog.LevelInfo)
+	house, closeDoor, err := door(key, s.URL, s.Codes, log)
+	if err != nil {
+		return err
+	}
+	defer closeDoor()
 	listener, err := listen(ctx, s.Addr)
 	if err != nil {
 		return err
@@ -61,7 +68,7 @@ func (s *serveCommand) Run(ctx context.Context, c console) error {
 	if err := migrated(ctx, db); err != nil {
 		return err
 	}
-	handler, err := pages(edge.Site{DB: db, TLS: s.TLS, TrustedProxies: s.TrustedProxies, Log: log}, blobs, key)
+	handler, err := pages(edge.Site{DB: db, TLS: s.TLS, TrustedProxies: s.TrustedProxies, Log: log, House: house}, blobs, key)
 	if err != nil {
 		return err
 	}

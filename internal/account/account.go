@@ -147,7 +147,7 @@ func (n New) Check() error {
 	return wrong.Err()
 }
 
-// CheckPassword answers problem.Invalid of "password": too_short (min), too_long (max).
+// CheckPassword answers problem.Invalid of "password": too_short (min), too_long (max), and what guessable says.
 func CheckPassword(password string) error {
 	length := utf8.RuneCountInString(password)
 	switch {
@@ -156,7 +156,7 @@ func CheckPassword(password string) error {
 	case length > LongestPassword:
 		return problem.InvalidField("password", "too_long", problem.Params{"max": LongestPassword})
 	}
-	return nil
+	return guessable(password)
 }
 
 // Free answers problem.Invalid of "login", taken, when somebody has the login.
@@ -268,6 +268,8 @@ func Sweep(ctx context.Context, db *pg.DB) error {
 		batch.Queue(`DELETE FROM api_key WHERE expires_at <= $1`, now.Add(-keepEnded))
 		batch.Queue(`DELETE FROM account_link WHERE expires_at <= $1`, now)
 		batch.Queue(`DELETE FROM sign_in_failure WHERE last_at <= $1`, now.Add(-forget))
+		batch.Queue(`DELETE FROM ceremony WHERE expires_at <= $1`, now)
+		batch.Queue(`DELETE FROM account_link WHERE expires_at <= $1`, now)
 		return tx.SendBatch(ctx, batch).Close()
 	})
 }
@@ -276,8 +278,8 @@ func Sweep(ctx context.Context, db *pg.DB) error {
 // passes in a second. In an installation that is not a demo it does nothing.
 func Travel(ctx context.Context, db *pg.DB, by time.Duration) error {
 	return db.SignIn(ctx, func(tx *pg.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE session SET created_at = created_at + $1::interval, seen_at = seen_at + $1::interval, expires_at = expires_at + $1::interval
-			WHERE (SELECT demo FROM installation)`, by)
+		_, err := tx.Exec(ctx, `UPDATE session SET created_at = created_at + $1::interval, seen_at = seen_at + $1::interval, expires_at = expires_at + $1::interval,
+			fresh_until = fresh_until + $1::interval WHERE (SELECT demo FROM installation)`, by)
 		return err
 	})
 }

@@ -27,6 +27,7 @@ var here = netip.MustParseAddr("192.0.2.1")
 func world(t *testing.T) *pgtest.Env {
 	env := pgtest.New(t)
 	env.Exec(t, `INSERT INTO municipality (id) VALUES (1), (2)`)
+	env.Exec(t, `INSERT INTO address_range (municipality_id, network, place, added_by, added_at) SELECT m, '192.0.2.0/24', 'town hall', 0, now() FROM unnest('{0,1,2}'::int[]) m`)
 	audit.RecordRefusals(env.DB)
 	return env
 }
@@ -45,11 +46,11 @@ func add(t *testing.T, env *pgtest.Env, municipality int, login string, roles ..
 
 func signIn(t *testing.T, env *pgtest.Env, login string) string {
 	t.Helper()
-	token, err := account.SignIn(t.Context(), env.DB, login, password, "192.0.2.1")
+	opened, err := account.SignIn(t.Context(), env.DB, login, password, account.Visit{Address: "192.0.2.1"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return token
+	return opened.Token
 }
 
 func alive(t *testing.T, env *pgtest.Env, token string) bool {
@@ -110,7 +111,7 @@ func TestUnknownWrongAndDisabledAnswerAlike(t *testing.T) {
 	}
 	var answers []string
 	for _, c := range []struct{ login, password string }{{"kari", "wrong"}, {"nobody", "wrong"}, {"nobody", password}, {"gone", password}, {"gone", ""}, {strings.Repeat("x", 1000), "x"}, {"kari", strings.Repeat("x", 10_000)}} {
-		_, err := account.SignIn(t.Context(), env.DB, c.login, c.password, "192.0.2.1")
+		_, err := account.SignIn(t.Context(), env.DB, c.login, c.password, account.Visit{Address: "192.0.2.1"})
 		if !errors.As(err, new(problem.Invalid)) {
 			t.Fatal(err)
 		}
@@ -133,7 +134,7 @@ func TestTheDelayGrowsAndIsForOneAddress(t *testing.T) {
 	env := world(t)
 	add(t, env, 1, "kari", access.Caseworker)
 	try := func(login, password, address string) error {
-		_, err := account.SignIn(t.Context(), env.DB, login, password, address)
+		_, err := account.SignIn(t.Context(), env.DB, login, password, account.Visit{Address: address})
 		return err
 	}
 	for _, login := range []string{"kari", "nobody"} { // known and unknown behave alike
@@ -173,7 +174,7 @@ func TestManyTriesAtOnceDoNotPassTheDelay(t *testing.T) {
 	worked := 0
 	for range 12 {
 		wg.Go(func() {
-			_, err := account.SignIn(t.Context(), env.DB, "nobody", "wrong", "192.0.2.1")
+			_, err := account.SignIn(t.Context(), env.DB, "nobody", "wrong", account.Visit{Address: "192.0.2.1"})
 			mu.Lock()
 			defer mu.Unlock()
 			if errors.As(err, new(problem.Invalid)) {

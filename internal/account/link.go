@@ -13,8 +13,9 @@ import (
 
 // What a link is for.
 const (
-	LinkInvite = "invite" // choose a first password
-	LinkReset  = "reset"  // choose a new one
+	LinkInvite = "invite" // take an account up: choose a password, or come from a provider
+	LinkReset  = "reset"  // choose a new password
+	LinkFactor = "factor" // a lost second factor is taken away; the password still has to be known
 )
 
 // How long a link works.
@@ -23,7 +24,7 @@ const (
 	resetFor  = 20 * time.Minute
 )
 
-// LinkPath is the address of a link without its token.
+// LinkPath is where a link leads, below the site's address, without its token.
 const LinkPath = "/konto/lenke/"
 
 // Link is one that works once, as its maker is shown it, once.
@@ -36,22 +37,12 @@ type Link struct {
 // Path is the link's address on this site.
 func (l Link) Path() string { return LinkPath + l.Token }
 
-// newLink makes a link that works once; only its hash is kept. It takes the place of the account's earlier ones.
-func newLink(ctx context.Context, tx *pg.Tx, account int64, purpose string, madeBy int64, ttl time.Duration) (token string, err error) {
-	if _, err := tx.Exec(ctx, `DELETE FROM account_link WHERE account_id = $1`, account); err != nil {
-		return "", err
-	}
-	token, hash := newToken("")
-	_, err = tx.Exec(ctx, `INSERT INTO account_link (token_hash, account_id, purpose, made_by, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)`,
-		hash, account, purpose, madeBy, tx.Now(), tx.Now().Add(ttl))
-	return token, err
-}
-
 // NewLink makes a new link for a person of the own organisation, to be handed over or sent: an invitation for whoever has
-// no password yet, else a way to a new password. It asks for a fresh proof of who makes it (problem.StepUp). It answers
-// problem.Conflict for a program (machine) and a disabled account (account_disabled); an account that waits for its second
+// no password yet, else a way to a new password, or with factor to a new second factor. It asks for a fresh proof of who makes it (problem.StepUp). It answers
+// problem.Conflict for a program (machine), a disabled account (account_disabled) and the maker's own (own_account: a stolen
+// session would make itself at home); an account that waits for its second
 // person gets one, which works when it is confirmed.
-func NewLink(ctx context.Context, db *pg.DB, by access.Caller, account int64) (link Link, err error) {
+func NewLink(ctx context.Context, db *pg.DB, by access.Caller, account int64, factor bool) (link Link, err error) {
 	err = db.SignInAs(ctx, by, func(tx *pg.Tx) error {
 		if err := manageFresh(tx); err != nil {
 			return err
@@ -60,14 +51,20 @@ func NewLink(ctx context.Context, db *pg.DB, by access.Caller, account int64) (l
 		if err != nil {
 			return err
 		}
-		link, err = linkFor(ctx, tx, p)
+		if p.ID == by.Account {
+			return problem.Conflict{Code: "own_account"}
+		}
+		link, err = linkFor(ctx, tx, p, factor)
 		return err
 	})
 	return link, err
 }
 
-func linkFor(ctx context.Context, tx *pg.Tx, p Person) (Link, error) {
+func linkFor(ctx context.Context, tx *pg.Tx, p Person, factor bool) (Link, error) {
 	link := Link{Purpose: LinkReset}
+	if factor {
+		link.Purpose = LinkFactor
+	}
 	ttl := resetFor
 	switch p.State() {
 	case Machine:
@@ -79,7 +76,7 @@ func linkFor(ctx context.Context, tx *pg.Tx, p Person) (Link, error) {
 	}
 	var err error
 	link.Until = tx.Now().Add(ttl)
-	link.Token, err = newLink(ctx, tx, p.ID, link.Purpose, tx.Caller.Account, ttl)
+	link.Token, err = makeLink(ctx, tx, p.ID, link.Purpose, tx.Caller.Account, ttl)
 	audit.Write(tx, access.AccountManage, audit.Record{Act: "link_made", Subject: "account", SubjectID: strconv.FormatInt(p.ID, 10), Detail: map[string]any{"purpose": link.Purpose}})
 	return link, err
 }

@@ -190,7 +190,7 @@ func Invite(ctx context.Context, db *pg.DB, by access.Caller, n New) (id int64, 
 		if err != nil {
 			return err
 		}
-		link, err = linkFor(ctx, tx, p)
+		link, err = linkFor(ctx, tx, p, false)
 		return err
 	})
 	if err != nil {

@@ -30,7 +30,7 @@ func (s *Server) newLink(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	link, err := account.NewLink(r.Context(), s.DB, edge.Caller(r), id)
+	link, err := account.NewLink(r.Context(), s.DB, edge.Caller(r), id, r.PostFormValue("for") == account.LinkFactor)
 	if err != nil {
 		return s.accountAgain(w, r, err, "accounts.no_link", nil)
 	}

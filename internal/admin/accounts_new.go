@@ -28,6 +28,7 @@ type secretPage struct {
 	Waits   bool // it works when a second person has confirmed
 	Back    string
 	MayMail bool // there is an address to send it to
+	Sent    bool // it has been sent there
 }
 
 func init() {
@@ -70,11 +71,24 @@ func (s *Server) inviteAccount(w http.ResponseWriter, r *http.Request) error {
 
 // showLink is the one page that has the link on it.
 func (s *Server) showLink(w http.ResponseWriter, r *http.Request, link account.Link, p account.Person) error {
-	scheme := "http://"
-	if s.Site.TLS {
-		scheme = "https://"
+	address, sent := link.Path(), false
+	if house := s.Site.House; house != nil {
+		var err error
+		if sent, err = house.SendLink(r.Context(), s.DB, p.ID, link.Token, link.Purpose); err != nil {
+			return err
+		}
+		if whole := house.Address(link.Token); whole != "" {
+			address = whole
+		}
+	}
+	if address == link.Path() { // the installation does not know its own address
+		scheme := "http://"
+		if s.Site.TLS {
+			scheme = "https://"
+		}
+		address = scheme + r.Host + address
 	}
 	return edge.Render(w, r, http.StatusCreated, "secret", secretPage{
-		Page: edge.NewPage(r), Kind: link.Purpose, Name: p.Name, Value: scheme + r.Host + link.Path(), Until: link.Until, Waits: p.Unconfirmed, Back: accountPath(p.ID), MayMail: p.Email != "",
+		Page: edge.NewPage(r), Kind: link.Purpose, Name: p.Name, Value: address, Sent: sent, Until: link.Until, Waits: p.Unconfirmed, Back: accountPath(p.ID), MayMail: p.Email != "",
 	})
 }

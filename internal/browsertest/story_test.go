@@ -589,6 +589,7 @@ func (s *tale) reads() {
 	o.sees("Sletteprotokoll", "Ås kommune (3218), sletterunde 01.10.23", fmt.Sprintf("klienter slettet %d", len(s.purged)), fmt.Sprintf("bekreftet borte %d", len(s.blobs)), "Regler som gjaldt", "Godkjenner i kommunen", "Support hos databehandler", "Drift hos underleverandør", "bekreftet borte")
 	o.printed()
 	path := o.path()
+	o.proves()
 	pdf := o.fetch(path + ".pdf")
 	if pdf.Status != 200 || pdf.Type != "application/pdf" || !strings.HasPrefix(pdf.Body, "%PDF-") {
 		s.Errorf("the protocol as PDF: %d %s %.20q", pdf.Status, pdf.Type, pdf.Body)

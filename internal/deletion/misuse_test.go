@@ -52,7 +52,7 @@ func TestMisuse(t *testing.T) {
 
 	// Account 1001 controls a round anew, and comes in other roles later.
 	s.as(access.Approver, reject(controlled))
-	controller := access.Caller{Account: 1001, Roles: []access.Role{access.Support}, Municipality: s.A}
+	controller := access.Caller{Account: 1001, Roles: []access.Role{access.Support}, Municipality: s.A, FreshUntil: s.Now().AddDate(1, 0, 0)}
 	for _, do := range []act{
 		func(ctx context.Context, tx *pg.Tx) error { return deletion.RequestControl(ctx, tx, controlled) },
 		func(ctx context.Context, tx *pg.Tx) error { return deletion.FinishControl(ctx, tx, controlled) },
@@ -104,7 +104,7 @@ func TestMisuse(t *testing.T) {
 	}
 	var scripts []script
 	person := func(account int64, roles ...access.Role) access.Caller {
-		return access.Caller{Account: account, StaffNumber: fmt.Sprint("S-", account), Roles: roles, Municipality: s.A}
+		return access.Caller{Account: account, StaffNumber: fmt.Sprint("S-", account), Roles: roles, Municipality: s.A, FreshUntil: s.Now().AddDate(1, 0, 0)}
 	}
 
 	// Acts that a role does not have. Who may is written down here once more.

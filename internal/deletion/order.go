@@ -243,9 +243,9 @@ func FindOrder(ctx context.Context, tx *pg.Tx, id uuid.UUID) (Order, error) {
 // PlaceOrder orders the extra run that the municipality asked for (D17): the round is made, and the system fills it with
 // the clients asked for that a run on that day may take; the rest stay where they are. From there on it is a round like
 // any other: control, approval by the municipality, cooling-off, start, protocol. It gives the round's number. The order
-// itself is what covers it; the control that follows needs its own cover. Needs OrderPlace.
+// itself is what covers it; the control that follows needs its own cover. Needs OrderPlace and a fresh proof of identity.
 func PlaceOrder(ctx context.Context, tx *pg.Tx, id uuid.UUID) (string, error) {
-	if err := tx.Require(access.OrderPlace); err != nil {
+	if err := tx.RequireFresh(access.OrderPlace); err != nil {
 		return "", err
 	}
 	// One extra run of a municipality and day at a time gets its number.

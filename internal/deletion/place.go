@@ -475,9 +475,9 @@ func PlaceHold(ctx context.Context, tx *pg.Tx, h retention.NewHold) (uuid.UUID, 
 }
 
 // ReleaseHold confirms the release that somebody else asked for, and places the clients anew in the same transaction
-// (D15). Needs HoldRelease; problem.Forbidden "own_release" for the one who asked.
+// (D15). Needs HoldRelease and a fresh proof of identity; problem.Forbidden "own_release" for the one who asked.
 func ReleaseHold(ctx context.Context, tx *pg.Tx, id uuid.UUID) error {
-	if err := tx.Require(access.HoldRelease); err != nil {
+	if err := tx.RequireFresh(access.HoldRelease); err != nil {
 		return err
 	}
 	hold, err := findHoldTarget(ctx, tx, id)

@@ -18,9 +18,10 @@ import (
 
 // Start starts an approved round. The operator types the round's number, which names the municipality and the date
 // (problem.InvalidField "number" else). Refused before the run date (D7), inside the cooling-off period (D14), and for
-// anybody who controlled or approved the round (D13); the database refuses the same. Needs RoundOperate.
+// anybody who controlled or approved the round (D13); the database refuses the same. Needs RoundOperate and a fresh
+// proof of identity.
 func Start(ctx context.Context, tx *pg.Tx, id int64, typed string) error {
-	if err := tx.Require(access.RoundOperate); err != nil {
+	if err := tx.RequireFresh(access.RoundOperate); err != nil {
 		return err
 	}
 	round, err := lockRound(ctx, tx, id)

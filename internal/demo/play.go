@@ -120,6 +120,9 @@ func Load(ctx context.Context, config Config) error {
 	if err := p.found(ctx); err != nil {
 		return fmt.Errorf("demo: municipalities: %w", err)
 	}
+	if err := Networks(ctx, config.Admin); err != nil {
+		return fmt.Errorf("demo: networks: %w", err)
+	}
 	p.set(p.days.load)
 	if err := p.people(ctx); err != nil {
 		return fmt.Errorf("demo: people: %w", err)
@@ -192,7 +195,7 @@ func (p *play) found(ctx context.Context) error {
 			id, number, err := account.CreateFirst(gctx, p.db, account.New{
 				Municipality: m, Login: persona.Login, Name: persona.Name, Password: p.config.Password(persona.Login), Roles: []access.Role{persona.Role},
 			})
-			callers[i] = access.Caller{Account: id, StaffNumber: number, Name: persona.Name, Roles: []access.Role{persona.Role}, Municipality: m}
+			callers[i] = access.Caller{Account: id, StaffNumber: number, Name: persona.Name, Roles: []access.Role{persona.Role}, Municipality: m, FreshUntil: p.days.start.AddDate(0, 0, 1)}
 			return err
 		})
 	}

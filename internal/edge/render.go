@@ -28,7 +28,7 @@ var Pages = map[string]any{
 	"login": LoginPage{
 		Login: "kari", Next: "/", Heads: []Persona{{Number: "3218", Municipality: "Ås"}},
 		Rows:  []PersonaRow{{Role: access.Caseworker, Nth: 1, Cells: []Persona{{Login: "kari", Name: "Kari Nordmann", Number: "3218", Municipality: "Ås"}}}, {Role: access.Caseworker, Nth: 2, Cells: []Persona{{}}}},
-		Blind: []Persona{{Login: "ida", Name: "Ida Berg", Role: access.Support}},
+		Blind: []Persona{{Login: "ida", Name: "Ida Berg", Role: access.Support}}, Providers: []ProviderLink{{"idporten", "ID-porten"}}, High: "idporten",
 	},
 	"error": ErrorPage{Answer: Answer{Status: 500, Title: "T", Detail: "D", Fields: FormErrors{{Field: "a", Code: "b", Message: "c"}}}, Fault: "7f3a19", Again: &Again{"/", []Kept{{"a", "b"}}}},
 }

@@ -27,14 +27,16 @@ import (
 // Site is one installation as the browser meets it. Fill the first fields, then call New.
 type Site struct {
 	DB             *pg.DB
-	Demo           bool         // the banner with the clock, and the personas on the sign-in page
-	TLS            bool         // a proxy speaks TLS in front: __Host- cookie and HSTS
-	Personas       []Persona    // people of the demo, in the order of the page
-	Nav            []NavItem    // nil is DefaultNav
-	TrustedProxies []string     // networks whose X-Forwarded-For is believed; none: the peer's own address
-	Log            *slog.Logger // nil is slog.Default
-	Verbose        bool         // log what errors say; only where no real person is
+	Demo           bool           // the banner with the clock, and the personas on the sign-in page
+	TLS            bool           // a proxy speaks TLS in front: __Host- cookie and HSTS
+	Personas       []Persona      // people of the demo, in the order of the page
+	Nav            []NavItem      // nil is DefaultNav
+	TrustedProxies []string       // networks whose X-Forwarded-For is believed; none: the peer's own address
+	Log            *slog.Logger   // nil is slog.Default
+	Verbose        bool           // log what errors say; only where no real person is
+	House          *account.House // second factors, providers, mail; nil: a House with a key of its own, for this process only
 
+	root   http.Handler
 	static *static
 	pages  map[string]map[string]*template.Template // by language and name
 	names  *names
@@ -46,6 +48,9 @@ func New(s Site) (*Site, error) {
 		s.Log = slog.Default()
 	}
 	s.names = new(names)
+	if s.House == nil {
+		s.House = &account.House{Key: []byte(rand.Text() + rand.Text())}
+	}
 	if s.Nav == nil {
 		s.Nav = DefaultNav
 	}
@@ -66,6 +71,7 @@ const BodyLimit = 1 << 20
 // health, static files, errors. Mount the rest on it in groups that Use Signed.
 func (s *Site) Mux() *chi.Mux {
 	mux := chi.NewRouter()
+	s.root = mux
 	address := middleware.ClientIPFromRemoteAddr
 	if len(s.TrustedProxies) > 0 {
 		address = middleware.ClientIPFromXFF(s.TrustedProxies...)
@@ -99,6 +105,7 @@ func (s *Site) Mux() *chi.Mux {
 	mux.Post("/login", Handle(s.login))
 	mux.Post("/logout", Handle(s.logout))
 	mux.With(s.Signed).Post("/innstillinger", Handle(s.settings))
+	s.ownRoutes(mux)
 	return mux
 }
 

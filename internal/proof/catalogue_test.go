@@ -34,6 +34,10 @@ var (
 		"session":          "of an account",
 		"api_key":          "of an account",
 		"account_link":     "of an account",
+		"account_factor":   "of an account",
+		"recovery_code":    "of an account",
+		"account_provider": "of an account",
+		"ceremony":         "sealed, before or beside an account",
 		"sign_in_failure":  "a hash and a count, before anybody is known",
 		"idempotency":      "of an account, behind a policy of its own",
 		"round_transition": "the product's own table of steps",
@@ -433,7 +437,7 @@ func (i *inspect) grants() {
 			if slices.Contains([]string{"TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN"}, right) {
 				i.say("grant", "%s has %s on %s", who, right, what)
 			}
-			if right == "DELETE" && personal[what] && who != "frist_purger" && !slices.Contains([]string{"session", "api_key", "account_link"}, what) {
+			if right == "DELETE" && personal[what] && who != "frist_purger" && !slices.Contains([]string{"session", "api_key", "account_link", "account_factor", "account_provider", "recovery_code"}, what) {
 				i.say("grant", "%s may delete %s", who, what)
 			}
 		case "schema":
