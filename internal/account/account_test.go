@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
 const password = "correct horse battery"
 
-var here = netip.MustParseAddr("192.0.2.1")
+var hereAddr = netip.MustParseAddr("192.0.2.1")
 
 func world(t *testing.T) *pgtest.Env {
 	env := pgtest.New(t)
@@ -291,7 +291,7 @@ func TestKeys(t *testing.T) {
 		{"frist_x", 0, false, false},
 	} {
 		env.SetNow(start.Add(c.after))
-		caller, err := account.ResolveKey(t.Context(), env.DB, c.key, here)
+		caller, err := account.ResolveKey(t.Context(), env.DB, c.key, hereAddr)
 		if (err == nil) != c.valid || caller.Can(access.OrderPlace) != c.decides || (c.valid && !caller.Key) {
 			t.Errorf("after %s: %+v %v", c.after, caller, err)
 		}
@@ -300,7 +300,7 @@ func TestKeys(t *testing.T) {
 	if alive(t, env, plain) {
 		t.Error("a key opened a session")
 	}
-	if _, err := account.ResolveKey(t.Context(), env.DB, signIn(t, env, "ida"), here); !errors.As(err, new(problem.Unauthenticated)) {
+	if _, err := account.ResolveKey(t.Context(), env.DB, signIn(t, env, "ida"), hereAddr); !errors.As(err, new(problem.Unauthenticated)) {
 		t.Errorf("a session's token is taken as key: %v", err)
 	}
 	for _, c := range []struct {
@@ -314,7 +314,7 @@ func TestKeys(t *testing.T) {
 	if err := account.Disable(t.Context(), env.DB, access.SystemFor(0), id); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := account.ResolveKey(t.Context(), env.DB, plain, here); !errors.As(err, new(problem.Unauthenticated)) {
+	if _, err := account.ResolveKey(t.Context(), env.DB, plain, hereAddr); !errors.As(err, new(problem.Unauthenticated)) {
 		t.Errorf("a disabled account's key: %v", err)
 	}
 }

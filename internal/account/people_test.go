@@ -263,13 +263,13 @@ func TestDisabledAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := account.NewLink(t.Context(), h.DB, admin, worker.Account); err != nil {
+	if _, err := account.NewLink(t.Context(), h.DB, admin, worker.Account, false); err != nil {
 		t.Fatal(err)
 	}
 	if err := account.ProposeRoles(t.Context(), h.DB, admin, worker.Account, []access.Role{access.Approver}); err != nil {
 		t.Fatal(err)
 	}
-	if c, err := account.ResolveKey(t.Context(), h.DB, key, here); err != nil || c.Account != worker.Account {
+	if c, err := account.ResolveKey(t.Context(), h.DB, key, hereAddr); err != nil || c.Account != worker.Account {
 		t.Fatal(err)
 	}
 	if err := account.Disable(t.Context(), h.DB, admin, worker.Account); err != nil {
@@ -278,7 +278,7 @@ func TestDisabledAtOnce(t *testing.T) {
 	if alive(t, h.Env, token) {
 		t.Error("the session lives")
 	}
-	_, err = account.ResolveKey(t.Context(), h.DB, key, here)
+	_, err = account.ResolveKey(t.Context(), h.DB, key, hereAddr)
 	h.want("the key", "unauthenticated", err)
 	if n := h.Count(t, `SELECT count(*) FROM account_link WHERE account_id = $1`, worker.Account); n != 0 {
 		t.Error("the link lives")
@@ -289,7 +289,7 @@ func TestDisabledAtOnce(t *testing.T) {
 	if n := h.Count(t, `SELECT count(*) FROM audit WHERE act = 'key_refused' AND refused AND detail->>'code' = 'disabled' AND municipality_id = $1`, h.A); n != 1 {
 		t.Errorf("%d refusals of the key", n)
 	}
-	_, err = account.NewLink(t.Context(), h.DB, admin, worker.Account)
+	_, err = account.NewLink(t.Context(), h.DB, admin, worker.Account, false)
 	h.want("a link for a disabled account", "account_disabled", err)
 	if err := account.ProposeEnable(t.Context(), h.DB, admin, worker.Account); err != nil {
 		t.Fatal(err)
@@ -299,7 +299,7 @@ func TestDisabledAtOnce(t *testing.T) {
 	if _, err := account.SignInDemo(t.Context(), h.DB, h.login(worker.Account)); err != nil {
 		t.Errorf("opened again: %v", err)
 	}
-	_, err = account.ResolveKey(t.Context(), h.DB, key, here)
+	_, err = account.ResolveKey(t.Context(), h.DB, key, hereAddr)
 	h.want("the key rose from the dead", "unauthenticated", err)
 	h.want("opened when open", "account_open", account.ProposeEnable(t.Context(), h.DB, admin, worker.Account))
 	h.want("oneself", "about_yourself", account.Disable(t.Context(), h.DB, admin, admin.Account))
@@ -334,7 +334,7 @@ func TestForeignIsMissing(t *testing.T) {
 	for what, ask := range map[string]func(id int64) error{
 		"find":    func(id int64) error { _, err := account.Find(t.Context(), h.DB, admin, id); return err },
 		"disable": func(id int64) error { return account.Disable(t.Context(), h.DB, admin, id) },
-		"link":    func(id int64) error { _, err := account.NewLink(t.Context(), h.DB, admin, id); return err },
+		"link":    func(id int64) error { _, err := account.NewLink(t.Context(), h.DB, admin, id, false); return err },
 		"enable":  func(id int64) error { return account.ProposeEnable(t.Context(), h.DB, admin, id) },
 		"review":  func(id int64) error { return account.Review(t.Context(), h.DB, admin, id) },
 		"keys":    func(id int64) error { _, err := account.Keys(t.Context(), h.DB, admin, id); return err },
@@ -716,7 +716,7 @@ func TestKeysOfAProgram(t *testing.T) {
 	if p := h.find(admin, id); p.State() != account.Machine {
 		t.Errorf("%+v", p)
 	}
-	_, err = account.NewLink(t.Context(), h.DB, admin, id)
+	_, err = account.NewLink(t.Context(), h.DB, admin, id, false)
 	h.want("a link for a program", "machine", err)
 	_, err = account.MakeKey(t.Context(), h.DB, approver, id, wish)
 	h.want("by an approver", "not_found", err)
@@ -730,7 +730,7 @@ func TestKeysOfAProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := account.ResolveKey(t.Context(), h.DB, key, here)
+	c, err := account.ResolveKey(t.Context(), h.DB, key, hereAddr)
 	if err != nil || c.Account != id || !c.Can(access.ClientRead) || c.KeyDecides {
 		t.Errorf("%+v %v", c, err)
 	}
