@@ -142,7 +142,10 @@ func TestSettingUp(t *testing.T) {
 	if n := env.Count(t, `SELECT count(*) FROM municipality_name WHERE number = '3218'`); n != 0 {
 		t.Error("a municipality was made for nobody")
 	}
-	if code, out, text := ask(t, "a long enough password\n", append(user, "--new-municipality")...); code != 0 || !strings.Contains(out, "kari can sign in") {
+	if code, _, text := ask(t, "a long enough password\n", append(user, "--new-municipality", "--network", "10.1")...); code == 0 || !strings.Contains(text, "10.1.0.0/16") {
+		t.Errorf("%d, %s", code, text)
+	}
+	if code, out, text := ask(t, "a long enough password\n", append(user, "--new-municipality", "--network", "10.1.0.0/16")...); code != 0 || !strings.Contains(out, "kari can sign in") || strings.Contains(text, "No network") {
 		t.Errorf("%d, %s%s", code, out, text)
 	}
 	for _, c := range []struct {
@@ -182,6 +185,10 @@ func TestSettingUp(t *testing.T) {
 				t.Errorf("%v: %d, %s", args, code, text)
 			}
 		}
+	}
+	t.Setenv("LC_ALL", "en_GB.UTF-8")
+	if code, _, text := ask(t, "a long enough password\n", "user", "add", "ida", "--name", "Ida", "--role", "support"); code != 0 || !strings.Contains(text, "No network is approved") {
+		t.Errorf("passwords work nowhere, and nobody says so: %d, %s", code, text)
 	}
 	if code, _, text := ask(t, "", "user", "add", "x", "--name", "X", "--role", "support"); code == 0 || !strings.Contains(text, "set FRIST_PASSWORD_FILE") || strings.Contains(text, "EOF") {
 		t.Errorf("%d, %s", code, text)

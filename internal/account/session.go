@@ -50,11 +50,16 @@ func Required(roles []access.Role) bool {
 	})
 }
 
-// SignInDemo opens a session without a password, for the one-click personas. The database refuses it (problem.NotFound)
-// unless it was created as a demo.
+// SignInDemo is SignInPersona for programs.
 func SignInDemo(ctx context.Context, db *pg.DB, login string) (token string, err error) {
+	return SignInPersona(ctx, db, login, Visit{})
+}
+
+// SignInPersona opens a session without a password, for the one-click personas. The database refuses it
+// (problem.NotFound) unless it was created as a demo.
+func SignInPersona(ctx context.Context, db *pg.DB, login string, visit Visit) (token string, err error) {
 	err = db.SignIn(ctx, func(tx *pg.Tx) error {
-		opened, err := open(ctx, tx, `login = $1 AND (SELECT demo FROM installation)`, normal(login), method{name: "demo"})
+		opened, err := open(ctx, tx, `login = $1 AND (SELECT demo FROM installation)`, normal(login), method{name: "demo", visit: visit})
 		if errors.Is(err, pgx.ErrNoRows) {
 			return problem.NotFound{What: "persona"}
 		}

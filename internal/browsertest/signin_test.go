@@ -143,6 +143,7 @@ func signInAtProvider(t *testing.T, w *world, browser context.Context) {
 func signInWithPassword(t *testing.T, w *world, browser context.Context) {
 	const login = "saksbehandler.as"
 	password := "password of " + login
+	w.Exec(t, `DELETE FROM session`) // what the other walks have left open
 	p := sit(t, w, browser, "Kari Nordmann")
 	for _, from := range []string{strange, "10.21.0.1", approved + ", " + strange} {
 		p.comes(from)

@@ -424,6 +424,7 @@ func (s *tale) imports() {
 func (s *tale) control(p *person, number string) {
 	s.Helper()
 	p.open("/support")
+	p.reload("/support", number) // an extra run is filled in the background
 	p.press("Kontroller " + number)
 	p.sees("Frist kontrollerer alle, ikke et utvalg.")
 	p.press("Kontroller alle")
@@ -765,6 +766,7 @@ func (s *tale) callsOff() {
 // settles is a person's own: signing in by password, the language, light or dark, signing out.
 func (s *tale) settles() {
 	p := sit(s.T, s.w, s.browser, "Terje Aanensen")
+	p.comes(approved)
 	p.open("/klienter")
 	p.sees("Logg inn i Frist")
 	p.write("Brukernavn", "saksbehandler2.kristiansand")

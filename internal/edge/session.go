@@ -220,7 +220,7 @@ func (s *Site) login(w http.ResponseWriter, r *http.Request) error {
 		if !s.Demo || !slices.ContainsFunc(s.Personas, func(p Persona) bool { return p.Login == persona }) {
 			return problem.NotFound{What: "persona"}
 		}
-		opened.Token, err = account.SignInDemo(r.Context(), s.DB, persona)
+		opened.Token, err = account.SignInPersona(r.Context(), s.DB, persona, visit(r))
 	} else if err = once(r, "login", "password"); err == nil {
 		opened, err = account.SignIn(r.Context(), s.DB, r.PostForm.Get("login"), r.PostForm.Get("password"), visit(r))
 	}
