@@ -23,6 +23,10 @@ var guards = map[string]string{
 	"FR014": "before_run_date",
 	"FR015": "something_left",
 	"FR016": "placement",
+	"FR041": "subprocessor_version",
+	"FR042": "deviation_step",
+	"FR043": "own_deviation",
+	"FR044": "objection_late",
 }
 
 // Translate turns what the database says into the vocabulary of package problem. A database's own text can hold the
