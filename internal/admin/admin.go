@@ -30,6 +30,8 @@ var Menu = []edge.NavItem{
 	{Key: "import", Path: "/import", Permission: access.ImportRun},
 	{Key: "protocols", Path: "/protokoller", Permission: access.ProtocolRead, Only: []access.Role{access.Support, access.Operator, access.PrivacyOfficer}},
 	{Key: "trail", Path: "/innsyn", Permission: access.AccessLogRead},
+	{Key: "privacy", Path: "/personvern", Permission: access.PrivacyRead},
+	{Key: "deviations", Path: "/avvik", Permission: access.DeviationReport, Only: []access.Role{access.Support, access.Operator}},
 	{Key: "municipalities", Path: "/plattform", Permission: access.PlatformManage},
 }
 
@@ -42,6 +44,7 @@ func (s *Server) Routes(r chi.Router) {
 	s.clientRoutes(r)
 	s.importRoutes(r)
 	s.roundRoutes(r)
+	s.privacyRoutes(r)
 }
 
 // home sends everybody to the page where their work begins.

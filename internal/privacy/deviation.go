@@ -204,7 +204,7 @@ func Report(ctx context.Context, tx *pg.Tx, f Facts, text Account) (uuid.UUID, e
 		return uuid.Nil, err
 	}
 	if tx.Municipality() == 0 {
-		return uuid.Nil, problem.InvalidField("municipality", "required", nil)
+		return uuid.Nil, problem.InvalidField("for_municipality", "required", nil)
 	}
 	source, blind := "municipality", tx.Caller.Blind()
 	if blind {

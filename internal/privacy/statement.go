@@ -130,9 +130,9 @@ func Publish(ctx context.Context, tx *pg.Tx, from calendar.Date) (int, error) {
 	case d.Controller == "" || d.Officer == "":
 		return 0, problem.Conflict{Code: "statement_empty"}
 	case from.IsZero():
-		return 0, problem.InvalidField("valid_from", "required", nil)
+		return 0, problem.InvalidField("in_force", "required", nil)
 	case from.Before(today):
-		return 0, problem.InvalidField("valid_from", "past", problem.Params{"today": today})
+		return 0, problem.InvalidField("in_force", "past", problem.Params{"today": today})
 	}
 	if _, err := tx.Exec(ctx, `SELECT FROM privacy_draft WHERE municipality_id = $1 FOR UPDATE`, tx.Municipality()); err != nil { // one publishes at a time
 		return 0, err

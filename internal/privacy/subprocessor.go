@@ -364,7 +364,7 @@ func (s *Subprocessor) prepare(before *Subprocessor, today calendar.Date) error 
 		last.Version, last.Change, last.ObjectBy = s.Version, Ended, nil
 		*s = last
 		if s.ValidFrom = from; from.Before(today) {
-			wrong.Add("valid_from", "past", problem.Params{"today": today})
+			wrong.Add("in_force", "past", problem.Params{"today": today})
 		}
 		return wrong.Err()
 	}
@@ -382,7 +382,7 @@ func (s *Subprocessor) prepare(before *Subprocessor, today calendar.Date) error 
 		s.Place = nil
 	}
 	if s.Place != nil && !Country(*s.Place).Known() {
-		wrong.Add("place", "country", problem.Params{"value": *s.Place})
+		wrong.Add("storage", "country", problem.Params{"value": *s.Place})
 	}
 	if s.StaffCountries == nil {
 		s.StaffCountries = []string{}
@@ -435,7 +435,7 @@ func (s *Subprocessor) prepare(before *Subprocessor, today calendar.Date) error 
 		s.ValidFrom = s.ObjectBy.AddDays(1)
 	}
 	if !s.ValidFrom.After(*s.ObjectBy) {
-		wrong.Add("valid_from", "before_objection", problem.Params{"first": s.ObjectBy.AddDays(1)})
+		wrong.Add("in_force", "before_objection", problem.Params{"first": s.ObjectBy.AddDays(1)})
 	}
 	return wrong.Err()
 }
@@ -463,7 +463,7 @@ func FollowUp(ctx context.Context, tx *pg.Tx, id int64, r Review) error {
 	}
 	var wrong problem.Collector
 	line(&wrong, "reference", &r.Reference, 60, true)
-	choice(&wrong, "outcome", r.Outcome, ReviewOutcomes)
+	choice(&wrong, "review_outcome", r.Outcome, ReviewOutcomes)
 	switch {
 	case r.ReviewedOn.IsZero():
 		wrong.Add("reviewed_on", "required", nil)
@@ -536,7 +536,7 @@ func EndUse(ctx context.Context, tx *pg.Tx, id int64, to calendar.Date) error {
 	case to.IsZero():
 		return problem.InvalidField("used_to", "required", nil)
 	case to.Before(e.Uses[at].UsedFrom):
-		return problem.InvalidField("used_to", "before_start", problem.Params{"first": e.Uses[at].UsedFrom})
+		return problem.InvalidField("used_to", "before_use", problem.Params{"first": e.Uses[at].UsedFrom})
 	}
 	_, err = tx.Exec(ctx, `UPDATE subprocessor_use SET used_to = $3, ended_by = $4, ended_at = $5 WHERE municipality_id = $1 AND subprocessor_id = $2 AND used_to IS NULL`,
 		tx.Municipality(), id, to, tx.Caller.Account, tx.Now())
@@ -566,7 +566,7 @@ func Respond(ctx context.Context, tx *pg.Tx, id int64, version int, a Answer) er
 		return problem.Conflict{Code: "objection_late", Params: problem.Params{"last": *e.Versions[at].ObjectBy}}
 	}
 	var wrong problem.Collector
-	choice(&wrong, "answer", a.Answer, []string{"noted", "objected"})
+	choice(&wrong, "reply", a.Answer, []string{"noted", "objected"})
 	line(&wrong, "reference", &a.Reference, 60, a.Answer == "objected")
 	prose(&wrong, "note", &a.Note, 2000, a.Answer == "objected")
 	if err := wrong.Err(); err != nil {

@@ -1,0 +1,249 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/frist-app/frist/internal/access"
+	"github.com/frist-app/frist/internal/edge"
+	"github.com/frist-app/frist/internal/pg"
+	"github.com/frist-app/frist/internal/privacy"
+	"github.com/go-chi/chi/v5"
+)
+
+// privacyRoutes hangs up the controller's registers: what the municipality answers for (/personvern), the reports of those
+// who see nobody (/avvik), and the list that the processor keeps (/plattform/underleverandorer).
+func (s *Server) privacyRoutes(r chi.Router) {
+	r.Get("/personvern", edge.Handle(func(w http.ResponseWriter, r *http.Request) error {
+		return to(w, r, "/personvern/underleverandorer", edge.Flash{})
+	}))
+	r.Get("/personvern/underleverandorer", edge.Handle(s.subprocessors))
+	r.Get("/personvern/underleverandorer/{subprocessor}", edge.Handle(s.subprocessor))
+	r.Post("/personvern/underleverandorer/{subprocessor}/bruk", edge.Handle(s.startUse))
+	r.Post("/personvern/underleverandorer/{subprocessor}/slutt", edge.Handle(s.endUse))
+	r.Post("/personvern/underleverandorer/{subprocessor}/svar", edge.Handle(s.answerNotice))
+
+	r.Get("/personvern/behandlinger", edge.Handle(s.processing))
+	r.Get("/personvern/behandlinger.json", edge.Handle(s.processingJSON))
+	r.Get("/personvern/behandlinger.csv", edge.Handle(s.processingCSV))
+
+	r.Get("/personvern/avvik", edge.Handle(s.deviations))
+	r.Post("/personvern/avvik", edge.Handle(s.reportDeviation))
+	r.Post("/personvern/avvik/frist", edge.Handle(s.setFirstHours))
+	r.Get("/personvern/avvik/nytt", edge.Handle(s.newDeviation))
+	r.Get("/personvern/avvik/{deviation}", edge.Handle(s.deviation))
+	r.Get("/personvern/avvik/{deviation}/endre", edge.Handle(s.describeForm))
+	r.Post("/personvern/avvik/{deviation}/endre", edge.Handle(s.describe))
+	for path, act := range deviationActs {
+		r.Post("/personvern/avvik/{deviation}/"+path, edge.Handle(s.deviationAct(act)))
+	}
+	r.Get("/personvern/avvik/{deviation}/melding", edge.Handle(s.notice))
+	r.Get("/personvern/avvik/{deviation}/melding.json", edge.Handle(s.noticeJSON))
+
+	r.Get("/personvern/erklaering", edge.Handle(s.statement))
+	r.Post("/personvern/erklaering", edge.Handle(s.saveStatement))
+	r.Post("/personvern/erklaering/publiser", edge.Handle(s.publishStatement))
+	r.Get("/personvern/erklaering/forhandsvis", edge.Handle(s.previewStatement))
+
+	r.Get("/avvik", edge.Handle(s.ownDeviations))
+	r.Post("/avvik", edge.Handle(s.reportBlind))
+
+	r.Get("/plattform/underleverandorer", edge.Handle(s.sharedSubprocessors))
+	r.Post("/plattform/underleverandorer", edge.Handle(s.announce))
+	r.Get("/plattform/underleverandorer/ny", edge.Handle(s.announceForm))
+	r.Get("/plattform/underleverandorer/{subprocessor}", edge.Handle(s.sharedSubprocessor))
+	r.Get("/plattform/underleverandorer/{subprocessor}/endre", edge.Handle(s.announceForm))
+	r.Post("/plattform/underleverandorer/{subprocessor}", edge.Handle(s.announce))
+	r.Post("/plattform/underleverandorer/{subprocessor}/oppfolging", edge.Handle(s.followUp))
+}
+
+// PublicRoutes hangs up what everybody may read who is not signed in: the privacy statements. Mount it outside Signed.
+func (s *Server) PublicRoutes(r chi.Router) {
+	public := &publicStatements{site: s}
+	r.Get("/personvernerklaring", edge.Handle(public.index))
+	r.Get("/personvernerklaring/{municipality}", edge.Handle(public.show))
+}
+
+// privacyHead is what the pages of the registers have in common: their tabs.
+type privacyHead struct {
+	edge.Page
+	Tab string
+}
+
+func newPrivacyHead(r *http.Request, tab string) privacyHead {
+	return privacyHead{Page: edge.NewPage(r), Tab: tab}
+}
+
+// privacyTab is one of them.
+type privacyTab struct {
+	Key, Path string
+	Current   bool
+}
+
+// Tabs are those that the reader may open.
+func (p privacyHead) Tabs() (tabs []privacyTab) {
+	for _, t := range []struct {
+		key, path  string
+		permission access.Permission
+	}{
+		{"subprocessors", "/personvern/underleverandorer", access.PrivacyRead},
+		{"processing", "/personvern/behandlinger", access.PrivacyRead},
+		{"deviations", "/personvern/avvik", access.DeviationRead},
+		{"statement", "/personvern/erklaering", access.PrivacyRead},
+	} {
+		if p.Caller.Can(t.permission) {
+			tabs = append(tabs, privacyTab{t.key, t.path, t.key == p.Tab})
+		}
+	}
+	return tabs
+}
+
+// typed is what somebody wrote into a form, to show it again.
+type typed url.Values
+
+// Of is one field of it.
+func (t typed) Of(name string) string { return url.Values(t).Get(name) }
+
+// codes are the choices of a select or of radio buttons, by the sentences <prefix><code>.
+func codes(p edge.Page, prefix string, all []string) []edge.Option {
+	options := make([]edge.Option, len(all))
+	for i, code := range all {
+		options[i] = edge.Option{Value: code, Label: p.Say(prefix + code)}
+	}
+	return options
+}
+
+// boxes are choices of which several may be ticked.
+func boxes(p edge.Page, name, prefix string, all, chosen []string) edge.Input {
+	in := p.Field(name, "")
+	for _, o := range codes(p, prefix, all) {
+		o.Chosen = slices.Contains(chosen, o.Value)
+		in.Options = append(in.Options, o)
+	}
+	return in
+}
+
+// instant is a day and a time as people type them: "19.09.23" in name, "09.12" in name_time. Nil when there is no day.
+func (f *form) instant(name string, zone *time.Location) *time.Time {
+	before := f.wrong.Err()
+	day := f.date(name)
+	if day.IsZero() {
+		if before == f.wrong.Err() && f.text(name+"_time") != "" { //nolint:errorlint // both nil: nothing is wrong with the day but that it is missing
+			f.wrong.Add(name, "required", nil)
+		}
+		return nil
+	}
+	clock := strings.NewReplacer(".", ":", "kl", "", " ", "").Replace(strings.ToLower(f.text(name + "_time")))
+	at, err := time.Parse("15:04", clock)
+	if err != nil {
+		f.wrong.Add(name+"_time", "time_form", nil)
+		return nil
+	}
+	instant := time.Date(day.Year, day.Month, day.Day, at.Hour(), at.Minute(), 0, 0, zone)
+	return &instant
+}
+
+// country is a country as pages show it: its name, and whether it lies within the EEA.
+type country struct {
+	Code, Name string
+	EEA        bool
+}
+
+func countryOf(p edge.Page, code string) country {
+	c := privacy.Country(code)
+	return country{code, c.Name(p.Lang), c.EEA()}
+}
+
+// subprocessorWords shows one version to people.
+type subprocessorWords struct {
+	privacy.Subprocessor
+	page edge.Page
+}
+
+// Where is the country of storage, or nil.
+func (s subprocessorWords) Where() *country {
+	if s.Place == nil {
+		return nil
+	}
+	c := countryOf(s.page, *s.Place)
+	return &c
+}
+
+// From are the countries from which its staff have access.
+func (s subprocessorWords) From() (list []country) {
+	for _, code := range s.StaffCountries {
+		list = append(list, countryOf(s.page, code))
+	}
+	return list
+}
+
+// Abroad names the countries outside the EEA.
+func (s subprocessorWords) Abroad() string {
+	var names []string
+	for _, c := range s.Outside() {
+		names = append(names, c.Name(s.page.Lang))
+	}
+	return strings.Join(names, ", ")
+}
+
+// Copy is whether it holds copies, and for how long.
+func (s subprocessorWords) Copy() string {
+	if s.CopiesDays == nil {
+		return s.page.Say("subprocessor.copies.none")
+	}
+	return s.page.SayN("subprocessor.copies_days."+s.Copies, *s.CopiesDays)
+}
+
+// inPrivacy runs fn for somebody of a municipality, in it.
+func (s *Server) inPrivacy(r *http.Request, p access.Permission, fn func(ctx context.Context, tx *pg.Tx) error) error {
+	return s.DB.InTx(r.Context(), edge.Caller(r), func(tx *pg.Tx) error {
+		if err := tx.Require(p); err != nil {
+			return err
+		}
+		return fn(r.Context(), tx)
+	})
+}
+
+// attach answers with a file.
+func attach(w http.ResponseWriter, kind, name string) {
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
+}
+
+// memory keeps what the public reads for a little while, so that a crowd at the door costs the database nothing.
+type memory[T any] struct {
+	mu   sync.Mutex
+	kept map[string]remembered[T]
+}
+
+type remembered[T any] struct {
+	value T
+	at    time.Time
+}
+
+const rememberFor = 30 * time.Second
+
+func (m *memory[T]) get(key string, now time.Time, read func() (T, error)) (T, error) {
+	m.mu.Lock()
+	found, ok := m.kept[key]
+	m.mu.Unlock()
+	if age := now.Sub(found.at); ok && age >= 0 && age < rememberFor {
+		return found.value, nil
+	}
+	value, err := read()
+	if err != nil {
+		return value, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.kept == nil {
+		m.kept = map[string]remembered[T]{}
+	}
+	m.kept[key] = remembered[T]{value, now} // only what exists is kept: there are not more than municipalities
+	return value, nil
+}
