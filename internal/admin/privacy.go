@@ -19,47 +19,61 @@ import (
 // privacyRoutes hangs up the controller's registers: what the municipality answers for (/personvern), the reports of those
 // who see nobody (/avvik), and the list that the processor keeps (/plattform/underleverandorer).
 func (s *Server) privacyRoutes(r chi.Router) {
-	r.Get("/personvern", edge.Handle(func(w http.ResponseWriter, r *http.Request) error {
+	get := func(path string, p access.Permission, h edge.Handler) { r.Get(path, edge.Handle(s.may(p, h))) }
+	post := func(path string, p access.Permission, h edge.Handler) { r.Post(path, edge.Handle(s.may(p, h))) }
+
+	get("/personvern", access.PrivacyRead, func(w http.ResponseWriter, r *http.Request) error {
 		return to(w, r, "/personvern/underleverandorer", edge.Flash{})
-	}))
-	r.Get("/personvern/underleverandorer", edge.Handle(s.subprocessors))
-	r.Get("/personvern/underleverandorer/{subprocessor}", edge.Handle(s.subprocessor))
-	r.Post("/personvern/underleverandorer/{subprocessor}/bruk", edge.Handle(s.startUse))
-	r.Post("/personvern/underleverandorer/{subprocessor}/slutt", edge.Handle(s.endUse))
-	r.Post("/personvern/underleverandorer/{subprocessor}/svar", edge.Handle(s.answerNotice))
+	})
+	get("/personvern/underleverandorer", access.PrivacyRead, s.subprocessors)
+	get("/personvern/underleverandorer/{subprocessor}", access.PrivacyRead, s.subprocessor)
+	post("/personvern/underleverandorer/{subprocessor}/bruk", access.PrivacyWrite, s.startUse)
+	post("/personvern/underleverandorer/{subprocessor}/slutt", access.PrivacyWrite, s.endUse)
+	post("/personvern/underleverandorer/{subprocessor}/svar", access.PrivacyWrite, s.answerNotice)
 
-	r.Get("/personvern/behandlinger", edge.Handle(s.processing))
-	r.Get("/personvern/behandlinger.json", edge.Handle(s.processingJSON))
-	r.Get("/personvern/behandlinger.csv", edge.Handle(s.processingCSV))
+	get("/personvern/behandlinger", access.PrivacyRead, s.processing)
+	get("/personvern/behandlinger.json", access.PrivacyRead, s.processingJSON)
+	get("/personvern/behandlinger.csv", access.PrivacyRead, s.processingCSV)
 
-	r.Get("/personvern/avvik", edge.Handle(s.deviations))
-	r.Post("/personvern/avvik", edge.Handle(s.reportDeviation))
-	r.Post("/personvern/avvik/frist", edge.Handle(s.setFirstHours))
-	r.Get("/personvern/avvik/nytt", edge.Handle(s.newDeviation))
-	r.Get("/personvern/avvik/{deviation}", edge.Handle(s.deviation))
-	r.Get("/personvern/avvik/{deviation}/endre", edge.Handle(s.describeForm))
-	r.Post("/personvern/avvik/{deviation}/endre", edge.Handle(s.describe))
+	get("/personvern/avvik", access.DeviationRead, s.deviations)
+	post("/personvern/avvik", access.DeviationReport, s.reportDeviation)
+	post("/personvern/avvik/frist", access.PrivacyWrite, s.setFirstHours)
+	get("/personvern/avvik/nytt", access.DeviationReport, s.newDeviation)
+	get("/personvern/avvik/{deviation}", access.DeviationRead, s.deviation)
+	get("/personvern/avvik/{deviation}/endre", access.DeviationHandle, s.describeForm)
+	post("/personvern/avvik/{deviation}/endre", access.DeviationHandle, s.describe)
 	for path, act := range deviationActs {
-		r.Post("/personvern/avvik/{deviation}/"+path, edge.Handle(s.deviationAct(act)))
+		post("/personvern/avvik/{deviation}/"+path, access.DeviationHandle, s.deviationAct(act))
 	}
-	r.Get("/personvern/avvik/{deviation}/melding", edge.Handle(s.notice))
-	r.Get("/personvern/avvik/{deviation}/melding.json", edge.Handle(s.noticeJSON))
+	get("/personvern/avvik/{deviation}/melding", access.DeviationRead, s.notice)
+	get("/personvern/avvik/{deviation}/melding.json", access.DeviationRead, s.noticeJSON)
 
-	r.Get("/personvern/erklaering", edge.Handle(s.statement))
-	r.Post("/personvern/erklaering", edge.Handle(s.saveStatement))
-	r.Post("/personvern/erklaering/publiser", edge.Handle(s.publishStatement))
-	r.Get("/personvern/erklaering/forhandsvis", edge.Handle(s.previewStatement))
+	get("/personvern/erklaering", access.PrivacyRead, s.statement)
+	post("/personvern/erklaering", access.PrivacyWrite, s.saveStatement)
+	post("/personvern/erklaering/publiser", access.PrivacyWrite, s.publishStatement)
+	get("/personvern/erklaering/forhandsvis", access.PrivacyRead, s.previewStatement)
 
-	r.Get("/avvik", edge.Handle(s.ownDeviations))
-	r.Post("/avvik", edge.Handle(s.reportBlind))
+	get("/avvik", access.DeviationReport, s.ownDeviations)
+	post("/avvik", access.DeviationReport, s.reportBlind)
 
-	r.Get("/plattform/underleverandorer", edge.Handle(s.sharedSubprocessors))
-	r.Post("/plattform/underleverandorer", edge.Handle(s.announce))
-	r.Get("/plattform/underleverandorer/ny", edge.Handle(s.announceForm))
-	r.Get("/plattform/underleverandorer/{subprocessor}", edge.Handle(s.sharedSubprocessor))
-	r.Get("/plattform/underleverandorer/{subprocessor}/endre", edge.Handle(s.announceForm))
-	r.Post("/plattform/underleverandorer/{subprocessor}", edge.Handle(s.announce))
-	r.Post("/plattform/underleverandorer/{subprocessor}/oppfolging", edge.Handle(s.followUp))
+	get("/plattform/underleverandorer", access.PlatformManage, s.sharedSubprocessors)
+	post("/plattform/underleverandorer", access.PlatformManage, s.announce)
+	get("/plattform/underleverandorer/ny", access.PlatformManage, s.announceForm)
+	get("/plattform/underleverandorer/{subprocessor}", access.PlatformManage, s.sharedSubprocessor)
+	get("/plattform/underleverandorer/{subprocessor}/endre", access.PlatformManage, s.announceForm)
+	post("/plattform/underleverandorer/{subprocessor}", access.PlatformManage, s.announce)
+	post("/plattform/underleverandorer/{subprocessor}/oppfolging", access.PlatformManage, s.followUp)
+}
+
+// may refuses whoever has not got the permission before anything of the request is read, so that an address that is wrong
+// tells them nothing else than one that is right. The domain asks again.
+func (s *Server) may(p access.Permission, h edge.Handler) edge.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if !edge.Caller(r).Can(p) {
+			return s.inPrivacy(r, p, func(context.Context, *pg.Tx) error { return nil }) // with its row in the audit
+		}
+		return h(w, r)
+	}
 }
 
 // PublicRoutes hangs up what everybody may read who is not signed in: the privacy statements. Mount it outside Signed.

@@ -323,7 +323,7 @@ func (p *person) crawl(begin, not []string) {
 		titles[f.Title] = at
 		for _, href := range ask[[]string](p, `[...document.querySelectorAll('a[href]')].map((e) => e.getAttribute('href'))
 			.concat([...document.querySelectorAll('noscript')].flatMap((e) => [...e.textContent.matchAll(/ href="([^"]+)"/g)].map((m) => m[1]))).filter((h) => h.startsWith('/'))`) {
-			if !strings.HasSuffix(href, ".pdf") && !strings.HasSuffix(href, ".json") && !strings.HasPrefix(href, "/api/") && !regexp.MustCompile(`/opptak/.`).MatchString(href) {
+			if !strings.HasSuffix(href, ".pdf") && !strings.HasSuffix(href, ".json") && !strings.HasSuffix(href, ".csv") && !strings.HasPrefix(href, "/api/") && !regexp.MustCompile(`/opptak/.`).MatchString(href) {
 				queue = append(queue, href)
 			}
 		}

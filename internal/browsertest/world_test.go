@@ -63,7 +63,7 @@ func (w *world) unseen() (missing []string, err error) {
 }
 
 // machines are routes without a page for people: the API (whose documentation has a test of its own) and files.
-var machines = regexp.MustCompile(`^/(api/|static/|healthz$|readyz$)|^$|\.(pdf|json)$|/opptak/\{`)
+var machines = regexp.MustCompile(`^/(api/|static/|healthz$|readyz$)|^$|\.(pdf|json|csv|txt)$|/opptak/\{`)
 
 // route is the pattern behind an address.
 func (w *world) route(method, path string) string {
@@ -155,6 +155,7 @@ func (w *world) handler() http.Handler {
 		r.Use(site.Signed)
 		(&admin.Server{Site: site, DB: w.db, Blobs: w.blobs, Key: key}).Routes(r)
 	})
+	(&admin.Server{Site: site, DB: w.db}).PublicRoutes(mux)
 	w.mux = mux
 	return w.watch(mux)
 }

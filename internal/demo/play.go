@@ -127,6 +127,9 @@ func Load(ctx context.Context, config Config) error {
 	if err := p.perform(ctx); err != nil {
 		return err
 	}
+	if err := p.registers(ctx); err != nil {
+		return fmt.Errorf("demo: registers: %w", err)
+	}
 	p.set(p.days.start)
 	return p.db.InTx(ctx, p.platform, func(tx *pg.Tx) error {
 		audit.Write(tx, access.PlatformManage, audit.Record{Act: loadedAct, Subject: "installation", SubjectID: "0"})
@@ -150,6 +153,7 @@ type stage struct {
 	*place
 	id                     int
 	caseworkers, approvers []access.Caller
+	administrators         []access.Caller
 }
 
 func (p *play) set(at time.Time) { p.clock.Store(&at) }
@@ -207,7 +211,7 @@ func (p *play) found(ctx context.Context) error {
 		if p.config.Clients > 0 {
 			town.Clients = p.config.Clients
 		}
-		s := &stage{id: municipalities[town.Number], caseworkers: of(town.Number, access.Caseworker), approvers: of(town.Number, access.Approver)}
+		s := &stage{id: municipalities[town.Number], caseworkers: of(town.Number, access.Caseworker), approvers: of(town.Number, access.Approver), administrators: of(town.Number, access.Administrator)}
 		var ids staff
 		for _, c := range s.caseworkers {
 			ids.caseworkers = append(ids.caseworkers, c.Account)

@@ -34,6 +34,7 @@ type Site struct {
 	TrustedProxies []string     // networks whose X-Forwarded-For is believed; none: the peer's own address
 	Log            *slog.Logger // nil is slog.Default
 	Verbose        bool         // log what errors say; only where no real person is
+	Security       Security     // what security.txt says
 
 	static *static
 	pages  map[string]map[string]*template.Template // by language and name
@@ -49,7 +50,10 @@ func New(s Site) (*Site, error) {
 	if s.Nav == nil {
 		s.Nav = DefaultNav
 	}
-	var err error
+	err := s.Security.Check()
+	if err != nil {
+		return nil, err
+	}
 	if s.static, err = newStatic(); err != nil {
 		return nil, err
 	}
@@ -92,8 +96,13 @@ func (s *Site) Mux() *chi.Mux {
 			plain(w, http.StatusServiceUnavailable, "the database does not answer")
 			return
 		}
+		if warning := s.security().Warning(s.DB.Now()); warning != "" {
+			plain(w, http.StatusOK, "ready; "+warning)
+			return
+		}
 		plain(w, http.StatusOK, "ready")
 	})
+	mux.Get("/.well-known/security.txt", Handle(s.securityTxt))
 	mux.Method(http.MethodGet, "/static/{hash}/*", middleware.Compress(5)(http.HandlerFunc(s.static.serve)))
 	mux.Get("/login", Handle(s.loginForm))
 	mux.Post("/login", Handle(s.login))

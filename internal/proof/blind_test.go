@@ -75,6 +75,7 @@ func newHouse(t *testing.T) *house {
 		r.Use(site.Signed)
 		(&admin.Server{Site: site, DB: h.DB, Blobs: h.blobs, Key: h.key}).Routes(r)
 	})
+	(&admin.Server{Site: site, DB: h.DB}).PublicRoutes(h.mux)
 	h.server = httptest.NewServer(h.mux)
 	t.Cleanup(h.server.Close)
 	return h
@@ -319,6 +320,12 @@ func (v *visitor) values(name string) []string {
 		return some(`SELECT id::text FROM recording`)
 	case "position":
 		return []string{"1", "2"}
+	case "subprocessor":
+		return []string{"1"}
+	case "municipality":
+		return []string{"3218", "5501"}
+	case "deviation":
+		return some(`SELECT id::text FROM deviation ORDER BY municipality_id, id`)
 	case "hash":
 		return []string{"x"}
 	}

@@ -38,6 +38,9 @@ var (
 		"idempotency":      "of an account, behind a policy of its own",
 		"round_transition": "the product's own table of steps",
 		"goose_db_version": "which migrations have run",
+		// The processor's list of companies is one for the installation.
+		"subprocessor":        "companies, the same list for everybody",
+		"subprocessor_review": "that one of them was followed up",
 	}
 	// morePolicies are those beside own_municipality: table.policy and its definition.
 	morePolicies = map[string]string{
@@ -52,6 +55,10 @@ var (
 		// Where one may sign in from, and what is demanded there, is asked before it is known who asks.
 		"address_range.at_the_door":       "PERMISSIVE r frist_signin USING (true)",
 		"municipality_policy.at_the_door": "PERMISSIVE r frist_signin USING (true)",
+		// What a published privacy statement says is read by everybody, before it is known who asks.
+		"privacy_statement.in_public": "PERMISSIVE r frist_signin USING (valid_from <= ((frist_now() AT TIME ZONE 'Europe/Oslo'::text))::date)",
+		"retention_rule.in_public":    "PERMISSIVE r frist_signin USING (true)",
+		"subprocessor_use.in_public":  "PERMISSIVE r frist_signin USING (true)",
 	}
 	// acrossMunicipalities are unique indexes over a tenant table that hold in the whole installation.
 	acrossMunicipalities = map[string]string{
@@ -70,6 +77,8 @@ var (
 		"round_tally(bigint)":          "frist_definer",
 		"round_board(text[])":          "frist_definer",
 		"order_board(uuid)":            "frist_definer",
+		"own_deviations()":             "frist_definer",
+		"subprocessor_answers()":       "frist_definer",
 		"forget_in_statistics()":       "", // of whoever owns the tables: nobody else may ANALYZE
 	}
 	members = []string{
@@ -89,6 +98,9 @@ var (
 		"status_entry.client_alive", "deletion_round.deletion_round_guard", "installation.stamped_once", "protocol.append_only",
 		"retention_rule.append_only", "round_event.append_only", "round_item.placement_guard", "round_item.round_item_guard", "round_item.round_list_guard_insert", "round_item.round_list_guard_update",
 		"status_entry.status_entry_guard",
+		"subprocessor.append_only", "subprocessor.subprocessor_guard", "subprocessor_review.append_only", "subprocessor_use.subprocessor_use_guard",
+		"subprocessor_answer.append_only", "subprocessor_answer.subprocessor_answer_guard", "privacy_statement.append_only",
+		"deviation.deviation_guard", "deviation.deviation_gone_guard", "deviation_text.deviation_kept", "deviation_event.deviation_kept", "deviation_event.deviation_event_guard",
 	}
 )
 
