@@ -307,7 +307,8 @@ ALTER TABLE municipality_policy ADD first_notice_hours int NOT NULL DEFAULT 24 C
 CALL frist_wall('{subprocessor_use,subprocessor_answer,deviation,deviation_text,deviation_event,privacy_draft,privacy_statement}');
 -- Everybody in the street may read a statement that is in force, with the periods and the companies that stand in it. The
 -- draft has no such door.
-CREATE POLICY in_public ON privacy_statement FOR SELECT TO frist_signin USING (valid_from <= (frist_now() AT TIME ZONE 'Europe/Oslo')::date);
+CREATE POLICY in_public ON privacy_statement FOR SELECT TO frist_signin USING (true);
+CREATE POLICY in_force ON privacy_statement AS RESTRICTIVE FOR SELECT TO frist_signin USING (valid_from <= (frist_now() AT TIME ZONE 'Europe/Oslo')::date);
 CREATE POLICY in_public ON retention_rule FOR SELECT TO frist_signin USING (true);
 CREATE POLICY in_public ON subprocessor_use FOR SELECT TO frist_signin USING (true);
 GRANT SELECT (municipality_id, version, controller, officer, sections, valid_from) ON privacy_statement TO frist_signin;
@@ -317,6 +318,7 @@ GRANT SELECT (municipality_id, subprocessor_id, used_from, used_to) ON subproces
 GRANT SELECT ON subprocessor TO frist_signin, frist_municipality, frist_platform;
 GRANT SELECT ON subprocessor_review TO frist_municipality, frist_platform;
 GRANT INSERT ON subprocessor, subprocessor_review TO frist_platform;
+GRANT SELECT, INSERT, UPDATE ON idempotency TO frist_platform; -- a form that is sent twice announces once
 
 GRANT SELECT, INSERT ON subprocessor_use, subprocessor_answer, deviation, deviation_text, deviation_event, privacy_draft, privacy_statement TO frist_municipality;
 GRANT UPDATE (used_to, ended_by, ended_at) ON subprocessor_use TO frist_municipality;
@@ -414,6 +416,7 @@ BEGIN
   EXECUTE replace(pg_get_functiondef('forget_in_statistics()'::regprocedure), ', ''deviation_text'', ''deviation_event''', '');
 END $$;
 -- +goose StatementEnd
+REVOKE SELECT, INSERT, UPDATE ON idempotency FROM frist_platform;
 DROP FUNCTION subprocessor_answers(), own_deviations();
 DROP POLICY in_public ON retention_rule;
 REVOKE SELECT (municipality_id, class, version, start_event, period_months, period_days, inclusive, alignment, outcome, valid_from) ON retention_rule FROM frist_signin;

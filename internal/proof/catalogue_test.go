@@ -56,7 +56,8 @@ var (
 		"address_range.at_the_door":       "PERMISSIVE r frist_signin USING (true)",
 		"municipality_policy.at_the_door": "PERMISSIVE r frist_signin USING (true)",
 		// What a published privacy statement says is read by everybody, before it is known who asks.
-		"privacy_statement.in_public": "PERMISSIVE r frist_signin USING (valid_from <= ((frist_now() AT TIME ZONE 'Europe/Oslo'::text))::date)",
+		"privacy_statement.in_public": "PERMISSIVE r frist_signin USING (true)",
+		"privacy_statement.in_force":  "RESTRICTIVE r frist_signin USING (valid_from <= ((frist_now() AT TIME ZONE 'Europe/Oslo'::text))::date)",
 		"retention_rule.in_public":    "PERMISSIVE r frist_signin USING (true)",
 		"subprocessor_use.in_public":  "PERMISSIVE r frist_signin USING (true)",
 	}
