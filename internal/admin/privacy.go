@@ -22,10 +22,7 @@ func (s *Server) privacyRoutes(r chi.Router) {
 	get := func(path string, p access.Permission, h edge.Handler) { r.Get(path, edge.Handle(s.may(p, h))) }
 	post := func(path string, p access.Permission, h edge.Handler) { r.Post(path, edge.Handle(s.may(p, h))) }
 
-	get("/personvern", access.PrivacyRead, func(w http.ResponseWriter, r *http.Request) error {
-		return to(w, r, "/personvern/underleverandorer", edge.Flash{})
-	})
-	get("/personvern/underleverandorer", access.PrivacyRead, s.subprocessors)
+	get("/personvern", access.PrivacyRead, s.subprocessors)
 	get("/personvern/underleverandorer/{subprocessor}", access.PrivacyRead, s.subprocessor)
 	post("/personvern/underleverandorer/{subprocessor}/bruk", access.PrivacyWrite, s.startUse)
 	post("/personvern/underleverandorer/{subprocessor}/slutt", access.PrivacyWrite, s.endUse)
@@ -105,7 +102,7 @@ func (p privacyHead) Tabs() (tabs []privacyTab) {
 		key, path  string
 		permission access.Permission
 	}{
-		{"subprocessors", "/personvern/underleverandorer", access.PrivacyRead},
+		{"subprocessors", "/personvern", access.PrivacyRead},
 		{"processing", "/personvern/behandlinger", access.PrivacyRead},
 		{"deviations", "/personvern/avvik", access.DeviationRead},
 		{"statement", "/personvern/erklaering", access.PrivacyRead},
@@ -203,6 +200,16 @@ func (s subprocessorWords) Abroad() string {
 		names = append(names, c.Name(s.page.Lang))
 	}
 	return strings.Join(names, ", ")
+}
+
+// Basis is the basis for a transfer; empty when none is needed.
+func (s subprocessorWords) Basis() string { return basisOf(s.page, s.TransferBasis) }
+
+func basisOf(p edge.Page, code *string) string {
+	if code == nil {
+		return ""
+	}
+	return p.Say("subprocessor.transfer_basis." + *code)
 }
 
 // Copy is whether it holds copies, and for how long.

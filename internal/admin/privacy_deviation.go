@@ -32,6 +32,22 @@ func (p deviationPage) Left(c privacy.Clock) string { return clockWords(p.Page, 
 // By is who did something.
 func (p deviationPage) By(a privacy.Act) string { return p.Staff.name(p.Page, a.AccountID, a.Role) }
 
+// Whom is the party of a line of the story.
+func (p deviationPage) Whom(a privacy.Act) string {
+	if a.Party == nil {
+		return ""
+	}
+	return p.Say("deviation.party." + *a.Party)
+}
+
+// Found is what the product came upon.
+func (p deviationPage) Found() string {
+	if p.Case.Incident == nil {
+		return ""
+	}
+	return p.Say("rounds.incident." + *p.Case.Incident)
+}
+
 // Writer is who wrote a version.
 func (p deviationPage) Writer(id int64) string { return p.Staff.name(p.Page, id, "municipality") }
 
@@ -74,7 +90,7 @@ func (p deviationPage) TimeOf(name string) edge.Input {
 
 // Area is a field for text.
 func (p deviationPage) Area(name, label string) edge.Input {
-	return p.Field(name, p.Form.Of(name), "class=w-ref", "label="+label)
+	return p.Field(name, p.Form.Of(name), "label="+label)
 }
 
 func deviationID(r *http.Request) (uuid.UUID, error) {

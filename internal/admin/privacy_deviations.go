@@ -204,7 +204,7 @@ func (d deviationForm) Count() edge.Input {
 
 // Words is a field for text.
 func (d deviationForm) Words(name string) edge.Input {
-	in := d.page.Field(name, d.Form.Of(name), "class=w-ref")
+	in := d.page.Field(name, d.Form.Of(name))
 	in.Rows = 4
 	return in
 }

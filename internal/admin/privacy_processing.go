@@ -63,6 +63,9 @@ func (p processingPage) Period(r *retention.Rule) string {
 	return p.Say("processing.period", "period", p.Text.Period(r.PeriodMonths, r.PeriodDays, r.Inclusive), "start", p.Say("processing.start."+r.StartEvent))
 }
 
+// Basis is the basis for a transfer.
+func (p processingPage) Basis(code *string) string { return basisOf(p.Page, code) }
+
 // Country is a country by its name.
 func (p processingPage) Country(code string) string { return countryOf(p.Page, code).Name }
 

@@ -70,7 +70,7 @@ func (p statementPage) value(name, kept string) string {
 
 // Contact is one of the two fields about whom to ask.
 func (p statementPage) Contact(name string) edge.Input {
-	in := p.Field(name, p.value(name, map[string]string{"controller": p.Draft.Controller, "officer": p.Draft.Officer}[name]), "class=w-ref")
+	in := p.Field(name, p.value(name, map[string]string{"controller": p.Draft.Controller, "officer": p.Draft.Officer}[name]))
 	in.Rows = 3
 	return in
 }
@@ -78,7 +78,7 @@ func (p statementPage) Contact(name string) edge.Input {
 // Section is the field for a section in a language, with the product's own text as its help.
 func (p statementPage) Section(lang, section string) edge.Input {
 	name := lang + "." + section
-	in := p.Field(name, p.value(name, p.Draft.Sections.In(lang, section)), "label=statement.head."+section, "help=", "id=f-"+lang+"-"+section, "class=w-ref")
+	in := p.Field(name, p.value(name, p.Draft.Sections.In(lang, section)), "label=statement.head."+section, "help=", "id=f-"+lang+"-"+section)
 	in.Rows, in.Help = 5, edge.T(lang).Say("statement."+section, map[string]any{"municipality": p.Municipality.Name})
 	in.Label += " (" + p.Say("language."+lang) + ")"
 	return in

@@ -26,7 +26,6 @@ var (
 // Who may use which page of the registers; everybody else gets 403, whether what they ask for exists or not.
 var allowedPrivacy = map[string][]access.Role{
 	"GET /personvern":                                             townHall,
-	"GET /personvern/underleverandorer":                           townHall,
 	"GET /personvern/underleverandorer/{subprocessor}":            townHall,
 	"POST /personvern/underleverandorer/{subprocessor}/bruk":      writers,
 	"POST /personvern/underleverandorer/{subprocessor}/slutt":     writers,
@@ -154,7 +153,7 @@ func TestWhatIsTypedComesOutAsText(t *testing.T) {
 	admin.post("/personvern/erklaering/publiser", "in_force", calendar.DateOf(p.Now()).Short()).sees(t, http.StatusSeeOther)
 	anybody := p.public(t)
 	for path, b := range map[string]*browser{
-		at: admin, at + "/endre": admin, at + "/melding": admin, "/personvern/underleverandorer": admin, "/personvern/underleverandorer/1": admin, "/personvern/behandlinger": admin,
+		at: admin, at + "/endre": admin, at + "/melding": admin, "/personvern": admin, "/personvern/underleverandorer/1": admin, "/personvern/behandlinger": admin,
 		"/personvern/erklaering": admin, "/personvern/erklaering/forhandsvis": admin, "/plattform/underleverandorer/1": p.as(t, access.PlatformAdministrator), "/plattform/underleverandorer/1/endre": p.as(t, access.PlatformAdministrator),
 		"/personvernerklaring/3218": anybody, "/personvernerklaring/3218?sprak=en": anybody,
 	} {
