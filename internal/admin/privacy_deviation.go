@@ -117,11 +117,19 @@ func (s *Server) fillDeviation(r *http.Request, page *deviationPage) error {
 
 func (s *Server) deviation(w http.ResponseWriter, r *http.Request) error {
 	page := deviationPage{privacyHead: newPrivacyHead(r, "deviations")}
-	page.Form = typed{"told_at": {page.Today().Short()}, "told_at_time": {page.Clock.In(page.Zone).Format("15.04")}}
+	page.Form = typed{}
+	page.toldNow()
 	if err := s.fillDeviation(r, &page); err != nil {
 		return err
 	}
 	return edge.Render(w, r, http.StatusOK, "privacy-deviation", page)
+}
+
+// toldNow fills in that somebody is told now, which is when most people write it down, unless the form came with its own.
+func (p *deviationPage) toldNow() {
+	if _, ok := p.Form["told_at"]; !ok {
+		p.Form["told_at"], p.Form["told_at_time"] = []string{p.Today().Short()}, []string{p.Clock.In(p.Zone).Format("15.04")}
+	}
 }
 
 // deviationStep is one act on a deviation, and what is said after it.
@@ -187,6 +195,7 @@ func (s *Server) deviationAct(step deviationStep) edge.Handler {
 			return again
 		}
 		page.Undone = step.undone
+		page.toldNow()
 		return edge.Render(w, r, page.Fail(err), "privacy-deviation", page)
 	}
 }

@@ -25,7 +25,7 @@ var (
 
 // Who may use which page of the registers; everybody else gets 403, whether what they ask for exists or not.
 var allowedPrivacy = map[string][]access.Role{
-	"GET /personvern":                                             townHall,
+	"GET /personvern": townHall,
 	"GET /personvern/underleverandorer/{subprocessor}":            townHall,
 	"POST /personvern/underleverandorer/{subprocessor}/bruk":      writers,
 	"POST /personvern/underleverandorer/{subprocessor}/slutt":     writers,

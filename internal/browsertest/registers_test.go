@@ -129,6 +129,9 @@ func (s *tale) answersFor() {
 	e.press("Meld til kommunene")
 	e.sees("Listen er oppdatert.", "Nytt firma")
 
+	for _, who := range s.people { // to where their work begins, for the chapters that follow
+		who.open("/")
+	}
 	n := sit(s.T, s.w, s.browser, "nobody")
 	n.open("/personvernerklaring")
 	n.sees("Personvernerklæringer", "Ås kommune")
