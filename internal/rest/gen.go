@@ -108,6 +108,150 @@ func (e ConnectedDeviceConnectedTo) Valid() bool {
 	}
 }
 
+// Defines values for DeviationClockClock.
+const (
+	Authority DeviationClockClock = "authority"
+	First     DeviationClockClock = "first"
+)
+
+// Valid indicates whether the value is a known member of the DeviationClockClock enum.
+func (e DeviationClockClock) Valid() bool {
+	switch e {
+	case Authority:
+		return true
+	case First:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DeviationKind.
+const (
+	DeviationKindAvailability    DeviationKind = "availability"
+	DeviationKindConfidentiality DeviationKind = "confidentiality"
+	DeviationKindIntegrity       DeviationKind = "integrity"
+	DeviationKindNotDeleted      DeviationKind = "not_deleted"
+	DeviationKindWrongAccess     DeviationKind = "wrong_access"
+	DeviationKindWrongDeletion   DeviationKind = "wrong_deletion"
+)
+
+// Valid indicates whether the value is a known member of the DeviationKind enum.
+func (e DeviationKind) Valid() bool {
+	switch e {
+	case DeviationKindAvailability:
+		return true
+	case DeviationKindConfidentiality:
+		return true
+	case DeviationKindIntegrity:
+		return true
+	case DeviationKindNotDeleted:
+		return true
+	case DeviationKindWrongAccess:
+		return true
+	case DeviationKindWrongDeletion:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DeviationNoticeBreached.
+const (
+	DeviationNoticeBreachedAvailability    DeviationNoticeBreached = "availability"
+	DeviationNoticeBreachedConfidentiality DeviationNoticeBreached = "confidentiality"
+	DeviationNoticeBreachedIntegrity       DeviationNoticeBreached = "integrity"
+)
+
+// Valid indicates whether the value is a known member of the DeviationNoticeBreached enum.
+func (e DeviationNoticeBreached) Valid() bool {
+	switch e {
+	case DeviationNoticeBreachedAvailability:
+		return true
+	case DeviationNoticeBreachedConfidentiality:
+		return true
+	case DeviationNoticeBreachedIntegrity:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DeviationSource.
+const (
+	DeviationSourceMunicipality DeviationSource = "municipality"
+	DeviationSourceSupplier     DeviationSource = "supplier"
+	DeviationSourceSupport      DeviationSource = "support"
+	DeviationSourceSystem       DeviationSource = "system"
+)
+
+// Valid indicates whether the value is a known member of the DeviationSource enum.
+func (e DeviationSource) Valid() bool {
+	switch e {
+	case DeviationSourceMunicipality:
+		return true
+	case DeviationSourceSupplier:
+		return true
+	case DeviationSourceSupport:
+		return true
+	case DeviationSourceSystem:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DeviationState.
+const (
+	DeviationStateClosed    DeviationState = "closed"
+	DeviationStateDismissed DeviationState = "dismissed"
+	DeviationStateDraft     DeviationState = "draft"
+	DeviationStateOpen      DeviationState = "open"
+)
+
+// Valid indicates whether the value is a known member of the DeviationState enum.
+func (e DeviationState) Valid() bool {
+	switch e {
+	case DeviationStateClosed:
+		return true
+	case DeviationStateDismissed:
+		return true
+	case DeviationStateDraft:
+		return true
+	case DeviationStateOpen:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DeviationToldParty.
+const (
+	Controller   DeviationToldParty = "controller"
+	Datatilsynet DeviationToldParty = "datatilsynet"
+	Kin          DeviationToldParty = "kin"
+	Nsm          DeviationToldParty = "nsm"
+	Persons      DeviationToldParty = "persons"
+)
+
+// Valid indicates whether the value is a known member of the DeviationToldParty enum.
+func (e DeviationToldParty) Valid() bool {
+	switch e {
+	case Controller:
+		return true
+	case Datatilsynet:
+		return true
+	case Kin:
+		return true
+	case Nsm:
+		return true
+	case Persons:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for EndReason.
 const (
 	EndReasonDeceased    EndReason = "deceased"
@@ -579,15 +723,141 @@ func (e StockState) Valid() bool {
 	}
 }
 
+// Defines values for SubprocessorAccessRule.
+const (
+	SubprocessorAccessRuleLogged  SubprocessorAccessRule = "logged"
+	SubprocessorAccessRuleNone    SubprocessorAccessRule = "none"
+	SubprocessorAccessRuleRequest SubprocessorAccessRule = "request"
+	SubprocessorAccessRuleRole    SubprocessorAccessRule = "role"
+)
+
+// Valid indicates whether the value is a known member of the SubprocessorAccessRule enum.
+func (e SubprocessorAccessRule) Valid() bool {
+	switch e {
+	case SubprocessorAccessRuleLogged:
+		return true
+	case SubprocessorAccessRuleNone:
+		return true
+	case SubprocessorAccessRuleRequest:
+		return true
+	case SubprocessorAccessRuleRole:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SubprocessorCopies.
+const (
+	SubprocessorCopiesBackup SubprocessorCopies = "backup"
+	SubprocessorCopiesCopy   SubprocessorCopies = "copy"
+	SubprocessorCopiesNone   SubprocessorCopies = "none"
+)
+
+// Valid indicates whether the value is a known member of the SubprocessorCopies enum.
+func (e SubprocessorCopies) Valid() bool {
+	switch e {
+	case SubprocessorCopiesBackup:
+		return true
+	case SubprocessorCopiesCopy:
+		return true
+	case SubprocessorCopiesNone:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SubprocessorEncryption.
+const (
+	SubprocessorEncryptionKeys      SubprocessorEncryption = "keys"
+	SubprocessorEncryptionNoKeys    SubprocessorEncryption = "no_keys"
+	SubprocessorEncryptionNotNeeded SubprocessorEncryption = "not_needed"
+)
+
+// Valid indicates whether the value is a known member of the SubprocessorEncryption enum.
+func (e SubprocessorEncryption) Valid() bool {
+	switch e {
+	case SubprocessorEncryptionKeys:
+		return true
+	case SubprocessorEncryptionNoKeys:
+		return true
+	case SubprocessorEncryptionNotNeeded:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SubprocessorService.
+const (
+	SubprocessorServiceBackup            SubprocessorService = "backup"
+	SubprocessorServiceCamera            SubprocessorService = "camera"
+	SubprocessorServiceGateway           SubprocessorService = "gateway"
+	SubprocessorServiceHosting           SubprocessorService = "hosting"
+	SubprocessorServiceMedicineDispenser SubprocessorService = "medicine_dispenser"
+	SubprocessorServiceMobileAlarm       SubprocessorService = "mobile_alarm"
+	SubprocessorServiceOther             SubprocessorService = "other"
+	SubprocessorServiceResponseCentre    SubprocessorService = "response_centre"
+	SubprocessorServiceVideo             SubprocessorService = "video"
+)
+
+// Valid indicates whether the value is a known member of the SubprocessorService enum.
+func (e SubprocessorService) Valid() bool {
+	switch e {
+	case SubprocessorServiceBackup:
+		return true
+	case SubprocessorServiceCamera:
+		return true
+	case SubprocessorServiceGateway:
+		return true
+	case SubprocessorServiceHosting:
+		return true
+	case SubprocessorServiceMedicineDispenser:
+		return true
+	case SubprocessorServiceMobileAlarm:
+		return true
+	case SubprocessorServiceOther:
+		return true
+	case SubprocessorServiceResponseCentre:
+		return true
+	case SubprocessorServiceVideo:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SubprocessorTransferBasis.
+const (
+	Adequacy SubprocessorTransferBasis = "adequacy"
+	Bcr      SubprocessorTransferBasis = "bcr"
+	Scc      SubprocessorTransferBasis = "scc"
+)
+
+// Valid indicates whether the value is a known member of the SubprocessorTransferBasis enum.
+func (e SubprocessorTransferBasis) Valid() bool {
+	switch e {
+	case Adequacy:
+		return true
+	case Bcr:
+		return true
+	case Scc:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SupplierProtocolCopy.
 const (
-	Supplier SupplierProtocolCopy = "supplier"
+	SupplierProtocolCopySupplier SupplierProtocolCopy = "supplier"
 )
 
 // Valid indicates whether the value is a known member of the SupplierProtocolCopy enum.
 func (e SupplierProtocolCopy) Valid() bool {
 	switch e {
-	case Supplier:
+	case SupplierProtocolCopySupplier:
 		return true
 	default:
 		return false
@@ -808,9 +1078,104 @@ type ConnectedDevices struct {
 // CountOrFew A number of people as an operator sees it: 0, five or more, or "<5" (D26). A number from one to four does not fit this schema.
 type CountOrFew = Few
 
+// Country ISO 3166
+type Country = string
+
 // Created defines model for Created.
 type Created struct {
 	Id openapi_types.UUID `json:"id"`
+}
+
+// DeviationClock defines model for DeviationClock.
+type DeviationClock struct {
+	// Clock first: the controller, or NSM; authority: Datatilsynet
+	Clock     DeviationClockClock `json:"clock"`
+	DueAt     time.Time           `json:"due_at"`
+	Late      bool                `json:"late"`
+	StoppedAt *time.Time          `json:"stopped_at,omitempty"`
+}
+
+// DeviationClockClock first: the controller, or NSM; authority: Datatilsynet
+type DeviationClockClock string
+
+// DeviationData defines model for DeviationData.
+type DeviationData = []string
+
+// DeviationKind defines model for DeviationKind.
+type DeviationKind string
+
+// DeviationNotice defines model for DeviationNotice.
+type DeviationNotice struct {
+	Affected      *int                      `json:"affected,omitempty"`
+	AffectedExact bool                      `json:"affected_exact"`
+	Breached      []DeviationNoticeBreached `json:"breached"`
+	Categories    DeviationData             `json:"categories"`
+	Cause         string                    `json:"cause"`
+	Consequences  string                    `json:"consequences"`
+	Controller    string                    `json:"controller"`
+	DiscoveredAt  time.Time                 `json:"discovered_at"`
+	Done          string                    `json:"done"`
+
+	// DueAt To Datatilsynet
+	DueAt          time.Time        `json:"due_at"`
+	HappenedFrom   *time.Time       `json:"happened_from,omitempty"`
+	HappenedTo     *time.Time       `json:"happened_to,omitempty"`
+	Kind           DeviationKind    `json:"kind"`
+	Late           bool             `json:"late"`
+	Measures       string           `json:"measures"`
+	Municipality   string           `json:"municipality"`
+	Number         string           `json:"number"`
+	Persons        DeviationPersons `json:"persons"`
+	PrivacyOfficer string           `json:"privacy_officer"`
+	ReportedFrom   DeviationSource  `json:"reported_from"`
+	State          DeviationState   `json:"state"`
+	Told           []DeviationTold  `json:"told"`
+	What           string           `json:"what"`
+	WhyLate        *string          `json:"why_late,omitempty"`
+}
+
+// DeviationNoticeBreached defines model for DeviationNotice.Breached.
+type DeviationNoticeBreached string
+
+// DeviationPersons defines model for DeviationPersons.
+type DeviationPersons = []string
+
+// DeviationRow defines model for DeviationRow.
+type DeviationRow struct {
+	Clocks       []DeviationClock   `json:"clocks"`
+	DiscoveredAt time.Time          `json:"discovered_at"`
+	Id           openapi_types.UUID `json:"id"`
+	Kind         DeviationKind      `json:"kind"`
+	Number       string             `json:"number"`
+	ReportedAt   time.Time          `json:"reported_at"`
+	Source       DeviationSource    `json:"source"`
+	State        DeviationState     `json:"state"`
+}
+
+// DeviationSource defines model for DeviationSource.
+type DeviationSource string
+
+// DeviationState defines model for DeviationState.
+type DeviationState string
+
+// DeviationTold defines model for DeviationTold.
+type DeviationTold struct {
+	At           *time.Time         `json:"at,omitempty"`
+	DecidedNotTo bool               `json:"decided_not_to"`
+	Party        DeviationToldParty `json:"party"`
+	Reason       *string            `json:"reason,omitempty"`
+	Reference    *string            `json:"reference,omitempty"`
+}
+
+// DeviationToldParty defines model for DeviationTold.Party.
+type DeviationToldParty string
+
+// Deviations defines model for Deviations.
+type Deviations struct {
+	Deviations []DeviationRow `json:"deviations"`
+
+	// Next `after` of the next page; left out on the last
+	Next *openapi_types.UUID `json:"next,omitempty"`
 }
 
 // Device defines model for Device.
@@ -1167,6 +1532,25 @@ type NewClient struct {
 // NewClientStatus defines model for NewClient.Status.
 type NewClientStatus string
 
+// NewDeviation defines model for NewDeviation.
+type NewDeviation struct {
+	Affected      *int              `json:"affected,omitempty"`
+	AffectedExact *bool             `json:"affected_exact,omitempty"`
+	Categories    *DeviationData    `json:"categories,omitempty"`
+	Cause         *string           `json:"cause,omitempty"`
+	Consequences  *string           `json:"consequences,omitempty"`
+	DiscoveredAt  time.Time         `json:"discovered_at"`
+	Done          *string           `json:"done,omitempty"`
+	HappenedFrom  *time.Time        `json:"happened_from,omitempty"`
+	HappenedTo    *time.Time        `json:"happened_to,omitempty"`
+	Kind          DeviationKind     `json:"kind"`
+	Measures      *string           `json:"measures,omitempty"`
+	Persons       *DeviationPersons `json:"persons,omitempty"`
+
+	// What Due from people of the municipality
+	What *string `json:"what,omitempty"`
+}
+
 // NewDevice defines model for NewDevice.
 type NewDevice struct {
 	Code   string  `json:"code"`
@@ -1340,6 +1724,40 @@ type Problem struct {
 	Status int           `json:"status"`
 	Title  string        `json:"title"`
 	Type   string        `json:"type"`
+}
+
+// Processing defines model for Processing.
+type Processing struct {
+	Classes        []ProcessingClass `json:"classes"`
+	Controller     string            `json:"controller"`
+	MadeAt         time.Time         `json:"made_at"`
+	Municipality   Municipality      `json:"municipality"`
+	PrivacyOfficer string            `json:"privacy_officer"`
+}
+
+// ProcessingClass defines model for ProcessingClass.
+type ProcessingClass struct {
+	Class  string            `json:"class"`
+	Rule   *ProcessingRule   `json:"rule,omitempty"`
+	Tables []ProcessingTable `json:"tables"`
+}
+
+// ProcessingRule defines model for ProcessingRule.
+type ProcessingRule struct {
+	Authority    string `json:"authority"`
+	Outcome      string `json:"outcome"`
+	PeriodDays   int    `json:"period_days"`
+	PeriodMonths int    `json:"period_months"`
+	StartEvent   string `json:"start_event"`
+	Version      int    `json:"version"`
+}
+
+// ProcessingTable defines model for ProcessingTable.
+type ProcessingTable struct {
+	Action   string   `json:"action"`
+	Personal []string `json:"personal"`
+	Staff    []string `json:"staff"`
+	Table    string   `json:"table"`
 }
 
 // Protocol defines model for Protocol.
@@ -1579,6 +1997,58 @@ type StockPage struct {
 // StockState defines model for StockState.
 type StockState string
 
+// Subprocessor As it is in force today, else as it is announced
+type Subprocessor struct {
+	AccessRule SubprocessorAccessRule `json:"access_rule"`
+	Copies     SubprocessorCopies     `json:"copies"`
+	CopiesDays *int                   `json:"copies_days,omitempty"`
+	Data       string                 `json:"data"`
+	Encryption SubprocessorEncryption `json:"encryption"`
+	Everywhere bool                   `json:"everywhere"`
+	Id         int64                  `json:"id"`
+	InForce    bool                   `json:"in_force"`
+	Name       string                 `json:"name"`
+	NextReview *openapi_types.Date    `json:"next_review,omitempty"`
+
+	// ObjectBy The last day to object to a change that waits for an answer
+	ObjectBy   *openapi_types.Date `json:"object_by,omitempty"`
+	OutsideEea []Country           `json:"outside_eea"`
+
+	// Place ISO 3166
+	Place          *Country                   `json:"place,omitempty"`
+	Purpose        string                     `json:"purpose"`
+	ReviewOverdue  bool                       `json:"review_overdue"`
+	ReviewedOn     *openapi_types.Date        `json:"reviewed_on,omitempty"`
+	Service        SubprocessorService        `json:"service"`
+	StaffCountries []Country                  `json:"staff_countries"`
+	TransferBasis  *SubprocessorTransferBasis `json:"transfer_basis,omitempty"`
+
+	// Used By this municipality today
+	Used      bool               `json:"used"`
+	ValidFrom openapi_types.Date `json:"valid_from"`
+	Version   int                `json:"version"`
+}
+
+// SubprocessorAccessRule defines model for Subprocessor.AccessRule.
+type SubprocessorAccessRule string
+
+// SubprocessorCopies defines model for Subprocessor.Copies.
+type SubprocessorCopies string
+
+// SubprocessorEncryption defines model for Subprocessor.Encryption.
+type SubprocessorEncryption string
+
+// SubprocessorService defines model for Subprocessor.Service.
+type SubprocessorService string
+
+// SubprocessorTransferBasis defines model for Subprocessor.TransferBasis.
+type SubprocessorTransferBasis string
+
+// Subprocessors defines model for Subprocessors.
+type Subprocessors struct {
+	Subprocessors []Subprocessor `json:"subprocessors"`
+}
+
 // SupplierProtocol The copy without small numbers
 type SupplierProtocol struct {
 	Acts []ProtocolAct        `json:"acts"`
@@ -1728,6 +2198,9 @@ type AddressID = openapi_types.UUID
 // ClientID defines model for ClientID.
 type ClientID = openapi_types.UUID
 
+// DeviationID defines model for DeviationID.
+type DeviationID = openapi_types.UUID
+
 // DeviceID defines model for DeviceID.
 type DeviceID = openapi_types.UUID
 
@@ -1845,6 +2318,21 @@ type ChangeClientParams struct {
 // SetClientStatusParams defines parameters for SetClientStatus.
 type SetClientStatusParams struct {
 	Preview *bool `form:"preview,omitempty" json:"preview,omitempty"`
+}
+
+// ListDeviationsParams defines parameters for ListDeviations.
+type ListDeviationsParams struct {
+	// After `next` of the page before
+	After *openapi_types.UUID `form:"after,omitempty" json:"after,omitempty"`
+}
+
+// ReportDeviationParams defines parameters for ReportDeviation.
+type ReportDeviationParams struct {
+	// Municipality The municipality's number: for support, who must say whose requests these are
+	Municipality *InMunicipality `form:"municipality,omitempty" json:"municipality,omitempty"`
+
+	// IdempotencyKey Chosen by the caller, one for each act; a repetition gets the first answer
+	IdempotencyKey *IdempotencyKeyOptional `json:"Idempotency-Key,omitempty"`
 }
 
 // ListStockParams defines parameters for ListStock.
@@ -1968,6 +2456,9 @@ type PlaceHoldJSONRequestBody = NewHold
 
 // SetClientStatusJSONRequestBody defines body for SetClientStatus for application/json ContentType.
 type SetClientStatusJSONRequestBody = StatusChange
+
+// ReportDeviationJSONRequestBody defines body for ReportDeviation for application/json ContentType.
+type ReportDeviationJSONRequestBody = NewDeviation
 
 // RegisterDeviceJSONRequestBody defines body for RegisterDevice for application/json ContentType.
 type RegisterDeviceJSONRequestBody = NewDevice
@@ -2766,6 +3257,15 @@ type ServerInterface interface {
 	// SetClientStatus Disconnect, cancel or re-activate
 	// (POST /clients/{client}/status)
 	SetClientStatus(w http.ResponseWriter, r *http.Request, client ClientID, params SetClientStatusParams)
+	// ListDeviations Deviations with their clocks, newest report first
+	// (GET /deviations)
+	ListDeviations(w http.ResponseWriter, r *http.Request, params ListDeviationsParams)
+	// ReportDeviation Report a deviation
+	// (POST /deviations)
+	ReportDeviation(w http.ResponseWriter, r *http.Request, params ReportDeviationParams)
+	// ReadDeviation One deviation with the fields that Datatilsynet's form asks for (GDPR 33(3)); reading it is recorded
+	// (GET /deviations/{deviation})
+	ReadDeviation(w http.ResponseWriter, r *http.Request, deviation DeviationID)
 	// ListStock Devices in stock, by code
 	// (GET /devices)
 	ListStock(w http.ResponseWriter, r *http.Request, params ListStockParams)
@@ -2808,6 +3308,9 @@ type ServerInterface interface {
 	// DeclineOrder Decline a request
 	// (POST /orders/{order}/refusal)
 	DeclineOrder(w http.ResponseWriter, r *http.Request, order OrderID, params DeclineOrderParams)
+	// ReadProcessing The records of processing (GDPR 30), made from the deletion classes
+	// (GET /processing)
+	ReadProcessing(w http.ResponseWriter, r *http.Request)
 	// ListRounds Rounds by date
 	// (GET /rounds)
 	ListRounds(w http.ResponseWriter, r *http.Request)
@@ -2856,6 +3359,9 @@ type ServerInterface interface {
 	// StartRound Start an approved round
 	// (POST /rounds/{number}/start)
 	StartRound(w http.ResponseWriter, r *http.Request, number Round, params StartRoundParams)
+	// ListSubprocessors Who else handles data for the municipality, by service, with what is used here and what was answered
+	// (GET /subprocessors)
+	ListSubprocessors(w http.ResponseWriter, r *http.Request)
 }
 
 // Unimplemented server implementation that returns http.StatusNotImplemented for each endpoint.
@@ -2970,6 +3476,24 @@ func (_ Unimplemented) SetClientStatus(w http.ResponseWriter, r *http.Request, c
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// ListDeviations Deviations with their clocks, newest report first
+// (GET /deviations)
+func (_ Unimplemented) ListDeviations(w http.ResponseWriter, r *http.Request, params ListDeviationsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReportDeviation Report a deviation
+// (POST /deviations)
+func (_ Unimplemented) ReportDeviation(w http.ResponseWriter, r *http.Request, params ReportDeviationParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReadDeviation One deviation with the fields that Datatilsynet's form asks for (GDPR 33(3)); reading it is recorded
+// (GET /deviations/{deviation})
+func (_ Unimplemented) ReadDeviation(w http.ResponseWriter, r *http.Request, deviation DeviationID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ListStock Devices in stock, by code
 // (GET /devices)
 func (_ Unimplemented) ListStock(w http.ResponseWriter, r *http.Request, params ListStockParams) {
@@ -3051,6 +3575,12 @@ func (_ Unimplemented) PlaceOrder(w http.ResponseWriter, r *http.Request, order 
 // DeclineOrder Decline a request
 // (POST /orders/{order}/refusal)
 func (_ Unimplemented) DeclineOrder(w http.ResponseWriter, r *http.Request, order OrderID, params DeclineOrderParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReadProcessing The records of processing (GDPR 30), made from the deletion classes
+// (GET /processing)
+func (_ Unimplemented) ReadProcessing(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -3147,6 +3677,12 @@ func (_ Unimplemented) RecordFinding(w http.ResponseWriter, r *http.Request, num
 // StartRound Start an approved round
 // (POST /rounds/{number}/start)
 func (_ Unimplemented) StartRound(w http.ResponseWriter, r *http.Request, number Round, params StartRoundParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListSubprocessors Who else handles data for the municipality, by service, with what is used here and what was answered
+// (GET /subprocessors)
+func (_ Unimplemented) ListSubprocessors(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -3838,6 +4374,119 @@ func (siw *ServerInterfaceWrapper) SetClientStatus(w http.ResponseWriter, r *htt
 	handler.ServeHTTP(w, r)
 }
 
+// ListDeviations operation middleware
+func (siw *ServerInterfaceWrapper) ListDeviations(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDeviationsParams
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", r.URL.Query(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "after"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "after", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListDeviations(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReportDeviation operation middleware
+func (siw *ServerInterfaceWrapper) ReportDeviation(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReportDeviationParams
+
+	// ------------- Optional query parameter "municipality" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "municipality", r.URL.Query(), &params.Municipality, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "municipality"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "municipality", Err: err})
+		}
+		return
+	}
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKeyOptional
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReportDeviation(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReadDeviation operation middleware
+func (siw *ServerInterfaceWrapper) ReadDeviation(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "deviation" -------------
+	var deviation DeviationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "deviation", chi.URLParam(r, "deviation"), &deviation, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "deviation", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReadDeviation(w, r, deviation)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListStock operation middleware
 func (siw *ServerInterfaceWrapper) ListStock(w http.ResponseWriter, r *http.Request) {
 
@@ -4345,6 +4994,20 @@ func (siw *ServerInterfaceWrapper) DeclineOrder(w http.ResponseWriter, r *http.R
 	handler.ServeHTTP(w, r)
 }
 
+// ReadProcessing operation middleware
+func (siw *ServerInterfaceWrapper) ReadProcessing(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReadProcessing(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListRounds operation middleware
 func (siw *ServerInterfaceWrapper) ListRounds(w http.ResponseWriter, r *http.Request) {
 
@@ -4828,6 +5491,20 @@ func (siw *ServerInterfaceWrapper) StartRound(w http.ResponseWriter, r *http.Req
 	handler.ServeHTTP(w, r)
 }
 
+// ListSubprocessors operation middleware
+func (siw *ServerInterfaceWrapper) ListSubprocessors(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListSubprocessors(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 type UnescapedCookieParamError struct {
 	ParamName string
 	Err       error
@@ -5084,6 +5761,21 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/imports/{import}", wrapper.ReadImport)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/subprocessors", wrapper.ListSubprocessors)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/processing", wrapper.ReadProcessing)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/deviations", wrapper.ListDeviations)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/deviations", wrapper.ReportDeviation)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/deviations/{deviation}", wrapper.ReadDeviation)
 	})
 
 	return r
@@ -7589,6 +8281,364 @@ func (response SetClientStatus5XXApplicationProblemPlusJSONResponse) VisitSetCli
 	return err
 }
 
+type ListDeviationsRequestObject struct {
+	Params ListDeviationsParams
+}
+
+type ListDeviationsResponseObject interface {
+	VisitListDeviationsResponse(w http.ResponseWriter) error
+}
+
+type ListDeviations200JSONResponse Deviations
+
+func (response ListDeviations200JSONResponse) VisitListDeviationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeviations400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeviations400ApplicationProblemPlusJSONResponse) VisitListDeviationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeviations401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeviations401ApplicationProblemPlusJSONResponse) VisitListDeviationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeviations403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeviations403ApplicationProblemPlusJSONResponse) VisitListDeviationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeviations5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListDeviations5XXApplicationProblemPlusJSONResponse) VisitListDeviationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportDeviationRequestObject struct {
+	Params ReportDeviationParams
+	Body   *ReportDeviationJSONRequestBody
+}
+
+type ReportDeviationResponseObject interface {
+	VisitReportDeviationResponse(w http.ResponseWriter) error
+}
+
+type ReportDeviation201JSONResponse Created
+
+func (response ReportDeviation201JSONResponse) VisitReportDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportDeviation400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReportDeviation400ApplicationProblemPlusJSONResponse) VisitReportDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportDeviation401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReportDeviation401ApplicationProblemPlusJSONResponse) VisitReportDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportDeviation403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReportDeviation403ApplicationProblemPlusJSONResponse) VisitReportDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportDeviation404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReportDeviation404ApplicationProblemPlusJSONResponse) VisitReportDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportDeviation409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ReportDeviation409ApplicationProblemPlusJSONResponse) VisitReportDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportDeviation413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ReportDeviation413ApplicationProblemPlusJSONResponse) VisitReportDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportDeviation415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ReportDeviation415ApplicationProblemPlusJSONResponse) VisitReportDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportDeviation422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ReportDeviation422ApplicationProblemPlusJSONResponse) VisitReportDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportDeviation5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReportDeviation5XXApplicationProblemPlusJSONResponse) VisitReportDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadDeviationRequestObject struct {
+	Deviation DeviationID `json:"deviation"`
+}
+
+type ReadDeviationResponseObject interface {
+	VisitReadDeviationResponse(w http.ResponseWriter) error
+}
+
+type ReadDeviation200JSONResponse DeviationNotice
+
+func (response ReadDeviation200JSONResponse) VisitReadDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadDeviation400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReadDeviation400ApplicationProblemPlusJSONResponse) VisitReadDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadDeviation401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReadDeviation401ApplicationProblemPlusJSONResponse) VisitReadDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadDeviation403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReadDeviation403ApplicationProblemPlusJSONResponse) VisitReadDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadDeviation404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReadDeviation404ApplicationProblemPlusJSONResponse) VisitReadDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadDeviation5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReadDeviation5XXApplicationProblemPlusJSONResponse) VisitReadDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListStockRequestObject struct {
 	Params ListStockParams
 }
@@ -9231,6 +10281,92 @@ type DeclineOrder5XXApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DeclineOrder5XXApplicationProblemPlusJSONResponse) VisitDeclineOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadProcessingRequestObject struct {
+}
+
+type ReadProcessingResponseObject interface {
+	VisitReadProcessingResponse(w http.ResponseWriter) error
+}
+
+type ReadProcessing200JSONResponse Processing
+
+func (response ReadProcessing200JSONResponse) VisitReadProcessingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadProcessing400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReadProcessing400ApplicationProblemPlusJSONResponse) VisitReadProcessingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadProcessing401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReadProcessing401ApplicationProblemPlusJSONResponse) VisitReadProcessingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadProcessing403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReadProcessing403ApplicationProblemPlusJSONResponse) VisitReadProcessingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadProcessing5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReadProcessing5XXApplicationProblemPlusJSONResponse) VisitReadProcessingResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -11291,6 +12427,92 @@ func (response StartRound5XXApplicationProblemPlusJSONResponse) VisitStartRoundR
 	return err
 }
 
+type ListSubprocessorsRequestObject struct {
+}
+
+type ListSubprocessorsResponseObject interface {
+	VisitListSubprocessorsResponse(w http.ResponseWriter) error
+}
+
+type ListSubprocessors200JSONResponse Subprocessors
+
+func (response ListSubprocessors200JSONResponse) VisitListSubprocessorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSubprocessors400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListSubprocessors400ApplicationProblemPlusJSONResponse) VisitListSubprocessorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSubprocessors401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListSubprocessors401ApplicationProblemPlusJSONResponse) VisitListSubprocessorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSubprocessors403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListSubprocessors403ApplicationProblemPlusJSONResponse) VisitListSubprocessorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSubprocessors5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListSubprocessors5XXApplicationProblemPlusJSONResponse) VisitListSubprocessorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// ReadAddress A dwelling, with its residents (protected ones left out) and its devices
@@ -11347,6 +12569,15 @@ type StrictServerInterface interface {
 	// SetClientStatus Disconnect, cancel or re-activate
 	// (POST /clients/{client}/status)
 	SetClientStatus(ctx context.Context, request SetClientStatusRequestObject) (SetClientStatusResponseObject, error)
+	// ListDeviations Deviations with their clocks, newest report first
+	// (GET /deviations)
+	ListDeviations(ctx context.Context, request ListDeviationsRequestObject) (ListDeviationsResponseObject, error)
+	// ReportDeviation Report a deviation
+	// (POST /deviations)
+	ReportDeviation(ctx context.Context, request ReportDeviationRequestObject) (ReportDeviationResponseObject, error)
+	// ReadDeviation One deviation with the fields that Datatilsynet's form asks for (GDPR 33(3)); reading it is recorded
+	// (GET /deviations/{deviation})
+	ReadDeviation(ctx context.Context, request ReadDeviationRequestObject) (ReadDeviationResponseObject, error)
 	// ListStock Devices in stock, by code
 	// (GET /devices)
 	ListStock(ctx context.Context, request ListStockRequestObject) (ListStockResponseObject, error)
@@ -11389,6 +12620,9 @@ type StrictServerInterface interface {
 	// DeclineOrder Decline a request
 	// (POST /orders/{order}/refusal)
 	DeclineOrder(ctx context.Context, request DeclineOrderRequestObject) (DeclineOrderResponseObject, error)
+	// ReadProcessing The records of processing (GDPR 30), made from the deletion classes
+	// (GET /processing)
+	ReadProcessing(ctx context.Context, request ReadProcessingRequestObject) (ReadProcessingResponseObject, error)
 	// ListRounds Rounds by date
 	// (GET /rounds)
 	ListRounds(ctx context.Context, request ListRoundsRequestObject) (ListRoundsResponseObject, error)
@@ -11437,6 +12671,9 @@ type StrictServerInterface interface {
 	// StartRound Start an approved round
 	// (POST /rounds/{number}/start)
 	StartRound(ctx context.Context, request StartRoundRequestObject) (StartRoundResponseObject, error)
+	// ListSubprocessors Who else handles data for the municipality, by service, with what is used here and what was answered
+	// (GET /subprocessors)
+	ListSubprocessors(ctx context.Context, request ListSubprocessorsRequestObject) (ListSubprocessorsResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error)
@@ -12019,6 +13256,91 @@ func (sh *strictHandler) SetClientStatus(w http.ResponseWriter, r *http.Request,
 	}
 }
 
+// ListDeviations operation middleware
+func (sh *strictHandler) ListDeviations(w http.ResponseWriter, r *http.Request, params ListDeviationsParams) {
+	var request ListDeviationsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDeviations(ctx, request.(ListDeviationsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDeviations")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListDeviationsResponseObject); ok {
+		if err := validResponse.VisitListDeviationsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReportDeviation operation middleware
+func (sh *strictHandler) ReportDeviation(w http.ResponseWriter, r *http.Request, params ReportDeviationParams) {
+	var request ReportDeviationRequestObject
+
+	request.Params = params
+
+	var body ReportDeviationJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReportDeviation(ctx, request.(ReportDeviationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReportDeviation")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReportDeviationResponseObject); ok {
+		if err := validResponse.VisitReportDeviationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReadDeviation operation middleware
+func (sh *strictHandler) ReadDeviation(w http.ResponseWriter, r *http.Request, deviation DeviationID) {
+	var request ReadDeviationRequestObject
+
+	request.Deviation = deviation
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadDeviation(ctx, request.(ReadDeviationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadDeviation")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReadDeviationResponseObject); ok {
+		if err := validResponse.VisitReadDeviationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListStock operation middleware
 func (sh *strictHandler) ListStock(w http.ResponseWriter, r *http.Request, params ListStockParams) {
 	var request ListStockRequestObject
@@ -12402,6 +13724,30 @@ func (sh *strictHandler) DeclineOrder(w http.ResponseWriter, r *http.Request, or
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(DeclineOrderResponseObject); ok {
 		if err := validResponse.VisitDeclineOrderResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReadProcessing operation middleware
+func (sh *strictHandler) ReadProcessing(w http.ResponseWriter, r *http.Request) {
+	var request ReadProcessingRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadProcessing(ctx, request.(ReadProcessingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadProcessing")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReadProcessingResponseObject); ok {
+		if err := validResponse.VisitReadProcessingResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -12861,205 +14207,257 @@ func (sh *strictHandler) StartRound(w http.ResponseWriter, r *http.Request, numb
 	}
 }
 
+// ListSubprocessors operation middleware
+func (sh *strictHandler) ListSubprocessors(w http.ResponseWriter, r *http.Request) {
+	var request ListSubprocessorsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSubprocessors(ctx, request.(ListSubprocessorsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSubprocessors")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListSubprocessorsResponseObject); ok {
+		if err := validResponse.VisitListSubprocessorsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H3pctvGuuCrdHFuVexcaPF27olUU1OOlxNPvJXsc3NvHXuoFvCR7AjsRrobohmPquZlZl5k3mSeZKq/",
-	"rxsASQAEuOgojvInFgH0+u3r10GsppmSIK0ZnHwdZFzzKVjQ+NfTJNFgzKvn7g8hByeDjNvJIBpIPoXB",
-	"yYDT80E00PBbLjQkgxOrc4gGJp7AlLvPRkpPuR2cDPJcJINoYOeZ+9RYLeR4cH0dDZ6lAqRtnCTGx1vO",
-	"8RyuRAyNcyT4eMs5flJp0jjDRKXJluO/SmCaKQsynv8Mc/dNAibWIrNCuQmfTZQByS7mzE6AxTxNQUdM",
-	"SWAjpRnweMJ4bE8ZZxoysMJ9xsZgDb4/EtpYxqWZgR5EtIUJ8AT/8puorODALaFtP1P+5TXIsZ0MTh4+",
-	"eRINpkKGv/+6fnfvcFM8vR273GJX00zpZtgW+HhbuJBvcilikfFU2Bq4+DgBNq288Z1hMp9egD7BIzN5",
-	"5hYRsdlEsWluLDN87v4wwNyywNDZGWBcQzi033LQ83Ij1fEXDizj1oJ2X/yPfxwf/PD56+Prf6ndxWsx",
-	"FXZ18WdqZpgaMc4yPm6aPcVvq9MmMOJ5agcnT44jd2limk8HJw+Pj/HK6K8HxTKEtDAGjet4pxPQjRem",
-	"NIHKNvf1XhlBu6udIguP12CX38Sx+2/trs5ULpN60NDuUQET4YQX11Q8a17Rv2gYDU4G/+WoZChH9NQc",
-	"4exvaYxrtxwNJlPSAHKZH3lyRnDm/oqVtI7en3wd8CxLRczdWo8yrS5SmP7rr4YOrtvE7+krmrRm6zQt",
-	"E4ZJZR2Y2YkwDiumA8eYlBylIr7xZRnLLfjVyLFhiQJaIE9TNWPCMqlmboEvCcZvcHVa5Rcprk3l2kRM",
-	"aSSrCbf8ghtwJ8lnfM7uPTl+FLGZsBN2BlbPD56OLOj7uGilL0SSgLzpYy14ha6wju8Mu4R5xKZ87o54",
-	"gPT0iqciucnlfVBTx5sgTQyLuXR3fQHMqFO3JgcEbMYNiydcjiFxa3yr7MuA0jd4hhoIV5jJ4wmBJ/IQ",
-	"RBs6ULe69xpiJRMkYy+5SOHGD/NCJXMGqQE8OOT6yws7K0jZzS3t1ejgDbfxxJ3iVBiDLCEafFTqNddj",
-	"uGmMwFMShlmlWIoLuI4Gf5c8txOQ1k19s8fzVjFEPYeStBQvnEDyEXnazR/Pd4Y5dhpYhOWXIJGj+jEq",
-	"ahKuKSHg4ul7rTLQVjgeN+KpgWiQVX766vi8jVWCu1oSEiL3LwBb+8iqmax5cF1lzv8IA0TlNP7Lz4V8",
-	"oC5+hRjR4qmco9iDAoJwxzAVklulSdTIMjeD++eCnFl/plVZ9J2XlvwtNn3ygR7T29fFOc3fkvBxJQC5",
-	"nZLwbjQ4+Uf7na7Ofx21f7E4/efKeZi9HIjpdyJm90diep2JKQ7lvVbjAOm7PJZi3Gjgtkkj1n/2zj+v",
-	"fNLtLIsPdnmalUE7nWfn91e2WbkCq2KVrrsCdyipAN22IPe8GC8azCYqhRZSSe+tHl+ssnn346sMtP7I",
-	"FlYYjqDUZXYIgjRod/gL73cDPnp7l5AXRuwEdt1eXtzawmmbvRy36Xvept+Bm92fuOl15KbfmQcszzKt",
-	"rsj21UOe4HEMmR1eaH4JCyYQ//aifPOfYCIS26dczks7xYVSKXA5QHFiyvXlqtHgg+Vzw4RELap68RGT",
-	"cAU6PMpK0lI1m6G5YlV4WRFKfkxVfEkySY9TiFNO/GlFbgqyFsh86iQkDTy24gpl3Ggg1dBYru0w4dbJ",
-	"Sl46H+o8dX9yHU/EFQxzSbZD/MaqYabBgL4i6UoNgevUHeYE0NpLZuWhksPCiF3+VBrPk5wEWRjiiqAi",
-	"o1WXn8uqQFhYd6KBm1V488mqFEsmz4TPmZJsNhGkuBnGUyWBzVSeJk6jS5Ucg2bGcqRrhRnLn8fKeqZg",
-	"DB/DeknUC5/h/Tr585m7tOduop4gn9uJ0t7ouXpijaCQ8LmpP8oEYpFA9WEFIZLcXdyCka/xdJS0k4Y5",
-	"HEgNr0AbbwNcfYMgsdNUy4eNe16ao1hOVDmxyizFzsr919+SCJpXjysqdaM2OhhUqOsofDEkC8wac2o0",
-	"4GMNMAVphyCTlQM7sGIK7Z/hMXS61Auh7YQIRJfXg7lmzdY/WD7N8H0NQeHu9D5MuUhr4RtkMtTAvS7c",
-	"NtgLmZzRi9fRYMSnIp0PyeZbM+wYpFcS24b8G73l3hdXIJuHmwhjlW5wWBjLbW5YqsaOq8zAWG/FiQbC",
-	"wtR0OCWbmxfSapRN/eRca45/dwQuyQnMPTCuPocvdqjBCRVdKYM3pdeNplJ3bWNhrMZ5h7GSI6GnkAy5",
-	"7Q7a2UTJ+hN3HBliD2OLZ+4RkHGZMAsp4CCMa2ATNNaykVZT5tj7/EIlTQKDOwhIuh4F3fG6mySyQ/dZ",
-	"fjU0QsbQ/VBymaU8hipeLB7AL5M545IJSTyYEcdmjrE6gUYqNtYqz+rGbqHlS+QZoaxwplTwYxH5ClSr",
-	"XllxXktHUM5fkpCS+JRo1kzSn+G7awn7VMjqrw82JPVvYVal9vunwwWdrEihj2uE0BUCuPx+xdn7INo1",
-	"eew52RJlWhCwo50QqoKMrD22BbKyLVm4bgTT93wMvbUBESJbOnENmuiMvGvLPMOd4SrdOI9zbZQ+J38d",
-	"MPcW+qpPWQojy1RuneDtHqUc+VfN+cGVUEQJ2wd347ILGCldM3zgj+skRDqSZnLgtr/umBeX+Q798wEK",
-	"AunkjSwlrHywvbTYkxbcsIjTVcxolgk6MvNVrLs55ro1j2via+UOm4H1Q7HNoNdjiAZyPq9NR4OYyxjS",
-	"FH9MhImVlMvjluf6LDylmLG+FCd83UtkK7+yqrqXwmwQEKNuwUmxzrab9rshcjMCresBZ+kyi8C4hRVW",
-	"x4gWt1x7U4sn2tdRlpRfdSPiSxe4Qspr99hAEVUu7Tv9EmY1IrMPmXHEOQOVpcC4o3Ys2DSZASc82hN2",
-	"HLGREyqVZlOlAWMQPg0+5cfHj+Innwbs3vOHf7l/yIoRUdh21NIqNlK5LkNARsKS+YZ2eziomjI92Bx/",
-	"Xo0Bir6WIUJPah8HmPOrqgG1z9Hgy8FYHfifX5Il9Vmptva41E6UcZWy1N3RhniabEWyL4WsVwkNaMHT",
-	"Bqeuii+HGN2zXn1V8eUHfLOWvnqjGq5iceDmEzpz022AeXWQT0+cYoRzVw2Gna7Sj1y72BmkqXcr7NXQ",
-	"tHO64nStENi0JCDJdL4iIBmWOpowAQ216nRX4UHZekjWYETSS/w981+sJZmCFEvcbHWiqJWYlsamCoub",
-	"qivkIkIaK2zuIx8TiIEbfKBmcjgTBqMRlR1KgIR+txPQtQzxpYA0eaG10hsShZpIQXIDrFHKMIJrdYBX",
-	"1rCM20lwjGDYjY9CKwLuvzPMy0VtpvbWBSxdEq0m6mKAfylk4lEu3IuQw4Da7thHwd9pRZoOyQliGk4f",
-	"xyLTW7/zH5XLaAPTsNrVDdPvdTv8WyHYL97NGy4jNlNTLtm9yyshJdyPWC4vpZo5OAyn8WYQDX4eRIO/",
-	"1275b2gZ6rfXoDMswdqvIMFYmCpr+SVoYFakzKRgrZBj9vz54Zs3h//5n+1KROdQ3Gigc9nHWgedhq/n",
-	"W4VK4MHcTx0Grr00d659xcVx8VEnmkd3t47g+UHrFvmTSpPd+q2UHCE9XZQj+nOGVIAZLlLbTgqFt5T2",
-	"UWC6eRvcUZXuBg2po/FDbi57z0ZflrM2vdJ33O4GsjqOGA68OtLSfVZPtwmaVpmkAY1uY8eGDAb1pUEt",
-	"m2YpF+Ra5lM+xseOZfrY9lZG6Sbri16T8E0n7ELkWIdcNGTdaVD6TF8uXvrdVl2rIyGFmfSEi/BWBY/M",
-	"1SAafEnNl9qD7YigGka5aVqpBrf3YS4tWa/XEmitZqbFn9xzzxTpWjtcLluOuA4vKvMXh+nXGyaqeizK",
-	"8csjWjqPZmA5g12DTKLnQ53LelI8Svm4xnB7hrEzhinJ3DaZnXDLZo6fOyW+3FQNgG4Ga4vTvy5MwyPG",
-	"WaLnzG0g6giRPDVtoSRki5529cSeqdkZjVqnMbWjgIfo5ZVwi2ZkTJNIubysPcgdAXC4/c0Bl0CkcrbN",
-	"wPuLsJOzyhX0MagUpLLtMjxBbfZm8JGFDZwZC3SrXP/WALJMTcp8ybVnudkBdl92eZQdltywUAvTvpSK",
-	"ay2a8CUuInTWInqPWKaRVr9DA/mr12IK8jObAEGLdwkJwxJIwUJvN0h/kdR/MiFvVoPEunjdq0xwiVoZ",
-	"sDbtuY5OepODhHq1qZDYaZyFfVXPpRLEFWCkuLpyt01QuIFvtTi1btjiQL27U7UvGeppSMYVN53Fh3Bh",
-	"gQHTIdMpYujLBYamul9mwk4SzWcUZEeWrPL4s1yPG7xMb/oe9yXMh5XoxGWWKDCPEdMYOcYPQ8RiJa1W",
-	"acTQJYZ+WJTEHFpqYMIa5kRv0O6zWhPkdCmxvGusdJU0rCImaIyu7Y19WqXQh62ktTZaY/loNCxpzaqY",
-	"o2Q6R2MciW28iGRml9Kz/lbw8gaOhYnC6he3Hy1cax1AvlFXsIkBpK8dqFA5K9EeDxpCtVcMI/UrX4Kd",
-	"DWxjLRyic12BZhPUukUXKXF9LDu9bRmVEJWlMHtIyVugJJhaSQvPftjDhNdZLe1izMHjqVpzRqDBhw3U",
-	"6KY+Z2dPtslYZdBpwR/wzX2ycpqGeHlE+SY9KOe/Y37KEtziIFGhS+MZ0JaLy6peQMW2GqArKiGzE9j3",
-	"FZ5V8VEn2lyXpLlCqHd5dH596/ZeTXDsg/XEcZuk8kkuL03bs2GyGOSzYK9KwQwzKBwji0TipXvs3bCa",
-	"j8HXbeEXxkFCyFq+Ai1GAhI2h3qdzQsq9cYjQpTVud/jRxHz8g5TV6CZ0qyQiVgI5Km1SPVzJuwWHAIS",
-	"FRdXbrM4jOLiFm9p+UrWgVSRrbgzeApPe5GuSlrYYtQztyzLLfkl3TsM6Ub99w2hZl7OTPsHPYXPLuZD",
-	"MzdeG15c4Ysr0POK/hhPwMneFFU4AWYyZelHg0ahII3XLVOlQo6HajRqsKo2LhWu6nl0tX4ORllvlqyA",
-	"MPLiqtbzvqHJWsiYXPl13DgEr6xd08+C0lanfD70YFd/CFT7A9UPkmZJPxOGjueEcRn0Eo2FpiYcs84m",
-	"7hqFRF0kFVWLUo2RYTcuT5XbWE3rtKhfJoqNFVDEqluksXxuul7iOxq37gYzleUpDzWf1lbnCuEhnNDS",
-	"40k94dYqU/3dXE6NbchN6+MP7u1U2IDs4yd9sz12ySuW/dY+5mrJfb240AbiVpDRRYyqwGRBajqxlddC",
-	"whasZamwnoc6b3Mh09ESUlYgpTcN2S0WFzBcvwlU3DNuDCRrcWifMRAbwe+awIkuANgJfPqKubr4qLeQ",
-	"X4LrngV9v8Z1+/93P2URhVY1VtTZ6ypZS/1yI56mKYNpZue+cpYPvDhkT1mqjGW/g1ZFeocylqcsVgmK",
-	"7k4uu+DxZeS4J41h1UwydPqDheRw0FZUaMGSE7XVGFqb4RNqDi3m8XfK3XkLs30mDt9lk/0xssma7K3P",
-	"xVhYU9r1T1aqSnxnyP5PylcVqB/uM2vNrE8s+dyY09pDKFq2pzbny/gVfa5Hsq2i4Jfxeg24BN7f87My",
-	"NH49HampIIGzNux+2yC8VUWAm0usBMqEDbqm0CzmBspKqT2xbDmwr71CC5lWce5iqajhmoljAlah0qRm",
-	"0rt2gnpl0H/RkKC9SZReBc2Xjwmc5uZYVaoUKuWW8TEX8hSLlGIxGB+IZ9jF3C0Y0tH66iJL91+YOKvV",
-	"K8p1NYDEJub7unzRtebyKf/yil5ecJiQeBMNcil+y8G/YXUOwXK/sYtmU6v8esWzhO7TUBeaOUnbMKyv",
-	"XIH3v6wH933a75erHXYwhteBSSi/RLaXvvWW6o0rvTRxrLi2roKODzqiQkSxbd1JZwt2TYKKkrCS0nbK",
-	"JmrGRhzp4IQbJ3wC1QxN0XJDttGIXUDMcwOMs0SM/OGjXDtTvsiQhTRlnNmJ0MlgNQJvCyN5BW3bE3iK",
-	"ZL79maDDRXQxP9camNtudxNjcqvldpOD24kdtZtJbQE968q4rFo5K7vrb+bcJtzhtqVf7NF01gXGSyFp",
-	"sTVAN/NZYScrbrjVMraAHxtYxW4TjtzB9A2Z03YEmGvhcc9mtlXY39DE1gWrW8xrC59X1eZQ4bNOXa6K",
-	"q8tJoRWrOY8vUzUeRIOZVnI8DJWYmjNbKrJiZdjwnfGhNS2fLscAYvhECCSgQhIQp0I2DeKdQRurHzWR",
-	"AEUY7lJ2KQVCBsN+sxutqfJVGdl/4Utu7j6KNSBTEZDaVobmPcZbbqK/9Q8zWlY1cYDGRU37qwn+TGvc",
-	"jU/TNORSRNR/xAnh1Uo+nfA/1EmtwfpKsPji1D+pGdZ9Je+sqYZoY6OJSkTHoNJb5jiqFb65MX3S6Iti",
-	"nzUrLsPSV2E0lDllKZ+N8pQlqF6vN9h+yVIuW7yvJp86RWamdGKikKNddAdJuRzn1Hpo1UbbRY0vEkzd",
-	"6Qz74hF5CsdqdelvfWcQrNha1OOdUZ1XiznrkrlDYfdmwk5UbhmnGnYRsyrh8/u1VGL3kfbVaqarp79U",
-	"mNbBoYovmfcud7ngUNpvm5p+gcyvKQOMdX0/r5Mw/I1FJe6XWFJLWnwbin4q+9nLZ+yHx0/+rRVkl+t5",
-	"2OC8aDfdgNaqRzhfpeDCNZKLYA+rjb72ZvWihdWTH36o0Jiqsb6azSVsCh1Wbn2fkEp8cK7lyUgLY098",
-	"l5CTf/CD348Pfhh+/tf1McP4NMxfqVXlz7LhPosa/f0MSt2PPMzxNK5VjDsqLWEU7zYnzSWbVwUf6grw",
-	"ubbahQ/H7zIDBipWo5m6k5cJN5Oa8Oifnh48fPKX4Do1VmlIWKLifErq4vZRT06SGnaavRC+DNROvZUS",
-	"piz0h4u3qp7BbhoyZQR5inot4p3/ri6XI0832NVZnjaM1l3nzJQdUrxg11k/ZMo+oy/KuKc+mdQXm+z1",
-	"o/usVpfrXG4WcblaH7bQfb2yu6QCV3XfwH0DulZjyf2OAgkIt7l4uBERtADAJRRVEctjdxsVfRrfIsu8",
-	"z+ppyBvK+G85lq4ejUon4Rrbflwx7tPYuNC2E3lWEvfdBam35pXSw+HFvEcpKadsolGsNiKyJeC8zKlr",
-	"f7yz5SxfSRkUXoaCFzl91Yy/yrksravt+l4Gvtk3v6LpwEJ4/xDD/m0HwlBaMZa/bVv4W9W/Q8MOULGh",
-	"VF8tIq3BnHclI+uTUKckeGBby15mE27XLxbfioqB25aMLO9m2mK0Na3owXR8C4rW7hNtO66w243Kh5ld",
-	"ESkDS2xeSPuXx/X5LOJ36HA2OKJ/OyrX23YaJAb0NYPNTMeF2zD8Gi0IX/OlL+qWWz3KvjFIjY1tGus7",
-	"NQWI0Fj166MKE5vFRwVlyKrhJUC2Iuk0G6LLJkodeiCtBD3V7wQDaiotk/tARnOeb5/Sgn6Y+uWZwn3V",
-	"B3fXFebed6HtTeplb1r5uiWS78zLnUXxH25gpjRZ5UOIFxp2xBWP50M1GomYHiZTJ6tbcraUjdIqPdbQ",
-	"VGfdKQ0X366D3EpS0s3z/IuaqLyir69XutVMsiUFpqvsUMXLPQbllNaEai23eAJJTqmG8MVq3nz6bxuC",
-	"Zt8sNF0r7bzz+XSaJPcZl0mEsYtcMpzCvROxFxgnKKxhRCfd/HyaYdPHRw8f/PXg4aMHx8cPlvu1RXXJ",
-	"9gf0j79c3zt4Qf98ED2+vv/f/mXQtJkVl5rK0BMUUpgWkmYWczN1LqUbyq3EF1VCuXVOP1Z11Eql95Rn",
-	"psE9Vyk5tKOy0UXp19UnKR/XlVAmCESnzynZ69UMvS+hrlRNOY7GnmvImWtmIdeOBp6gZTjTaqz5lO6/",
-	"rqjAijtsNoiaCsn6rdUB/gfgOp70PFtbWwrmF6UTQ3XMHPWM3P8RLdy/yrYSDth9VervDAsr7ROfuyzx",
-	"uNXU7i2Ip7sDnX5Vb6MBFuPt5aJpLFeeKSNsSyO6XVQsL+boW7d8Y01gycjXrWNYca/rDATV0WuXjR3a",
-	"ejLNLZljUXLLkf2XWhhbRluvZWQNm+hdRrGtqE5Ikw7IqyELvaoW0LRj+E7Dkm1uOnazWjr+5S6C9ZHu",
-	"FNpqqD/DObfnp74IlaWYWfeHnSnyXprSnbnsxmxuS2ibJ7dKXTIYjSC21XwZSTR6h2V6F5oC7kAubhF3",
-	"q2369ocwIG2wnnXqrPjPOSZuq/7FsOb6U4OsN/fZOCBxI5fRzqqFt3AHxz02KFzXt+9Dc7uH3dbQbG2V",
-	"YZqPYEWwrpTuL1sdRYNUGVsrDa90Wu8XiID1H1Q2ZyHMxEx5mnpCbwZ7dXMvOauLrveN/uphxZLePZyX",
-	"Pq2xs/cZor/fWyZp35UGd/UOvN8w6rnFBX/5nQ/8FvvA+7qw/1ku54ACHhqXcbgJMUuH9HYuaN/L/59l",
-	"BGs2Xu3MQuV3eDOlDu/qFX4b9Qo90Oy4VGFrgcIqnO65NuECSmyYStHhhFoqEoYV7D6HoKVhyo4C/Nvi",
-	"+v2+bl+RxY7lD2+sjGEH8NmigmHL1WycX1oLUh1rBt5I8b+emacLnL9b4uk25fVuOkevWgOvF1FsrnHX",
-	"h/uh02nYJ7zCf9EQZXG7smM7YO92OYjrast1qyZXRflNU2YbAowaKlr7TDWfgwJX1fDIyl3+wXGrjZns",
-	"rPLiHy1ttowdDj0UVnoj1EPmnpNnV5BgfwJfS+ps9esla5bStj7hyECca2HnH9wKPEoC13Xul6csA23c",
-	"8bFLmKNA7r5xDJK+KMafWJsNrq8RCUc1OWfkWLoEyKo5g+ieLcCC8ZTr6UGMpYqobx0VUuKGpUqO3f/J",
-	"+DmjIkuOmUtlGcdcMPcKOndlwlC0MUzYw0/yk/z++1CX6fD77xmJBr7Lnc9YNIwvbPWEnT+lkMPfMf/v",
-	"hP2IG2aYDjT8f//r/5wfsqfYOAMbbM8m3C61xWCJOv0kz78c8NxOfj9HHzStv+zj4NtEhMbf7pdQPSpi",
-	"518ORkqfk7giEvC1KSf8ChhnGjINBqSlz9TIbdYvieoneQHPFO08jO/nYZjS3tEUMak0w/JSemo+SfL5",
-	"Y5gYec7dfiKWyxSMCYVccEFOM2PnVLL3nMJDsO7sVBnLHjxkE5W7idKkuAGOgpgBkO4W3lPfc5ykShjc",
-	"C7TR6q+H7L1WMRijNLvnofs+9SXxhlt2LwQr3cchpLpQyfwEtyT00nGRzOdR0JvbhWZqJiMWp8pAEhU2",
-	"aS5LOTI5RXjEGKLQqp0iIlgu3b1jr3Y39nmlSfv54SeJ278AB6OGWcW4xMi/xa375rgMvvDYpnOWiksg",
-	"0Cq6uMMXYQJQY96c+f57nNBnqDHKLjPsXsjyu3/Izh2SnrvTP19NaaNlxioB/Becn7JzyuILMAuIMBjL",
-	"QTcjDMN0+uiTpNpc1KQ4yNY6TyHyQOifX/E0h0P2+Pj4xMeVEPb5MvN4AwLhfnrIHj98eLLwU8Qucode",
-	"LOYSW7cBM+rwk3x8/MOJz+HiFvwn7oCL4+JpqmZYUkzN/Kl9nIkYHAR+AJmw81cJTDNlQcbzg59hfo73",
-	"Toc+zY0D+CwDyZSM4YTQDiyyFHxRSPbwsYf1MXjHLaXE02U6lNQQK+3w41Po8ka1zgxVafYWT9/pjxsM",
-	"ujlh5y8+8nHhC3K/CTmO2Pmr0cEbbuNJ8YjGDLsTU9zcK2ksx1LQGpgDhUePHv3AhGR///gscuTSqz3u",
-	"H36cpZJeWC80VfGlOfwkizxGT8krhtqTwQNUDDKQPBODk8Gjw+PDRxhx5WPCj3xFTjBHX/0/rzE6nmqI",
-	"FrTvVULF65JQlxMbhGdK+iTxh8fH5JCUNphVHe7H+PHRr94+QVi91jUXesUjz6pJLi6eR4PHNG/dcMX6",
-	"jn7kSQisxU8erP/k79KxBpDWbQES+u7R+u9eKn1BHdTxi8frv3ir7EtU0K+jwZP/+I8OU2B5QZQW8umU",
-	"6zn17veHQsQREbvo4M7ulV3qlQRTuCzvF7GDwR8ZDSy2vlzwUHo+OTjxEt+hg3iUikOfc/dF/brLV0KX",
-	"/lfPB9efr6Na0DuquHE3HxwDoGrg1/f69696DzCJdWDsj4qk+N3AMA5+BiMC4lJy9LUCl5DncU3R68LJ",
-	"+82B+ePjH9Z/8EzJUSpIlH78oMOaPir1musx0AdPumzeSyuQfJyTPX5jBPS3VYQrUjAROuydSIHpxAXl",
-	"bEUx+vFwpoU3yNbiSdGwefdYgjVR/ItYgXU/GBLqu3bCjwc7m/aZpgC1Gt5CFWru0O3m0O3xw4frv3sl",
-	"r3gqtuOPeLVeZWJKktiMaQeziWKpcAqpb8yxiqZFJ/MSSd1Ph1ighFC0Yh3zktMKMSdjB0p0oZamZZdC",
-	"JsZJwriyU/dQScCfI9RufCmhQ+YEn1SpS6rLO3aCKjJ6t2SRGKoffFjkhQRkfi2MfVaYaZaIxZJBoZjO",
-	"AJZCG5wMfstBz0OTgpMyjq3EtY7VgaoRctXiuo9Xo3JXgmB9YRdeWR+ZG03DMouKYP1WuWTyKxf51/WL",
-	"fBWq0fjWN5UqNHUrLKrbVBe57N9YneUjXjYp5r42hsGgfHbP8CugAP37TZdH4fvVGdc2WP1aO1LRj6A6",
-	"VtfejSt7Uk5npMLPKJ+SbokVhDS7gJHSTeDoq0VfzOs31VSGejUUV8QTSrbxJiChEpaKqbBNEEbvDNVo",
-	"YebCxBfQZLlzQbQUkvy5w+peosZKZbFaluLkje2O4TXvMo9V281yLuGLPXdXe565+1O5QW05GF0opvLx",
-	"8eOVNtNk3rDe8CEMGysJUWHZSIXxZoELYBcwzh3FoLCFmt3EuTaUUFcHwPdSbuz//Ae/+OxAmR+MPn/9",
-	"6/W9g+KPx9f3vz66Lv9+8PD6fgOwrxHIXjsoQ2Fsb+o0EV8MqW1QqDPu2fi3JfbclHDxTtIRBmONg0Ss",
-	"3/VW6RmMBZe+V7MaMUoZpT7EDnIxn5T5DNIgcFTCLZpV73oNF6XbZ6G7eD/loGJu+xnm7zJyznjg3IsC",
-	"4Bd6e1SAMxgLY30Y4gQT7HD61ypuqDX4i++67QgS3s3yTmo4fEEfrm8/0v3pVYcAEox7RuQ9NU5W0cw3",
-	"jemGuxWd3r92REJZ2eapPs1KkAeHjUTqc5LSUq6PCr+HQaoSo9cDU1BX9YEPhZi4J7XeD357UPpnyOzt",
-	"Z27fHNr8DJCRq8YqUlzRcWoUyXFSEQ8s65xyWaN6r+eEVWT6Sv9od2AUzHHPAleTsEUep0X28uJjXTb5",
-	"x4oDqnA1+Y+/KR5zU14SJ6jRCVa8JKSssVSNfdrngpGlr1TWS+AiQAnGWG7jSV0vcEgTH17ANZTZZsby",
-	"+WHV5Yhmqmav5SkpVCbU24DUAD5El2jEHj94uMouKO22SZ5cBVcHyIvTBv2LoL1UwMK6W2G5opJ9GoSC",
-	"FD9cfxrUKVt7ElNp8z7/eGNnDvmW+2I95hxWHMl/csTfQBrtwO3eO5LgzbMvuUj9dm4rR3788K/99nQW",
-	"IGYr/xbCHwWamBVutKHwG/h11etby7dLK/bzwk+9P/YdHK9hrqYwhPD4jr96IPEHxor85OD69BY8NNUt",
-	"OEMdT9JQfQd9MXsNQ1jkum2BAncRAncuy5uMEIiDnNUzQKCJnh59pX9cE+ykQAHmi7D+XJh4BdzXgd4r",
-	"SSu/g7wtqGVx8CVMhLDBwtBU1KJvpZc+sJoCMUW4m15wtDkVXe/kIMAq4r7WgusRfImLej83sqwmRvDC",
-	"L+SWc4KwzIRUWApywIae4g5R/zgs4n1ezx58KxgMGSiCr6lz+q45xdGEy+QAy5HePO4tVwb1Vo+COMoF",
-	"UlgEkl8CZBV9xJ1QYeWYTRTmRaQwsqvmjZ+4TN5dge7B+dwnoYnWHU5tDOo/YXPzJbYXbtYdLslEwrCF",
-	"Lk9RJV7LOla4AxQo+n2tMRn/zcfz7E3xLJvRNfnpyxfudE4PSL+sCkROHppN5iQU8TQlMrLSUe0GTbu5",
-	"rcvfowKDCH5MAiQGc1i4URJXPuVzdgHIyH/LuXbv4henWAAY2+ZpfGonXIb2eeiFHuWmGh6YcAurtO+N",
-	"uoKKL2T3Yo2boJtEc4MoJGH2LaPRnb8e4bqaxacykEUsZivC40s1Ub0lqyii7hutlD/hG3uEcJqgAbpp",
-	"fXfMoZAy0CWm5LIRclGSjIg3CDmm7KjQqLUl/nvfBkikY3fJF3cU+VtMvqhauLjF9N2Nsi1KulzW6d0B",
-	"Ji6LaUlhp6OQr6IbQaAomFwsrKnrZVxJsEwBU5NJ3vNiKEZsWc2lcWqOkqcoAh6gzuOA9JN0Al4KnCom",
-	"GP+1P7VDH0MNs//qMPecWUhTX/CAV9aNGdEqTxMWq6lnjol3KaMKPRFyTJnES9FiYBdSN1YoXW2gOC1p",
-	"IbY6gRECRijvsZLqsCfn/ULx8Nski9aqLUyqGbunNF3W/Tti+A0Sw9LqH3lK4mhKBec7qqWmLDfeyX3+",
-	"wbsEWkN4QnIGmWMwpr01AQfjUxYQfbEB1drmHLchP6KsOP5HTo/Y2mkfPAURu5iHViu9nPC1gmyIni4s",
-	"rLc9JSHUhb81gvEfyNX6pyfuH/mlE3QlzIJlW0irNnHHOrLuc1zbqPrfQhrs3qijn6GBNPolfrPEkRpA",
-	"BwOSD8MN9dFi7lBTpCm78Lb5hAmJ9DNZZORllbjyvvG3Qx8ii+XE3JsLdfg+IxigQnT01f3v+sgXAOuv",
-	"6jh1v9Xk4DtQFkaHdY4w//6dyr5dTNBI6CkqfVTYjVwVCzHaWEKbjZQ+XajOh4XFCOh8nus6DTrATiNU",
-	"Heiy/eiOoeupuXTveKDZk1VrqYnqptEUT8OB34H2N8ijn5rLImFupZxiPzuUmLo9tHPoV/6dPbLoMEUD",
-	"jw6r/GaZtN8/m02UcXdKf2EVSeTOl5DZyAllYOyKcT+czsJF04+HOpdVzWaJ/4nxxDKtZjQV9vd0ShR6",
-	"ZEuLXkTlGMmzgAk8Th9KnJCg1SzypRvRHqcSOGS/CDth54meD3UuvVnPW+iYMLiXUPLgk6S9Vs1+ZOaj",
-	"wohUNAZNjCORAhU27GL2owNtLBtTZwnwC96h0W+ap1ZkXNujkdLTg4RbvogSvXrIU2uVJTrvK6I+OWZv",
-	"xI/VdnsXQnJd23p4yrPMt/VcHOy/f3j3lgpeYl4jUpRYpflUsgMq3on2W7zuqBLGSdUsHGBIZalSqbFK",
-	"JeTln2Z2ziomYBQAaFSVr+8yhvterU18s3ZQgqYzBNV6UyiWX43dsRXGT/eDmsL9ItVEzcydBnz7ueuP",
-	"GgmVLMRUDGPk7NmHfycihC19Z0pfXih12YcOVxju0Vf6R3uiL8HdxibPyEnlasaKEumdDaBimk+p/35o",
-	"wU+/HNd1Zr4NFlA6Kcd5fP/sNbLEXYTBQkoxHUpUqU5Mya8UhuWY9SjlS8nEXcSOfpZS/LaIsacOQ424",
-	"8Qb2KZC+aTSlxzxNbzxwdivrD63YX65WKVBp+7JOfDVZbQqLF8olFhkk4lV2rGpUFnwnrD1ezVM595M0",
-	"lifA876LIqpWgKEjQbURvljNmc6laVQpyiZgvax9Udkaoj/2y8UuJ212GOqBdvs9Mb5X261xxNyZhf4M",
-	"ZiGndQUUP2V+PaE3h1iH5vjbITeXVZJ/9BX/3y6tBqzcO+VfQ/jv6P5SuRhqhuF4/qyiqGJPl38uzcfb",
-	"7JZttcIeVoHzqIyK723932YlrRGwu2BVdarTg90GeSWNiPXO9zS+4xg3V40TS206Zb6g4+RVW+6jUjrW",
-	"OhH1it1/CXM0Kc23A2+eQ5wKCQ3spMbb5T+4g9GtYqjwDNGPSyfTE6LKBne15eMbG3KNAfsoLbTJKqUW",
-	"THXwvbCwBxKz6CJRI983amGsgCRzamNm1BTI7WDVJ5ko1IAjBjyeMCHRmK1mcrnX2b3zKwGz8/t1bgWn",
-	"4fr2f/uVc/wkTYKOf/qtusNo9/2jUCqAePSVrJ7tIiv1Fb6Bq2y9yTuBdVFgdaNEIb+ArFffmSU07QEU",
-	"fYUvf2Gfa4DpiLoebsIpw6iNZg3qp1hC5O4tEk/D4m/YffbBQlZrjgg9wu/49jdojaDLPS07Gwh0pf0O",
-	"smh4ECuVCjk+UKNR6FlBjUM7YbfvQFpL9Y+wDfTBxrGG67D1tRjZH7HT9D8Bb9zkd1izDXC+dkIno8bk",
-	"xG/YWDElTxebr2owOXbqsNsDpM+5K2rw7xYen+Ho+2Qe3q96W3jHM475i2o0usODb5B7uOvF6AWHmo49",
-	"UEQDExYdV6eV9meoybEpduRWMhQilPBlF0hLra13ga9L5c5QeQ2Nnw2LJxBfUkwdJtXOjYUplX8xmbL0",
-	"3DfV1XwmD9kr/C5REqgq9rlfawrJ8GI+pBHKBr94kMIwh6+rlVQ8Xjzz213B54d7x+c7M+PWTK00G2Ya",
-	"DnQuQ2f2TngQ3m3Dg6ORkMJMds++XuK4jeB3A+ykQJ47CNwcAl8Ucj2eJhEmstOVVAyL2VEgKVYs2R46",
-	"i9aIzSHs+EaP7pGnaJPE9Yd2BS0NJaF/p0a3og/46UKfxn9b36dx+wznDj0Tb0FEn4Xpn6/j2xZF5JQv",
-	"llqw+zXNQOqQbauiQG12s4zn+1DD37th927EbWIaOPsdw9gCaj9YlTF0cEohx15KvQA7A5DMzhSLJ7m8",
-	"NKcUuCB8DRpAM9G8+KsTByHAaZDzM63G2LepzVnwPry0X39BMU0T4Sue3xG/okjajI24LhRGJ2HEagq3",
-	"1ImQaWVVTGplG7TRS3uHNpqmGdr88ztoq8RUZ1qpEXmzSSeCBMM07pkUrAU8tUuVpvcp7FrllmWgjZI8",
-	"ZZgH1g554dT3AHwafqV6Wrvnxmc49J/ICPleq0xhhsSYC3knCHyDhsgPgFW+S+NaEFJ4fOlTKkLJ41Pf",
-	"Q7fy7lJZgw2tkOSG2Ae+unEbxOf9m/zOSOq7Q5tt/VioXC34sbaXiE2m7AFZnduLsmXKPqPX9kmAy1ka",
-	"5BTDp1l6ZxBYlFLQVRC6vBXCMHVyF5LNJiKeULzcDIJnYfuaP9tEhLdJLhWQPPqaKYOp89cbk8X1Vq73",
-	"fo5qBfxlChornbwsDJn7kHn86C+k1fONC8LQQu+MFX+IJjp0WWUe7oiseVzOKZr1IrdMyCF11gGZuoWa",
-	"UIzXUcGtLeoYhbN7r6ejSeiz1ZABt7RmmjPy1IiKSawGunvPAjaCYGc+Mdk7hdHimUt8SNWKZUN4UU03",
-	"ebfTIALtIEljLwWAdceKF3cy252qs40xlmPEPfPKiJcoe8qSbkiIc+0kAYdEF8A1OCHhs0MQA/oqoFeu",
-	"08HJ4Ihn4ujqAaKPn+frSnkVxbhBCdP7tKYwWHWM+Wo/7N6lr8xufwUJxsJUWcsvQd+PMD8yK1IRKOFg",
-	"SXjxU4TKxavzhHKz2JuH+i9AZW1lU91VJuzURMOsooZf9y7gimshxyb7v/87hfH4fjlK6IOxOnm1CDst",
-	"gq4l2J50LhO4fxLU0IiFmOWIgiuj0qZXzFYkFKy25Qu54uXLPh1k9eWXIgVfLoUal1AQSuXTopDX5+v/",
-	"HwAA//8=",
+	"7L3pkts4tiD8Kgh9N6LsvszFS/XtSscXEy673OUpb5HpvnXvtD1KiIQkdFIACwBTVnkyYl5m5kXmTeZJ",
+	"JnAOwE0gRWrJznZn/SmnSGI5OBvO+nUUy0UmBRNGj86+jjKq6IIZpuCv50mimNavX9o/uBidjTJq5qNo",
+	"JOiCjc5GFJ+PopFiv+VcsWR0ZlTOopGO52xB7WdTqRbUjM5Gec6TUTQyq8x+qo3iYja6uYlGL1LOhGmd",
+	"JIbHO87xkl1zargUrdMk/o09zBSzzmlituMcP8s0aZ1hLtNkx/FfJ2yRScNEvPqFrew3CdOx4hnA52z0",
+	"Yi41E2SyImbOSEzTlKmISMHIVCrCaDwnNDbPCCWKZcxw+xmZMaPh/SlX2hAq9JKpUYRbmDOawF9uE5UV",
+	"HNkldO1nQb+8YWJm5qOzx99/H40WXPi//7R5d+9hUzS9G7vcYVeLTKp2KuLweFe8EG9zwWOe0ZSbAF58",
+	"nDOyqLzxnSYiX0yYOgOQ6Tyzi4jIci7JIteGaLqyf2hG7LKYRthpRqhiHmi/5Uytyo1Ux68BLKPGMGW/",
+	"+O9/PT364fPXpzf/EtzFG77gZn3x53KpiZwSSjI6a5s9hW+r0yZsSvPUjM6+P43sofFFvhidPT49hSPD",
+	"vx4Vy+DCsBlTsI73KmGq9cCkQlTZ5bw+SM1xd8EpMv94A3W5TZza/zbu6lzmIgmjhrKPCpzwEK6vqXjW",
+	"vqJ/UWw6Ohv9fyel6DrBp/oEZn+HY9zY5SimMyk0A3n2I03OEc/sX7EUxkqWs68jmmUpj4H9n2RKTlK2",
+	"+Ne/aQRcv4k/4Fc4aWDrOC3hmghpLJqZOdeWKhYjKwKlmKY8vvVlaUMNc6sRM00SyXCBNE3lknBDhFza",
+	"Bb5CHL/F1SmZT1JYm8yVjohUwFYTauiEamYhSZd0RR58f/okIktu5uScGbU6ej41TD2ERUs14UnCxG2D",
+	"tZAVqiI6vtPkiq0isqArC+IR8NNrmvLkNpd3IRdWNrE00SSmwp71hBEtn9k1WSQgS6pJPKdixhK7xnfS",
+	"vPIkfYswVAxpheg8niN6ggwBskGA2tV9UCyWIgE29orylN06MCcyWRGWagaAA6nfXNh5wcpub2mvp0dv",
+	"qYnnFooLrjWIhGj0Uco3VM3YbVMEQIlrYqQkKSzgJhr9RdDczJkwdurbBc87SYD0LEniUpxywpKPINNu",
+	"HzzfaWLFqRcRhl4xARLVjVG5kMGaEkQumn5QMmPKcCvjpjTVLBpllZ++WjlvYpnArhpKQmT/xZgJPjJy",
+	"KQIPbqrC+a9+gKicxn35udAP5ORvLAayeC5WoPaAgsAtGBZcUCMVqhpZZmew/6zpmWGYVnXR905bcqfY",
+	"9skFPsa3bwo4rd6h8nHNGUg7Kdj76ejsr91nuj7/TdT9RX36zxV46IMARA+DiN4/SPQgmOgCKB+UnHlM",
+	"3ydYinGjkd0mjhj+7L17XvmkHyyLD/YJzcqgveDZ+/21bVaOwMhYppuOwAIl5Ux1Lcg+L8aLRsu5TFkH",
+	"q8T31sEXy2zVH3yVgTaDrLZCD4LyLrNHFMRB++Off78f8uHb+8Q8P2IvtOv3cn1rNWjrg4BbD4W3HgZw",
+	"vX+I60Eg18Ng7qk8y5S8RtvXAH2CxjHLzHii6BWrmUDc23X95j+ZjlBtX1CxKu0UEylTRsUI1IkFVVfr",
+	"RoMLQ1eacAG3qOrBR0Swa6b8o6xkLVWzGZgr1pWXNaXkx1TGV6iTDIBCnFKUT2t6k9e1mMgXVkNSjMaG",
+	"X4OOG42EHGtDlRkn1FhdyWnnY5Wn9k+q4jm/ZuNcoO0QvjFynCmmmbpG7UqOGVWpBeacgbUXzcpjKcaF",
+	"ubz8qTTTJzkqsmwMK2IVHa26/FxUFcLCuhON7KzcmU/WtVg0eSZ0RaQgyznHi5smNJWCkaXM08Te6FIp",
+	"ZkwRbSjwtcKM5eCxtp4F05rO2GZN1Cmf/v2Q/vnCHtpLO9FAlM/NXCpn9FyHWCsqJHSlw6BMWMwTVn1Y",
+	"IYgktwdXM/K1QkcKM2+Zw6LU+Jop7WyA628gJvaaqgls2HNjjmI5UQVilVmKnZX7D58S9zevAUdU3o26",
+	"+KC/Qt1E/osxWmA2mFOjEZ0pxhZMmDETyRrAjgxfsO7PAAy9DnXClZkjg+jzujfXbNj6haGLDN5XzF+4",
+	"e73PFpSnQfxmIhkrRt1duGuwn0Ryji/eRKMpXfB0NUabb2DYGRPuktg15J/xLfs+v2aifbg510aqFoeF",
+	"NtTkmqRyZqXKkmnjrDjRiBu20D2gZHL9kzAKdFM3OVWKwt89kUtQRHOHjOvP2RczVswqFX05gzOlh0aT",
+	"qT22GddGwbzjWIopVwuWjKnpj9rZXIowxK1EZrHDsTrMHQESKhJiWMpgEEIVI3Mw1pKpkgtixftqIpM2",
+	"hcECgiV9QYFnvOkkke3geZZfjTUXMesPlFxkKY1ZlS7qAPh1viJUEC5QBhOU2MQKVqvQCElmSuZZaOwO",
+	"Xt5gz4BlhTOlQh914itIrXpkBbwaICjnL1lIyXxKMmtn6S/g3Y2MfcFF9ddHW7L6d2xZ5faH58MFn6xo",
+	"oU8DSugaA2y+X3H2Por2zR4HTtbgTDUFO9oLoyrYyEaw1djKrmzhphVNP9AZG3wb4D6GppfUwInO0bvW",
+	"lBkWhut84zLOlZbqEv11jNi3wFf9jKRsaojMjVW87aOUgvwKwI9dc4mcsHtwOy6ZsKlUgeG9fNykISJI",
+	"2tmB3f4mMNeX+R788x4LPOukrSLFr3y0u7Y4kBfcsorTV81o1wl6CvN1qrs94bqzjGuTa+UO25H1otim",
+	"v9dDiAZIPnebjkYxFTFLU/gx4TqWQjTHLeH6wj/FmLGhHMd/PUhlK78ysrqXwmzgCSO04KRYZ9dJu90g",
+	"u5kypcKI0zjMIjCutsLqGFF9y8GTqkN0qKMsKb/qx8QbB7jGyoN7bOGIMhfmvXrFlgGV2YXMWOacMZml",
+	"jFDL7Yi3aRLNrPJozshpRKZWqZSKLKRiEIPwafQpPz19En//aUQevHz8x4fHpBgRlG3LLY0kU5mrMgRk",
+	"yg2ab3C3x6OqKdOhzenn9Rig6GsZIvR98LHHObeqAKp9jkZfjmbyyP38Ci2pAKLQNe71xXvy5NEf/2jR",
+	"pRIF9vzov33++jgUBRaNXpRX4AEI0ovLrnOp0HkXEakvUhlfDdY23Dd1OIBcPsOYEymMkkUYyruLt89I",
+	"YZI5Iy+poYaneiXAdetPxAv20ngTZAM5G8RzUiczQ6JDZtkgDramY1hAFEtyc3XC2269RuF+8zxhwqDB",
+	"ykKPxgbsqzSF+DSaUrXAUOdYqoSLmf0jlfA/GoPRNMw1F/TLa5zr39ZVvWJZv3A0KhUM2d7IYUU+1BFI",
+	"yFnU6DXlKZ1w92ippJiNaRyjmRf/TFjKXHifkAb/bJFExSreSTNcEtHptKkeVEyM/umYfaGxCePBRDEa",
+	"z3GEtXMZAInQ3poQj6lhM6nc2jcJshJl4NNcsxaTv9Dst5yJmLX5BDw9hu3EVle4ttrEIMpK2lS2kkQb",
+	"Bi/ZJP1+E81pljHBkrGVF/3XV3yGyka/j64cJfQ6GiCbTh6zYFTnquVYFo145kEKM1Naiv5Y9MG9D4oR",
+	"v6bxaiynUx63DK8YxiMVIO81yYXMFWoiENvZ/zt4G4J+0qS3AlR8/tF+FSC25ZyGY4uW89W4cWYtLL5Q",
+	"8BuR3xWKWgeo377DpgqHaQK2SXtrDKs86BrvcHtrkL4jSc8qKtjXlFEO0p2i6kOJYetc0d2uYYe43+nU",
+	"6mhmztQmQfS0QxD1uZQHtBE9HGlQ8wlgzZbcsOcdeCv+0sEHCnwaslaNdHpLZN15cXYU4gnGray+r3Uq",
+	"cYfeib8XxSY91jazN1yIRVRGEUUjvdKGLbr1lAsPBT9woujUYJSHwNVpfwlfcK036T0fHdcbovUMkdPg",
+	"7EzGVg9DUbgupzKqUAZV9J6SwSV1qS30osaYLA8IbbD0QQQeTZlizvrSzYJxaWvb6Dz7be7e5YfDGMkw",
+	"MyqdGjbEijrsulfZRxt8tjD1JDtZ/TzHW+dCTHGatsQFy/hq3IvbXNhXOziNi8so+Ew5cDuEzu10Wxhv",
+	"QsYTfEK4IDD3Vkcatyx2ydLURaYdNFZh76apaDQvcmMaNnaRrtZs7Jqk/JqROVMs6JHta3+WhrVwIw13",
+	"vP47PHdfbLS6cfRNwmarE0Wd9rgyXqEqvuQ1SBUutOEmd7frhMWMoriRSzFecj13d27BWIK/W60syKFf",
+	"cZYmPykl1ZZMIZBshpFkG/x6kAQUsKUZTTJq5j62DjI3XCJTkR3+nSbOtN4VrdW5gMYh4WqiPjFcr7hI",
+	"HMkVphsx9qRtwT71IbOGp+kY4+h0C/RhrJ+8XXEA/KflMrrQ1K92fcP4e2iHfy58Q/WzeUtFRJZyQQV5",
+	"cHXNhWAPI5KLKyGXomLFezuKRr+MotFfglv+MwQXDNurdzs1cO1vTDCrq0lj6BVTjBieEp0yY7iYkZcv",
+	"j9++Pf7P/+z2Q/XO5oxGKhdDAj5Yr+HDcqtQjh2au6n9wMFDs3AdqvXMio968Tw8u00Mzw0aWuTPW+i5",
+	"3aGPFeNcWK/tKRlSzvS4zm17+aRcsM0QbbxfwJoFVRmxplhqefyY6qvBs+GXnao4vDJ03P4xFiGJ6AFe",
+	"HalxnlXotmHTupDUTEHksRVDGvLCUu/ZW2Qp5RidTBd0Bo+tyHTp0Z2C0k42lLzm/pte1PVz0IjVgB0O",
+	"GYIGVmAYKsXL0M110/mUC67nA/HCv1WhI309ikZfUv0lCNieBKrYNNdtK0VbwTgXBgOgNjJoJZe6IyR5",
+	"4J4xWTI4XC46QByii8r8BTDdev1E1aC3cvwSRA14tCPLOds3yiRqNVa5CLPiaUpngdifc0i/0Pbaa7dJ",
+	"zJwasrTyXEhDyk0FEHQ7XKtP/6a4dk8JJYlaEbuBqCdG0lR3ZSPgLX/RN5j3XC7PcdTQjambBBxGN1dC",
+	"DUQiQaZ9SsVVEJB7QmB/+tsjLqJIBbbtyPsrN/PzyhEM8aMXrLLrMBxD3Z8lJ8S3yvXvjCBNblKW3NkI",
+	"y+0A2H/ZJSh7LLlloYYthnIqqhRvo5e4SPLYSOgD0mGmSv7OWthf+BZTsJ/lnCG2uKhCron3mQ+MpBuu",
+	"krpP5uh7adFY68e90dGtmTHpULdEn3uTxYTwtanQ2L0zobKvKlwqeUAeR4qjK3fbhoVbhOcWUOtHLRbV",
+	"74pBGVfcBos1RwgCGaEI2RMTyG60vyy5mSeKLjFPCy1ZJfizXM1a3CRvh4L7iq3GlQS3pkjkUAoHKuFQ",
+	"SEFlkQ9YighEVUIoL2hiliwVI9xoYlVvpuxnQRNk05ffN922yhpCTn5I0BxMfUqmbIhYSYM2WvDqjkte",
+	"s67mSJGuwBiHahstkmHJlXCiv9u9jgaO2kR+9fXtR7VjDSHkW3nNtjGADLUDFVfOSsLAo5Zs3zXDSHjl",
+	"DdzZwjbWISF6l6ZrN0FtWnRRVWWIZWewLaOS5dDI1GYpegukYDqoaQHsxwNMeL2vpX2MOQCeqjWn3fdp",
+	"kT/fHCGwg20ylhnrteALePOQohyn8bE/ULJgAOf8dyhx0MBbGCQq7tIYUwAbKQ6regAV22oZ0lJgZi+0",
+	"H6o8y+KjXrw5VOdnjVHvE3RufZv2Xq2RM4TqUeK2aeXzXFzprmfjRtBhzV6VMj3OWOEYqTOJV/axc8Mq",
+	"OmOu9CedaIsJvvDVNVN8yllCVix8Z3OKSth4hISyPvcH+CgiTt8h8popIhUpdCLic0GCFqlhzoT9ooMn",
+	"ouLgym0WwCgOrn5KzSPZhFJFwZu94ZN/Ooh1VSqL1BNnqSFZbtAvad8hwDfC37dkKxVRNYPzZvxnk9XY",
+	"hSitrfCna6ZWlftjPGdW98bEtDkjOpMGf9RgFPLaeGiZMuViNpbTaYtVtXWp7Doso6slWCFRd7t8d8CR",
+	"n66DnvctTdZcxOjKD0njPuF6sCYfqregq7FDuzAQsHwkXD9Qm8X7GdcInjNChb+XKKhVPKdQuGRuj5EL",
+	"uIukvGpRChgZ9uPylLmJ5SJ0i/p1LslMMkx6tIvUhq5030N8j+OGTjCTWZ5SXzZ4Y4FnHx5CTTXvJMy4",
+	"lczkcDeXvca2lDcZ4g8eHqI5nO3DJ0MLBuxTVjT91i7mquG+ri+0hbkVbLROURWcLFhNL7Hyhgu2g2hp",
+	"1GZ3WOdsLmg6ahBlBVMG85D9UnGBw+FNwMU9o1qzZCMNHTIGYiv83RA40QcBe6HPUDVXFR8NVvJLdD2w",
+	"ou/WuGn//+6mDAZRh+x1lcIXw9Lrn6cpYYvMrFzxZRd4cUyek1RqQ35nShYVAqQ2NCWxTEB1t3rZhMZX",
+	"kZWeOIaRS0HA6c8MS45HXXVpa5acqKtM7cYiEb5sbb0UXK/yD+/Y8pC1p+4LkvxjFCRps7e+5DNudGnX",
+	"P1srTPidRvs/Xr6qSP34kIVP9ObaBJ9byyJtn33bUXLBrehzmMiKyP0dMk0bjSlqrSlOo16JqM3ClYFr",
+	"2B6SReuHexptzh7d/MWO+aKbJ7jzCZ/VtM7N29khV9OnMDZYQc6wdoKrx+CEYiO/adPCGvTklKX64XaQ",
+	"0NaJJE3RuIHj+gMa+FmZXbJZFAfqeMKsLbvfNY51/S5N9RX0YyHceHMNVySmmpX9agYKqmZsbHedXPRO",
+	"wNzFUsFIpOdWjzIS7A5yKZx31FsoNLgAW8rkbRPoWpGUTTAxYcHDNUmlBLuWIXRGuXgGrWKgJK+LZdVk",
+	"srILZul0c43XxvkXXoJqDdFyXS0osY0HLFS1a6PHqUyjrfkc8YYQjXLBf8uZe8OonHnn19Zezm0dW5tt",
+	"NyV2P/PduYi9rGoCXa4q+P7Hzeh+SBdYs+dED39SCE18EWw0Xw6teh22Tw4yZkHd+03pli5uD8tBx6Zz",
+	"J72dQIEcLynYWmGhZ2Qul2RKgQ/Oqbb3N4adW1IwfqJ7ISITBgoOoSThUwd8kIJL6Uo9G5amhBIz5yoZ",
+	"rQex7uBnqpBtdw5cUVLpcF4cfxB9PDhBH03X6W7jj+l0fmwDuL24IvpZpWvkGSqmu+4oqOxuuKdgl4ih",
+	"u5bBdEDrcx8cbyvT0c8CXZiaixPuNC7X6GMLw/JdopF7nL4li/SeEHMjPh7YUr2O+1taqftQdYeFuvZ5",
+	"1fLk+6yELE5VdbWZV11xPNH4KpWzopKZr4fdnhxW0RUrw/rvtItO6/i0GUYLEUg+FgcribA45aJtEOdP",
+	"3fr6EQimKSLZGwnaGEvsfWPtnui2+uNlcszENT7ZfyC4J6YiprurGPAHCFne5v42PFKvedWEAVoXtRh+",
+	"TXAwDXjsn6epT0eKsAusVcKr9ZR70b/vVhMsbVfkW9Sn/lkuofsOBjjoapYDtPusBEWNNplRofHHkEoU",
+	"RcuVUKWnIrNjHUd9sxmS0uU0T0kC1+vNPo8vWUpFRwCDzhf2IrOUKtGRL3NQ9GhNqZjl2AB63c3R5xpf",
+	"5Ghb6IyH0hE622dyfenvXH9W6JtTdEVaYrcdA2UfBLFAIQ+W3MxlbgjFTgIRMTKhq4dBLrH/ZJVqT5l1",
+	"6DfaA1k8lPEVcQEafQ7YN1jYpbOCZ/MbmjFBd6XPmzQMd2JRSfsllQRZi2sGOuzKfv7qBfnh6ff/1omy",
+	"zZI4xvv/uk03TCk5ICK2UrPkBtiFt4cFExicZ6rw13z/ww8VHlP1d1UTIrlJWY+VG9ettRJinytxNlVc",
+	"mzPXq/Xsr/To99OjH8af/3Vz2D089fNXKoY7WLacZ8ywxe4WLcQGsNJyImCqQRHQXWd0QZNhtXt3uU5s",
+	"rnLZJKRBFR79XjYSWw1m+2ryBhyi93md5y6/h07SrQ78o/1wY/6mb8rlpumGx7nbwd5qgchSCQ454LhM",
+	"xu390NwLXe3MkFOz67ZI0f7dcco+NtUxm4uor7rcX7g+dgjEeGqD7cy8pU4IejHRmTQgDxQqgw76xPh1",
+	"b+CV8FplXWUZUreLFvAUjWWHwWUQ4cAcz+OgHbGnjceP4gL1kL9mtSKN2Mr2c7C+Vsp6zwCpEdX46SEu",
+	"dz0PJGT9/Pzo8fd/9H5pbaRiCUlknC8Q1XePs7YXz3Gv2Yu7qmZm30JGSMOG48U7Gb6PbBukrTk61gct",
+	"4r37LpQ9mqdb7KqQMmuj9TfRZdKMMUOh76wXmTQv8Isy0npI7ZbJNnttEYhDpADQcrWpWbMkbkMfqZoK",
+	"/WXFk2s1e83tyLMAf5p14EbI0DwCl1hUJSxH3V1c9Hl8hxyZFWETyFTO6G859FucTsuYig2u0LjiCy1k",
+	"i+mEyIuSue8vLa6zkgU+HE9WA4pXUi0F+BCCORgdKW5lFn/3470tp3kkZRpamXxWVBGo1hiowKWxrq7j",
+	"e+Xl5tCMzjaA+YTCMSQamh6MoTT6Nr/tWvg7adjfgRRbigMHCWkD5bwvBdmQFH4pmEO2jeKlpR9AY7Gu",
+	"sr4fuGvJe7/EtN/4uq4mA4SOu6J1tkzu2nFF3G5VsFTvi0lp1hDzXJg/Pg1n0PLfWQ/YwIju7ahcbxc0",
+	"trlh+UpdPRY+8CIEI4eWWwXl0JDN1m7srRUl2+LpcKzw+rCm1XbhpP4yZOT4irFsTdNp99uVnf97NO5f",
+	"ixEN7wTiD89dRcmBmNFeWWRIMWM3THh5uvD2D6HdTd0kD90dcpsmj9u2a+zIHTh3emdRbpBqtpQKnZg+",
+	"IjZoLaTJwurqBn3T1dYThcMaPBvGQmlcfzuEuZU06NuX+ZNAEPOFXDAs1o2XbrkUzXD0vrpDlS4PGMNY",
+	"WhOq1WPjOUtyLG7AvhhF26H/riVNp2oiiCpusdVqsUiSh4SKJIJQbyoITGHfichPEFbNjSbIJ+38dJHZ",
+	"3Y6ePH70p6PHTx6dnj6qx8U+Po1C5X2O8B9/vHlw9BP+81H09Obhfwn2IqxEvNTjKMSoTJqupenWq0Go",
+	"XAg7lF2JK+MIeusKf6zeUSvtSVOatbVFqRQ53FOjiqLY/PqTlM5CTRsQA8FH/gzdm3IJzmpfyTLU6aso",
+	"PR+qNxuYBT3hitEEHGmZkjNFF8Q184s26SsKytq1lK53Wwsh/gWjKp4PhK0JFp/7VapEY+VUyz0j+38g",
+	"C/uvsheyRXbXB+M7TfxKh6QzNDUeu5rg3rx6uj/UGVZnPxpB+f9BXq7WBimZ1Ny0KPb76pFSzDG0U8rW",
+	"N4GGka/XZaA8100GgurowWUbusgO2GwpJByLIp+W7b9SXJsyOWWjIGvZxODCzV1l/HxhFk+8imXYoLZB",
+	"pj2jHVuWbHL9Aor+DgV/karMRNKeGISZABoT4y6puXzmyl4aTDGwf5ilxGAPXUZ/9G5DGcrE85MbKa8I",
+	"gxzPaoauQB69x8YAZWeY/ejFHeoufrFNd5IhBMOE8dazbhZm6fbvBiZqquEYfs1hqLFssPTZOn57K5fR",
+	"3vqTdEgHKz22KJU7tNNUe4Op/Vbt7mzOpdtBsKZYV5oFlf35o1EqtQlqwxf5JEOPfo8eTWsKJuZLcmEl",
+	"T8wwEi8iLNXQwx2fUiFkLrBsb/OyaOcd+2CTMmxNsPJ+VXbPSOWsrYZvLDM3ZmOQCY2vICYO3GHtn3bE",
+	"biSupXaAs8RqlXkFqhJ0d8VWrqCsrrfK+hzOIlIrKAPcq8NMuzWPizGcQnd58K4KEr2M3IiA45Ae8tGh",
+	"NYRBGknwVfsvSrAcv+u+QO091N1RsYFVn9BI50McM0YHdIrDrvohN1RKN/corXyf5creVVssCpi/e81U",
+	"krecAL7Dkt7Oauw0U8WtudQGr70FXiumMyk0G8dMGGhfN6OGLSGaeCEnPGVjaO4O9+MFU9Ten3nCJFzm",
+	"Eh5zwcYJ1xkTGo6h3ZyJVZTh+qj4oG59rWdgFBV6ytR4QjWv0S9N2G85jaGPahzbHcfhVfmeFXVU/HGF",
+	"Ne+qNiJkT8HL9TVNeUs1iGBaWW+HCE/qPnhnA3RH61Zfod0aPyhxznGhqMYy10+kTiM1DlXwyNpm1zA3",
+	"KGgqImLwZaz5bb/rWFUobbyR1aYIbwDb7/aOzQpUVZTZivjIc72gaeouM3p00FCuRkBW0Ui4NSZrXPEW",
+	"98/ww08DvuQhQwyP7RJJOnSlPiRrDxFebDpwi7WYsPs4rzsc5zU0TOvvFVblScBhY5OG2wizDLraLczq",
+	"At1Efy9HT7uDZm9eGLfD22kgcN8F4NvoAuCQZs8NADrL/lfx9MAV/2sksWV2dQ8IddT59yvYf1pxRxvS",
+	"PeX8dqX6un3dvdYFPZsK3FpzgB7os0NfgI6j2brkTBClelbiv5WS+gOL0dQkf79aNLsUrb/tsh3VyvKD",
+	"mGJ75fgh0g8CK8ZDQgjdFy2RhHerYE4P6t2tLMmmiu39arRXSX7bKjotQbQtfaJc8QqXls6uqykANUPt",
+	"PzRtdQmTvfUz+EerpFPmx/jOhGsdB8OYeeB6OmtEcDiFr6OaTvXrhjVLKhOuQaBZnCtuVhd2BY4kGVWh",
+	"EIPnxOdokiuGFmP7jRWQ+EUx/tyYbHRzA0Q4DZShwOCJK8ayahkRCEEq0IKAPf0ohuqlaMh1zgxNUilm",
+	"9v/o4Fti3VUrzIU0hIJfxL4CAUwiIaDaaMLN8SfxSfzhD75U6/Ef/kBQNXDeL1fERBNa2+oZuXyOYfW/",
+	"Q0mQM/IjbJhAhYDx//2f//vymDyHdpSJZJos59Q0mk2SRD77JC6/HNHczH+/hDgrXH/ZHdE1XxQEg0nt",
+	"L76gbEQuvxxNpbpEdYUnzHV8mNNrRihRLFNMM2HwMzm1m3VLwpKqTsHTRZNM7bpkaiKVC6aIiJCKQMVZ",
+	"tdCfBMa1QSg0RofZ/UQkFynT2td2hAXZmxm5xEY4lxgCCd1cFlIb8ugxmcvcTpQmxQlQUMQ0Y8Kewoei",
+	"ADKt+xI0c86s6q/H5IO3RJMHDrsfYrdPZ7glD3xA7kMYQsiJTFZnsCWuGuBCnc+RoHMpc0XkUkQkTqVm",
+	"SVTYpKko9cjkGeAjxMm62VzUH8mFPfcpt4ejGLn8NPqUn54+ib//NLo8/iRg+xNmcVSD306AO6i+dfTY",
+	"aQKVxtMVSfkVQ9QCJLOozr5w7ZEaSmnoP/wBJnRFKwgWnNDkgS/88fCYXFoivbTQv1yvcoHLjGXC4F/s",
+	"8hm5xMIeHmfBcUIgXhFPhmsCFbaiTwLL9ZKMmnmhW6s8ZZFDQvf8mqY5OyZPT0/PXOwkUp9r3gYnwAHv",
+	"F8fk6ePHZ7WfIjLJLXmRmApoiM6IlsefxNPTH85cnjI1rpg2twAuwEXTVC6hyrBcOqh9XPKYWQy8YCIh",
+	"l68TtsikYSJeHf3CVpdw7gj0Ra4twmcZE0SKmJ0h2TEDIgVe5II8fupwfcZccBJWycLDtCSpWCyVpY9P",
+	"vnc6lj/W2PvIWTy9B1dDYOkZufzpI50V8Q72Ny5mEbl8PT16S008Lx7hmH53fAGbey20odBgSTFiUeHJ",
+	"kyc/EC7IXz6+iCy7dNce+49AEfLvoGQ0hlnp40+iKG3iOHnFUHs2egQXg4wJmvHR2ejJ8enxE4gqdnlP",
+	"J67PBdMnX90/byADDDtzFLzvdYL1rBPf7aJ0wsI4j09PMehGGG9WtbQfw8cnf3P2CaTqjeEnS5amKBFv",
+	"Qm6ppHgejZ7ivKHhivWd/EgTnzwCnzza/MlfhBUNTBi7BZbgd082f/dKqglPEibwi6ebv3gnzSu4oN9E",
+	"o+//4z96TAEVx0FbyBcLqlagDHigIHMEwlYuMUWTB0WzCejmWoTlPCzi433MTTQydKYbUThOTo7OnMZ3",
+	"bDEetGKq6IIZMMT9Nbzu8pUThzqvX45uPt9EQdQ7qYQqbT84BPkG8PcFxga5V12UUxFs86NELX4/OAyD",
+	"n7MpInGpObry4Q3ieRpoJVUEMn1zaP709IfNH7yQYppyVKWfPuqxpo9SvqFqxvCD7/ts3mkrLPm4Qnv8",
+	"1gToTqsIyceAWQhKsyoFlMwoOGcnieGPx0vFnUE2SCdW9zsQlUCZRPciNGU4DIX4lg+96OPR3qZ9oTAI",
+	"OyBbsGjlPbndHrk9ffx483evBcTu7ESecLTuykSkQLUZUuuWc0lSbi+krt3lOpkirdWI1P50jLF0QKIV",
+	"65jTnNaYORo7QKPz5fUNueIi0VYThpU9sw+lYPBzBLcbV130mECYoZRX2KpjZhVVEPR2yTzR2FLkuMh9",
+	"9MT8hmvzojDTNJhFw6BQTAexV9z+9lvO1MqHcJ2VsdolrfUsGFqNAq/223i6Hue0lujhaj3SyvrQ3Khb",
+	"llkUCR62yobJr1zknzYv8rUvUOkaylYKU4ZWWBS8rC6y6d9Yn+UjHDZezF39Jw2JZ+SBptcMk9Aeth0e",
+	"pqhVZ9zghLcLCI1UdPmrjhVImfyX8JCNPUl7Z/RxokXfXigqqsiETaVqQ0cXxjdZhTfV1plmPd2Ex3NM",
+	"KHUmIC4TkvIFN20Y5qrIyWlt5sLE58mk2Q8waqTdfO6xuldwY8UYzo6luMjGHcDwhvaZx8jdZrkU7Iu5",
+	"tEd7mdnzk7mG27I3umDewNPTp2Q5Z6Ja1hjNG8YZPrgmMylYVFg2Uq6dWWDCyITNcssxMGwhsJs4VxqT",
+	"xkMI/CCl2vyPv9LJZ4vK9Gj6+eufbh4cFX88vXn49clN+fejxzcPW5B9g0L2xmIZKGMHu04j84W0kZYL",
+	"dUadGP+21J7bUi7eCwShN9ZYTISSvu+kWrIZpwJtu/Y5lkUAHAbMhZoJxEVIe4WjEm7RfvUO33BBu3UN",
+	"T4fezyvmtl/Y6n2GzhmHnAe5ALiF3p0rwDmbcW1cGOIckshh+jcybik//uucKeaSfuBsmjsJSPiCP9zc",
+	"faL7p786eJQg1Aki56mxuooirhVrP9qt3OndayeolJXNk8P5RRw9OGTKU5d3m5Z6fVT4PTRwlRi8HlBm",
+	"Yf0+cFGoiQe61rvB7w5J/8Iyc/eF2zdHNr8wlqGrxki8uILjVEvU44REGVi2PqAicPXeLAmrxPQV/9Ht",
+	"wCiE44EVrjZlCz1OdfHy08dQxZSPFQdU4WpyH39TMua2vCRWUUMIVrwkeFkjqZy50gY1I8tQrWyQwoWI",
+	"4o2x1MSBusvQmMGFF1DFyoxqbejquOpyBDNVu9fyGV6otK8pBfnK9iG4RCPy9NHjdXGBpSXa9Ml1dLWI",
+	"XJ/W378Q28sLmF93Jy5XrmSfRr7o0g83n0ahy9aB1FTcvKuxsbUzB33LQ6ke8uorjuR/csLfQhvtIe0+",
+	"WJbgzLOvKE/ddu6qRH76+E/D9nTuMWYn/xZmsk+RGzWl0ZbKr5fXVa9vUG6XVuyXhZ/6cOLbO179XG1h",
+	"CP7xvXx1SOIARooaHN716Sx4YKqrOUMJ5HxX3wFfzEHDEOpStytQ4D5C4N5leZsRArHXswYGCLTx05Ov",
+	"+I8bxJ2UYYB5Hddfch2vofsm1HstcOX3mLcDtywAX+KEDxssDE1Fv5VOfukCqzEQk/uzGYRH23PRzU4O",
+	"RKwi7msjup6wL3FR0+5WltUmCH5yC7njksAvM8ErLAY5MFel6p5Q/1FExIc8LB5cd0gIGSiCr7HU174l",
+	"xcmciuQISm7fPu01q187q0fBHEWNFRaB5FeMZZX7iIVQYeVYziXkRaRsatbNGz9Tkby/ZmqA5LOf+L66",
+	"9zS1NapbMK6JPX+yFrioE3FNao1fo0q8lnHlonYlgaIF8AaT8Z9dPM/BLp5lf+o2P335wv2d0yHSr+sK",
+	"kdWHlvMVKkU0TZGNrDVZvkXTbm5C+XtYRBfQjwjGEg05LFRLAStf0BWZMBDkv+VU2Xfhi2dQ5B46aSt4",
+	"auZU+I7a4IWe5roaHphQw9Z531t5zSq+kP2rNXaCfhrNLZKQYMtvmYzu/fWA19UsPpkxUcRidhI8vBSI",
+	"6i1FRRF132ql/BneOCCG4wQt2I3ruxcOhZYBLjEpmkbIuiYZoWzgYobZUeAQ647/PrQBEvjYffLFPUf+",
+	"FpMvqhYuaiB9d6tsi5Ivl7Xo90CJTTUtKex0GPJVdNzxHAWSi7nRTinTxitjCV1VEixTBqnJqO85NRQi",
+	"tqAeMHbXfgYq4BHceSySfhJWwUsZxYoJ2n3toHbsYqjZ8v+3lHtJDEtTV/CAVtYNGdEyTxMSy4UTjolz",
+	"KcMVes7FDDOJG9FizNRSN9Y4XTBQ3NXVrvqmEzYFxPDlPdZSHQ7kvK81yLhLumjw2kKEXJIHUuFhPbxn",
+	"ht8gMyyt/pHjJJanVGi+57VUly01wIiHtTM6ddOX5WsbQnl8kgaaZSC2vTMRB+JUBmUWHTLhobLPDte9",
+	"f+OO09hOznhXUMVbArhyVSMiew+2gkoxSwZrGq/rtbhuSoMB13IQGnZbpC1UtF0lFk00XVmht4Rcq1pl",
+	"lQeX1T8vH6LdRjOR+PRIK6ywkosU6eqMLH2HNNgTVstwVo+ITFhMcw28dfVJxCD2JozQCRSMcZWEQsLu",
+	"HGBRgG14+oRoVBq7gwkX5e7uUs4FsuJ7cfdNZk8gLyhZ7hA2A4XSGiIOXVXw7+5A7yolH17WvJMGeia1",
+	"mB3d03vLTCUUuzjH0lQ9rUQ7v6SGGp7qlWDmOyw2VVRgIw/+/PLDOXny5MGThw+f+QpMRRpWLFVSi93u",
+	"K9AGMfzi7IvIhj5xjBcuNuPACli92/XGTqB3IVG1bG/2j5ynunP0pA/ZiMhk5fu6DoqGDFoUfRpb4eq+",
+	"67mhvgndndFT/oFi3v7p1Y6P9IoRCt4+F2LAhZHbxMVZtu6KjXRx9T/7eiQH445uhhbW6Jb4zTLHj1jW",
+	"05lPnYbgC9XG1JImT1N70cPCKoQL4J9J3aJSlustzxt+O3a5SlDX1b5ZK4j8GdAALNMnX+3/bk5cJdbh",
+	"NuefZZp0+n7OceTC+7MpIsm9f39/2i04e8qtfllU2MWYkVqyHPQysdrns1qZZKjwikjnCo5scmV43GnF",
+	"qiPf/3P/2PVcX9l3HNIcyL3oRi+wbMuw1uce4Peo/Q3K6Of6qqhcsFbXephDkC/sHrol9Gv3zgFFtJ+i",
+	"RUb7VX6zQtrtnyznUjNnW3blvEE6X7HMFKbnps3ZQ6d20PjjscpFu735nM/mhii5xKkMvWLCXqIgNK50",
+	"rUZYFxtDPCCT2t6HEqskKLmMXA1ttDUn7Jj8ys2cXCZqNVa5cP5V5yolXMNefO2pT8LZ0Sv+V/S3YoVq",
+	"rN4Hvt4pTxlWmO7jf0WAttbvC1kC3IL36H1d5KnhGVXmZCrV4sh3hi6HH9DIwW4/wOddafrvT8lb/mO1",
+	"K/KEC6pWoXYZC5pl9p9rg/3Xi/fvsPI4FJgAjhLLNF8IcoRV1MGRDscdVfJpsKyYRQwhDZaM10bKBMMt",
+	"F5lZkYovHhQAHFXmm1uaw77Xm0TcrkMasencW1UDPmmogx9bsBVeaPuDXLCHRc6vXOr7G/Ddl64/KmBU",
+	"olBTIZ+EkhcX/45MSCpCyVKqq4mUV0P4cEXgnnzFf3Qb4hHvtjZ5RlYrl0tS9KrpbQDli3wB5k/7H5hA",
+	"8ZfTKNDw9C5YQBFSVvKcs2muabpBl7h3KNQcCgiUqNImAquQYDy8FdbTlDaquvRRO4ZZSuHbwiWArR5b",
+	"aeMtO6RC+rbVlB7TNL31DKadrD+4Yne4SqYMAwPKhj3VqgELVj9QKqDaMzKvsnVo62XBtSQ94NE8Fys3",
+	"SWudKID3fTh31ZmMIIFrI/tiFCUqF7r1SlF2Yx1k7YvKHl03uwaBdNlhsBnt3ffEuKa5d8YRc28W+mcw",
+	"C9lblyfxZ8StxzdJ45vIHH47pvqqyvJPvsL/u7VVT5UH5/wbGP8932/U7cOuZFbmLysXVWiu9/fl+XCa",
+	"/dLe18TDOnKelOmJg63/u6ykMxVpH6IqdHV6tN9o+6SVsN5jyd57iXGLZdGh5rm9zBd8HL1qzYZ2pWOt",
+	"F1Ov2P0blKPw0nw36OYli1MuWIs4CXi73Af3OLpTDBXAEPy4CJmBGJVhK1NnWW5VEj6Urx0yg6icpbuY",
+	"8Dcd9oF7hHj/8nR8AOjpw4gsaOLK5UC1A59oF6dU61otwWAUqPuxUk667DYd7OXU2h13xqCpaa1nbam5",
+	"1tMh7LsG3GRy6pq41sbyjHKFPYW1XDB0PRn5SSQSrCARYTSeEy7AoSGXotl4+MHlNWfLy4ch19Ibrn0v",
+	"7sPqum6SNgR2T79VBMbdD49EqiDiyVe0fHdfW2Ci2zjKzpO8v7TULy12lMgn+6IF8zvdINMBSDFUAXcH",
+	"9jmATCfYgnwbbcmP2mrawubmJUbu3yr13C/+ll2oF4ZlQZMUbvled/smLVJ4uM/KNmMc3Km/M1F0H4ul",
+	"TLmYHcnp1DeQwy7+vagbaZEFuf7JRNErdrR1vOkman3Dp+ZHO8Xo70A3dvJ7qtkFOd9YpZMAjiQob8hM",
+	"EilcJVCncBLFdA5t88zuCOkKYBQNsfaLjy9g9EMKD+dbvyuy4wWFYiJyOr2ng29QetjjhQgWS5pWPGBU",
+	"C+EGnJfPKr2I4SZHFvKaYdEqrAou2Jd9EK0URsm9aHuN2sNweXVVTLgm8ZzFVxhXCRVuVtqwhcvpz6TB",
+	"5xholyi6FMfkNXyXSMGwRc2lW2vKkvFkNcYRLssANAtIroml1+NAFj/QxQu33TV6fnxwer43Ne8s1ErT",
+	"cabYkcoFiYvz3EwH/t0uOjiZcsH1fP/i6xWM24p+tyBOCuK5x8DtMfCnQq8HaCJjQjtdycWgsjQGE0P5",
+	"wN2xs+hT3p7GAG8MaOX+DGySsH7fO6yjuzsb3jbdrugCPq01Tf+3zU3TD19m6G5EdRq2+Odrv7xDRWfp",
+	"OhcU4n5DZ74Qse1UobPLbpbR/BDX8A922IMbcduEBsx+LzB2wNoLIzMCTm7BxcxpqRNmlowJYpaSxPNc",
+	"XOlnGLzCXUFIBmaiVfFXLwmCiNOi52dKzqCJ6gb35cx1Wj2kv6CYpo3xFc/vmV9RsXhJplQVF0arYcRy",
+	"we6oEyFT0sgYr5Vd2IYvHRzbcJp2bHPP77Gt4l7PlJRT9GbjnYglEKrzQKfMGAZQu5Jp+hBD72VuXA09",
+	"mhLIBezGPA/1AyCfYn/D4rb7l8bnMPQ/kRHyg5KZhCyZGeXiXhH4Bg2RFwxa7pTGNa+k0PjKpdX4/iPP",
+	"XCW1yruN0hZbWiHRDXEIerXjtqjPhzf5naPWd082u/qx4HJV82PtrhHrTJojtDp3F+bLpHmBrx2SAZez",
+	"tOgpmi6y9N4gUNdSwFXgWy4XyjCEb5ZlhSFebsm8Z2H3uk+7ZAV0aS4VlDz5mknNi2qmW82x2cr1wc1R",
+	"bUfV5KCxVMmrwpB5CJ3Hjf6TMGq1dVGgc1/d857Z3v2OlnhYZS72FK15VKwwmnWSG8LFGNtcMpHahWrf",
+	"GcNywZ0t6hCFs3+vp+VJ4LNVLGPU4JpxzshxIywosp7s4DwL0JWNnLvkdOcUBotnLuAhtg4RLeFF657P",
+	"C7tTrwLtIVHnIN04VM+qJ/c62/1VZxdjLIWIe+IuI06jHK5L6nzicg7khooBF7U3D6lA1iZqzQvBar/f",
+	"bmD9r3OJVRnnVCQp02CLKurJVTku1AHVTFnVsVobhGsCrBcqQBVppVZKUaGXEMIxLHXEro/FubKao2W6",
+	"E0YVs0rlZ8tQ7Qo8O85VOjobndCMn1w/Anbr5vm6VpJJQs3z0ge6YKN1R6qrEEYeXLm2WuZvTDBt2EIa",
+	"Q6+YehgBaLIidQUTVBrKrpvCt51Zn8eXqIbGqtg8j1XW5svprn94DmYFTYzEbs0PJuyaKi5mOvs//ytl",
+	"s9nDchTfxHB98moHLVwEkrG3VapcJOzhmTdbRMTHuEcYjBuVNuBitiIBZb2nuq8vUb7sUsjWX37FLQpC",
+	"DhJ2ncSgpcqnZfG/kCpRGFrQso/Eq89Ijf9E4VSoqNLOhjyg19f86mG1Gxci7s3nm/8XAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
