@@ -28,6 +28,10 @@ type serveCommand struct {
 	URL            string   `env:"FRIST_URL" help:"Where people reach the site, as https://frist.example.no: for passkeys, links in mails and providers of identities (${env})."`
 	Codes          bool     `env:"FRIST_ALLOW_CODES" help:"Support and operator may have one-time codes in place of a passkey (${env})."`
 	TrustedProxies []string `env:"FRIST_TRUSTED_PROXIES" help:"Networks whose X-Forwarded-For is believed (${env})."`
+
+	SecurityContact string    `env:"FRIST_SECURITY_CONTACT" help:"Where somebody who found a hole writes to, as mailto:security@example.no: makes /.well-known/security.txt (${env})."`
+	SecurityPolicy  string    `env:"FRIST_SECURITY_POLICY" help:"Address of the policy for those reports (${env})."`
+	SecurityExpires time.Time `env:"FRIST_SECURITY_EXPIRES" format:"2006-01-02" help:"The day on which security.txt expires, at most a year ahead (${env})."`
 }
 
 // Run serves until it is told to stop. It has no worker's connection: what it decides, a worker does.
@@ -68,9 +72,13 @@ func (s *serveCommand) Run(ctx context.Context, c console) error {
 	if err := migrated(ctx, db); err != nil {
 		return err
 	}
-	handler, err := pages(edge.Site{DB: db, TLS: s.TLS, TrustedProxies: s.TrustedProxies, Log: log, House: house}, blobs, key)
+	security := edge.Security{Contact: s.SecurityContact, Policy: s.SecurityPolicy, Expires: s.SecurityExpires}
+	handler, err := pages(edge.Site{DB: db, TLS: s.TLS, TrustedProxies: s.TrustedProxies, Log: log, House: house, Security: security}, blobs, key)
 	if err != nil {
 		return err
+	}
+	if warning := security.Warning(db.Now()); warning != "" {
+		log.WarnContext(ctx, warning) // also said by /readyz, which somebody watches
 	}
 	log.InfoContext(ctx, "serving", "addr", listener.Addr().String())
 	return serve(ctx, listener, handler, db, log)
@@ -111,6 +119,7 @@ func pages(site edge.Site, blobs *blob.Store, key []byte) (http.Handler, error) 
 		r.Use(s.Signed)
 		(&admin.Server{Site: s, DB: site.DB, Blobs: blobs, Key: key}).Routes(r)
 	})
+	(&admin.Server{Site: s, DB: site.DB}).PublicRoutes(mux)
 	return mux, nil
 }
 

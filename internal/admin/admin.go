@@ -38,6 +38,8 @@ var Menu = []edge.NavItem{
 	{Key: "shielded", Path: "/skjermet", Permission: access.PrivacyRead, Only: []access.Role{access.Approver, access.PrivacyOfficer, access.Administrator}},
 	{Key: "visits", Path: "/support/innsyn", Permission: access.VisitAsk, Only: []access.Role{access.Support}},
 	{Key: "access", Path: "/tilgang", Permission: access.VisitRead, Only: []access.Role{access.Caseworker, access.Approver, access.PrivacyOfficer, access.Administrator}},
+	{Key: "privacy", Path: "/personvern", Permission: access.PrivacyRead},
+	{Key: "deviations", Path: "/avvik", Permission: access.DeviationReport, Only: []access.Role{access.Support, access.Operator}},
 	{Key: "municipalities", Path: "/plattform", Permission: access.PlatformManage},
 }
 
@@ -60,6 +62,7 @@ func (s *Server) Routes(r chi.Router) {
 	s.shieldedRoutes(r)
 	s.rightsRoutes(r)
 	s.visitRoutes(r)
+	s.privacyRoutes(r)
 }
 
 // home sends everybody to the page where their work begins.

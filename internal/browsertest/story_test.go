@@ -75,6 +75,7 @@ func story(t *testing.T, w *world, browser context.Context) {
 		name string
 		tell func(*tale)
 	}{
+		{"the municipality answers for its data", (*tale).answersFor},
 		{"the caseworker filters the list", (*tale).filters},
 		{"registers a client and keeps the record", (*tale).registers},
 		{"disconnects a client", (*tale).disconnects},

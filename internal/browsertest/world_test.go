@@ -68,7 +68,7 @@ func (w *world) unseen() (missing []string, err error) {
 
 // machines are routes without a page for people: the API (whose documentation has a test of its own), files, the ways to a
 // provider and back, and what a script asks.
-var machines = regexp.MustCompile(`^/(api/|static/|healthz$|readyz$|login/(med/|retur$)|konto/faktor/sporsmal$)|^$|\.(pdf|json)$|/eksport$|/opptak/\{|/utlevering\.`)
+var machines = regexp.MustCompile(`^/(api/|static/|healthz$|readyz$|login/(med/|retur$)|konto/faktor/sporsmal$)|^$|\.(pdf|json|csv|txt)$|/eksport$|/opptak/\{|/utlevering\.`)
 
 // route is the pattern behind an address.
 func (w *world) route(method, path string) string {
@@ -162,6 +162,7 @@ func (w *world) handler() http.Handler {
 		r.Use(site.Signed)
 		(&admin.Server{Site: site, DB: w.db, Blobs: w.blobs, Key: key}).Routes(r)
 	})
+	(&admin.Server{Site: site, DB: w.db}).PublicRoutes(mux)
 	w.mux = mux
 	return w.watch(mux)
 }

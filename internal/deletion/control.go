@@ -12,6 +12,7 @@ import (
 	"github.com/frist-app/frist/internal/audit"
 	"github.com/frist-app/frist/internal/municipality"
 	"github.com/frist-app/frist/internal/pg"
+	"github.com/frist-app/frist/internal/privacy"
 	"github.com/frist-app/frist/internal/problem"
 	"github.com/frist-app/frist/internal/retention"
 	"github.com/google/uuid"
@@ -239,6 +240,9 @@ func leave(ctx context.Context, tx *pg.Tx, round Round, id uuid.UUID, a retentio
 	if a.Has(retention.Reactivated) {
 		event(tx, round.ID, access.RoundSweep, "incident", "reactivated_in_list", "")
 		audit.Write(tx, access.RoundSweep, audit.Record{Act: "round.incident", Subject: "round", SubjectID: round.Number, Detail: map[string]any{"code": "reactivated_in_list"}})
+		if err := privacy.Found(ctx, tx, round.ID, "reactivated_in_list"); err != nil {
+			return err
+		}
 	} else {
 		reason = unplacedReason(a)
 		unplaced = &reason

@@ -11,6 +11,7 @@ import (
 	"github.com/frist-app/frist/internal/client"
 	"github.com/frist-app/frist/internal/municipality"
 	"github.com/frist-app/frist/internal/pg"
+	"github.com/frist-app/frist/internal/privacy"
 	"github.com/frist-app/frist/internal/problem"
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
@@ -231,7 +232,10 @@ func stop(ctx context.Context, tx *pg.Tx, round Round, what, code string) error 
 		tx.Municipality(), round.ID, tx.Now(), code)
 	event(tx, round.ID, access.RoundSweep, what, code, "")
 	audit.Write(tx, access.RoundSweep, audit.Record{Act: "round." + what, Subject: "round", SubjectID: round.Number, Detail: map[string]any{"code": code}})
-	return err
+	if err != nil || what != "incident" {
+		return err
+	}
+	return privacy.Found(ctx, tx, round.ID, code) // an incident may be a deviation (T25): somebody looks at it
 }
 
 // today is the municipality's day of this transaction, for expiry dates.

@@ -14,6 +14,7 @@ import (
 	"github.com/frist-app/frist/internal/client"
 	"github.com/frist-app/frist/internal/municipality"
 	"github.com/frist-app/frist/internal/pg"
+	"github.com/frist-app/frist/internal/privacy"
 	"github.com/frist-app/frist/internal/retention"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -42,7 +43,7 @@ func Sweep(ctx context.Context, db *pg.DB) error {
 		problems = append(problems, err)
 	}
 	for _, m := range all {
-		for _, step := range []func(context.Context, *pg.Tx) error{keepCalendar, placeForgotten, lapseOld, proposeDue, wake, expire, client.DropEmptyDwellings} {
+		for _, step := range []func(context.Context, *pg.Tx) error{keepCalendar, placeForgotten, lapseOld, proposeDue, wake, expire, privacy.Expire, client.DropEmptyDwellings} {
 			if err := db.InTx(ctx, access.SystemFor(m.ID), func(tx *pg.Tx) error { return step(ctx, tx) }); err != nil {
 				problems = append(problems, fmt.Errorf("municipality %d: %w", m.ID, err))
 			}

@@ -133,6 +133,9 @@ func Load(ctx context.Context, config Config) error {
 	if err := p.access(ctx); err != nil {
 		return fmt.Errorf("demo: access: %w", err)
 	}
+	if err := p.registers(ctx); err != nil {
+		return fmt.Errorf("demo: registers: %w", err)
+	}
 	p.set(p.days.start)
 	return p.db.InTx(ctx, p.platform, func(tx *pg.Tx) error {
 		audit.Write(tx, access.PlatformManage, audit.Record{Act: loadedAct, Subject: "installation", SubjectID: "0"})

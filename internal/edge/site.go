@@ -35,6 +35,7 @@ type Site struct {
 	Log            *slog.Logger   // nil is slog.Default
 	Verbose        bool           // log what errors say; only where no real person is
 	House          *account.House // second factors, providers, mail; nil: a House with a key of its own, for this process only
+	Security       Security       // what security.txt says
 
 	root   http.Handler
 	static *static
@@ -54,7 +55,10 @@ func New(s Site) (*Site, error) {
 	if s.Nav == nil {
 		s.Nav = DefaultNav
 	}
-	var err error
+	err := s.Security.Check()
+	if err != nil {
+		return nil, err
+	}
 	if s.static, err = newStatic(); err != nil {
 		return nil, err
 	}
@@ -98,8 +102,13 @@ func (s *Site) Mux() *chi.Mux {
 			plain(w, http.StatusServiceUnavailable, "the database does not answer")
 			return
 		}
+		if warning := s.security().Warning(s.DB.Now()); warning != "" {
+			plain(w, http.StatusOK, "ready; "+warning)
+			return
+		}
 		plain(w, http.StatusOK, "ready")
 	})
+	mux.Get("/.well-known/security.txt", Handle(s.securityTxt))
 	mux.Method(http.MethodGet, "/static/{hash}/*", middleware.Compress(5)(http.HandlerFunc(s.static.serve)))
 	mux.Get("/login", Handle(s.loginForm))
 	mux.Post("/login", Handle(s.login))

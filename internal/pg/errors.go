@@ -33,6 +33,10 @@ var guards = map[string]string{
 	"FR084": "rights_open",
 	"FR017": "visit_step",
 	"FR018": "instruction_step",
+	"FR041": "subprocessor_version",
+	"FR042": "deviation_step",
+	"FR043": "own_deviation",
+	"FR044": "objection_late",
 }
 
 // Translate turns what the database says into the vocabulary of package problem. A database's own text can hold the

@@ -38,7 +38,7 @@ func NewWorld(t testing.TB) *World {
 		w.Exec(t, `INSERT INTO instruction (municipality_id, action, valid_from, document_reference, decided_by) VALUES ($1, 'pre_run_control', '2000-01-01', 'DPA-1', 'chief executive')`, m.id)
 		w.Exec(t, `INSERT INTO retention_rule (municipality_id, class, version, start_event, period_months, period_days, outcome, authority, valid_from)
 			SELECT $1, c, 1, 'disconnected', p, d, 'destroy', 'test', '2000-01-01' FROM (VALUES ('client_record', 6, 0), ('alarm_log', 6, 0), ('recording', 6, 0),
-				('change_values', 6, 0), ('access_log', 60, 0), ('audit', 120, 0), ('round', 120, 0), ('purged_registration', 24, 0), ('import_report', 0, 30)) AS r (c, p, d)`, m.id)
+				('change_values', 6, 0), ('access_log', 60, 0), ('audit', 120, 0), ('round', 120, 0), ('purged_registration', 24, 0), ('import_report', 0, 30), ('deviation', 120, 0)) AS r (c, p, d)`, m.id)
 		for _, role := range []access.Role{access.Caseworker, access.Approver, access.PrivacyOfficer, access.Administrator} {
 			c := w.As(role, m.id)
 			w.account(t, c, m.id)

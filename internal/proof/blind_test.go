@@ -76,6 +76,7 @@ func newHouse(t *testing.T) *house {
 		r.Use(site.Signed)
 		(&admin.Server{Site: site, DB: h.DB, Blobs: h.blobs, Key: h.key}).Routes(r)
 	})
+	(&admin.Server{Site: site, DB: h.DB}).PublicRoutes(h.mux)
 	h.server = httptest.NewServer(h.mux)
 	t.Cleanup(h.server.Close)
 	return h
@@ -349,6 +350,12 @@ func (v *visitor) values(name string) []string {
 		return []string{"client_record"}
 	case "hash", "link", "provider":
 		return []string{"x"}
+	case "subprocessor":
+		return []string{"1"}
+	case "municipality":
+		return []string{"3218", "5501"}
+	case "deviation":
+		return some(`SELECT id::text FROM deviation ORDER BY municipality_id, id`)
 	case "session": // not the visitor's own, which would end the walk
 		return some(`SELECT id::text FROM session WHERE account_id <> 901 AND account_id <> 902 UNION ALL SELECT gen_random_uuid()::text`)
 	case "factor":

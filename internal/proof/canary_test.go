@@ -34,6 +34,13 @@ var withoutToken = map[string]string{
 	"client.birth_date": "a date",
 	"client.gender":     "one of three letters",
 	"address.postcode":  "four digits",
+	// The municipality's own account of what went wrong outlives the client by its own rule: the tokens in it are the municipality's (populate).
+	"deviation_text.what":         "of the municipality",
+	"deviation_text.done":         "of the municipality",
+	"deviation_text.consequences": "of the municipality",
+	"deviation_text.cause":        "of the municipality",
+	"deviation_text.measures":     "of the municipality",
+	"deviation_event.note":        "of the municipality",
 }
 
 // stage is a world with everything that an installation keeps, its workers, and people full of tokens.

@@ -42,6 +42,9 @@ var (
 		"idempotency":      "of an account, behind a policy of its own",
 		"round_transition": "the product's own table of steps",
 		"goose_db_version": "which migrations have run",
+		// The processor's list of companies is one for the installation.
+		"subprocessor":        "companies, the same list for everybody",
+		"subprocessor_review": "that one of them was followed up",
 	}
 	// morePolicies are those beside own_municipality: table.policy and its definition.
 	morePolicies = map[string]string{
@@ -59,6 +62,11 @@ var (
 		"municipality_policy.at_the_door": "PERMISSIVE r frist_signin USING (true)",
 		// Which visit a session stands in is looked up together with the session; its client is not.
 		"visit.at_the_door": "PERMISSIVE r frist_signin USING (true)",
+		// What a published privacy statement says is read by everybody, before it is known who asks.
+		"privacy_statement.in_public": "PERMISSIVE r frist_signin USING (true)",
+		"privacy_statement.in_force":  "RESTRICTIVE r frist_signin USING (valid_from <= ((frist_now() AT TIME ZONE 'Europe/Oslo'::text))::date)",
+		"retention_rule.in_public":    "PERMISSIVE r frist_signin USING (true)",
+		"subprocessor_use.in_public":  "PERMISSIVE r frist_signin USING (true)",
 	}
 	// acrossMunicipalities are unique indexes over a tenant table that hold in the whole installation.
 	acrossMunicipalities = map[string]string{
@@ -90,6 +98,8 @@ var (
 		"subject_clients(bytea)":            "frist_definer",
 		"staff_account(text)":               "frist_definer",
 		"access_relations(bigint[],uuid[])": "frist_definer",
+		"own_deviations()":                  "frist_definer",
+		"subprocessor_answers()":            "frist_definer",
 		"forget_in_statistics()":            "", // of whoever owns the tables: nobody else may ANALYZE
 	}
 	members = []string{
@@ -116,6 +126,9 @@ var (
 		"rights_request.client_alive", "rights_request.rights_guard", "rights_request.rights_restriction_guard", "rights_request.rights_kept_guard",
 		"rights_request.restricted_guard", "client.restricted_guard", "rights_former.rights_guard",
 		"status_entry.status_entry_guard", "visit.visit_guard", "visit.visit_told", "visit_event.append_only", "instruction.instruction_guard", "instruction_request.instruction_request_guard",
+		"subprocessor.append_only", "subprocessor.subprocessor_guard", "subprocessor_review.append_only", "subprocessor_use.subprocessor_use_guard",
+		"subprocessor_answer.append_only", "subprocessor_answer.subprocessor_answer_guard", "privacy_statement.append_only",
+		"deviation.deviation_guard", "deviation.deviation_gone_guard", "deviation_text.deviation_kept", "deviation_event.deviation_kept", "deviation_event.deviation_event_guard",
 	}
 )
 
@@ -137,6 +150,9 @@ CASE
     WHEN (field = ANY (ARRAY['phone'::text, 'email'::text, 'note'::text])) THEN (NOT (client_id IN ( SELECT unnest(frist_hidden_clients()) AS unnest)))
     ELSE true
 END)`
+	// A page's query asks for these, and a visitor gets nothing.
+	morePolicies["protected_contact.visitor"] = "RESTRICTIVE r frist_visitor USING (false)"
+	morePolicies["rights_request.visitor"] = "RESTRICTIVE r frist_visitor USING (false)"
 	morePolicies["protected_contact.shielded"] = "RESTRICTIVE * frist_municipality,frist_support,frist_visitor USING ( SELECT frist_reads_protected() AS frist_reads_protected) " +
 		"CHECK ( SELECT frist_reads_protected() AS frist_reads_protected)"
 	for _, table := range []string{

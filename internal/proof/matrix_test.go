@@ -163,7 +163,20 @@ func (s *stage) site(t *testing.T) *chi.Mux {
 }
 
 // doors are the routes that need nobody, and what they are for: the matrix is about the others.
-var doors = []string{"GET /healthz", "GET /readyz", "GET /static/{hash}/*", "GET /login", "POST /login", "POST /logout", "GET /api/openapi.yaml", "GET /api/docs"}
+var doors = []string{
+	"GET /glemt-passord", "POST /glemt-passord", "GET /login/med/{provider}", "GET /login/retur", "GET /login/faktor", "POST /login/faktor", "GET /konto/lenke/{link}", "POST /konto/lenke/{link}",
+	"GET /.well-known/security.txt", "GET /personvernerklaring", "GET /personvernerklaring/{municipality}",
+	"GET /healthz", "GET /readyz", "GET /static/{hash}/*", "GET /login", "POST /login", "POST /logout", "GET /api/openapi.yaml", "GET /api/docs"}
+
+// elsewhere are the operations for which this world has nothing that lets them go on; like those on one's own account they
+// are tried where the thing is made.
+var elsewhere = []string{
+	"POST /forslag/{proposal}/godta", "POST /api/v1/proposals/{proposal}/acceptance", // what is proposed here is about nothing
+	"POST /brukere/{account}/nokler", "POST /brukere/{account}/nokler/{key}/bytt", "POST /brukere/{account}/nokler/{key}/slett", // of programs only
+	"POST /personvern/underleverandorer/{subprocessor}/svar", "POST /tilgang/{visit}/trekk", // nothing waits for an answer
+	"POST /support/innsyn/{visit}/inn", "POST /api/v1/visits/{visit}/taking", // the visit here is another's
+	"GET /rettigheter/{request}/utlevering.{format:html|pdf|json|fhir|zip}", "GET /api/v1/rights-requests/{right}/extract", // after release
+}
 
 // cell is what one actor got for one relation: the status, or where a redirect leads that is about the person.
 type cell string
@@ -192,6 +205,7 @@ func (a actor) try(t *testing.T, mux http.Handler, method, path, kind, body stri
 	h := w.Header().Clone()
 	h.Del("X-Request-Id")
 	h.Del("Set-Cookie")
+	h.Del("Content-Length")
 	var headers bytes.Buffer
 	_ = h.Write(&headers)
 	return got, headers.String() + "\n" + w.Body.String()
@@ -297,6 +311,16 @@ func (s *stage) matrixValue(t *testing.T, pattern, name string) []string {
 		return of(`SELECT id::text FROM visit WHERE municipality_id = %d ORDER BY state, id`, nobodysID)
 	case "request", "right":
 		return of(`SELECT id::text FROM rights_request WHERE municipality_id = %d AND reference = 'matrix'`, nobodysID)
+	case "subprocessor":
+		return []string{s.names(t, `SELECT DISTINCT id::text FROM subprocessor ORDER BY 1`)[0]} // the processor's list is everybody's
+	case "deviation":
+		return of(`SELECT id::text FROM deviation WHERE municipality_id = %d ORDER BY reported_at, id`, nobodysID)
+	case "session", "factor":
+		return []string{nobodysID}
+	case "link", "provider":
+		return []string{"x"}
+	case "municipality":
+		return []string{"3218", "5501", "9999"}
 	case "class":
 		return []string{"client_record", "client_record", "nonsense"}
 	case "format":
@@ -356,6 +380,8 @@ func TestMatrix(t *testing.T) {
 		// Rounds come first, because whoever had a hand in a list decides nothing about it (D13); what takes away comes last.
 		rank := func(x attempt) string {
 			switch {
+			case strings.HasPrefix(x.pattern, "/konto"): // where one ends one's own session
+				return "3"
 			case x.method == http.MethodDelete:
 				return "2"
 			case strings.Contains(x.pattern, "/rounds/"), strings.HasPrefix(x.pattern, "/runder/"), strings.HasSuffix(x.pattern, "/avslag"):
@@ -393,8 +419,12 @@ func TestMatrix(t *testing.T) {
 			for _, i := range []int{2, 1, 0} { // what changes something comes last
 				if i < len(one.paths) {
 					cells[i], answers[i] = a.try(t, mux, one.method, one.paths[i], kind, body)
-					named := regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f-]{27}|[0-9]{4}-[0-9]{6}|[0-9]{1,9}$`).FindString(one.paths[i])
-					answers[i] = strings.NewReplacer(one.paths[i], "PATH", url.QueryEscape(one.paths[i]), "PATH", named, "ID", named[:min(8, len(named))], "ID").Replace(answers[i])
+					named := regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f-]{27}|[0-9]{4}-[0-9]{6}`).FindString(one.paths[i])
+					replacements := []string{one.paths[i], "PATH", url.QueryEscape(one.paths[i]), "PATH"}
+					if named != "" {
+						replacements = append(replacements, named, "ID", named[:8], "ID")
+					}
+					answers[i] = strings.NewReplacer(replacements...).Replace(answers[i])
 				}
 			}
 			if rows[one.op] == nil {
@@ -408,7 +438,7 @@ func TestMatrix(t *testing.T) {
 				}
 			}
 			// What another municipality has is not told from what nobody has; support and operators work for both.
-			if len(cells) == 3 && !slices.Contains([]string{"support", "operator", "platform_administrator"}, a.name) && answers[1] != answers[2] {
+			if len(cells) == 3 && !strings.Contains(one.pattern, "{class}") && !slices.Contains([]string{"support", "operator", "platform_administrator"}, a.name) && answers[1] != answers[2] {
 				t.Errorf("%s by %s tells what is another's from what is nobody's: %s", name, a.name, firstDifference(answers[1], answers[2]))
 			}
 			if slices.Contains(nobodies, a.name) {
@@ -432,6 +462,9 @@ func TestMatrix(t *testing.T) {
 		}
 	}
 	for o, by := range rows {
+		if strings.HasPrefix(o.pattern, "/konto/") || slices.Contains(elsewhere, o.method+" "+o.pattern) {
+			continue
+		}
 		if !slices.ContainsFunc(slices.Collect(maps.Values(by)), func(c []cell) bool {
 			return !slices.Contains([]cell{"403", "404", "401", "login"}, c[0])
 		}) {

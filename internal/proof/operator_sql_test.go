@@ -131,6 +131,7 @@ func (s *stage) populate(more int) {
 	if err := deletion.Sweep(t.Context(), s.DB); err != nil {
 		t.Fatal(err)
 	}
+	s.registers()
 	for _, m := range []int{s.A, s.B} {
 		late := s.person(fmt.Sprintf("late%d", m), m) // reports and searches of earlier have expired
 		s.bring(m, late)

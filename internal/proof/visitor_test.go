@@ -287,6 +287,13 @@ func readable(h *hamlet) []string {
 			h.t.Errorf("visitors may read %s, and nobody says when", name)
 			continue
 		}
+		if showing[name].pages == never {
+			if h.Count(h.t, `SELECT count(*) FROM pg_policy WHERE polrelid = $1::regclass AND polname = 'visitor' AND NOT polpermissive AND pg_get_expr(polqual, polrelid) = 'false'`, name) != 1 {
+				h.t.Errorf("%s is not shut to visitors", name)
+			}
+			tables = append(tables, name)
+			continue
+		}
 		if h.Count(h.t, `SELECT count(*) FROM pg_policy WHERE polrelid = $1::regclass AND polname = 'visitor' AND NOT polpermissive AND polroles = ARRAY['frist_visitor'::regrole::oid]
 			AND pg_get_expr(polqual, polrelid) LIKE '%visit_client(%'`, name) != 1 {
 			h.t.Errorf("%s asks nobody whether a visit lasts", name)

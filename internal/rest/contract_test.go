@@ -143,19 +143,21 @@ func TestFew(t *testing.T) {
 // world is everything that an address can name, in one municipality.
 type world struct {
 	client, device, hold, address, order, imported uuid.UUID
+	deviation                                      uuid.UUID
 	number                                         string
 	right, visit                                   uuid.UUID
 }
 
 func (s *stage) fill(municipality int) world {
 	s.t.Helper()
-	w := world{number: map[int]string{1: "3218-240101", 2: "5501-240101"}[municipality], hold: uuid.New(), order: uuid.New(), imported: uuid.New(), right: uuid.New()}
+	w := world{number: map[int]string{1: "3218-240101", 2: "5501-240101"}[municipality], hold: uuid.New(), order: uuid.New(), imported: uuid.New(), right: uuid.New(), deviation: uuid.New()}
 	w.client = s.person(pgtest.Person{Municipality: municipality})
 	w.address = s.AddressOf(s.t, w.client)
 	w.device = s.AddDevice(s.t, municipality, w.client, uuid.Nil)
 	s.Exec(s.t, `INSERT INTO hold (municipality_id, id, client_id, reason, authority, review_on, placed_by, placed_at) VALUES ($1, $2, $3, 'police', 'x', '2030-01-01', 0, $4)`, municipality, w.hold, w.client, s.Now())
 	s.Exec(s.t, `INSERT INTO deletion_order (municipality_id, id, scope, group_id, reason, reference, run_on, asked_by, asked_at)
 		SELECT $1, $2, 'group', id, 'other', '1', '2024-01-01', 0, $3 FROM deletion_round WHERE number = $4`, municipality, w.order, s.Now(), w.number)
+	s.Exec(s.t, `INSERT INTO deviation (municipality_id, id, kind, source, reported_by, reported_at, discovered_at) VALUES ($1, $2, 'integrity', 'municipality', 1, $3, $3)`, municipality, w.deviation, s.Now())
 	s.Exec(s.t, `INSERT INTO import_run (municipality_id, id, started_by, started_at, format, rows, taken, changed, unchanged, refused, expires_on) VALUES ($1, $2, 0, $3, 'csv', 0, 0, 0, 0, 0, '2030-01-01')`, municipality, w.imported, s.Now())
 	s.asked(municipality, w)
 	if err := s.DB.InTx(s.t.Context(), s.As(access.Caseworker, municipality), func(tx *pg.Tx) (err error) {
@@ -232,6 +234,11 @@ func requests(w world) []request {
 		{"resumeRound", "POST", n + "/resume", "", "o!", nil},
 		{"readProgress", "GET", n + "/progress", "", "capdso", nil},
 		{"readProtocol", "GET", n + "/protocol", "", "capdso", nil},
+		{"listSubprocessors", "GET", "/subprocessors", "", "capd", nil},
+		{"readProcessing", "GET", "/processing", "", "capd", nil},
+		{"listDeviations", "GET", "/deviations", "", "capd", nil},
+		{"reportDeviation", "POST", "/deviations" + there, `{"kind":"integrity","discovered_at":"2020-01-01T00:00:00Z"}`, "cadso", nil},
+		{"readDeviation", "GET", "/deviations/" + w.deviation.String(), "", "capd", nil},
 		{"listOrders", "GET", "/orders" + there, "", "capds", nil},
 		{"askOrder", "POST", "/orders" + there, `{"scope":"group","reason":"other","reference":"1","run_on":"2024-01-01"}`, "ca", nil},
 		{"readOrder", "GET", "/orders/" + w.order.String() + there, "", "capds", nil},
@@ -379,10 +386,12 @@ func TestForeignIsMissing(t *testing.T) {
 	s.sweep()
 	s.fill(s.A)
 	foreign := s.fill(s.B)
-	missing := world{uuid.New(), uuid.New(), uuid.New(), uuid.New(), uuid.New(), uuid.New(), "3218-991001", uuid.New(), uuid.New()}
+	missing := world{
+		client: uuid.New(), device: uuid.New(), hold: uuid.New(), address: uuid.New(), order: uuid.New(), imported: uuid.New(), number: "3218-991001", right: uuid.New(), visit: uuid.New(), deviation: uuid.New(),
+	}
 	garbage := requests(missing)
 	for i := range garbage {
-		for _, id := range []uuid.UUID{missing.client, missing.device, missing.hold, missing.address, missing.order, missing.imported, missing.right} {
+		for _, id := range []uuid.UUID{missing.client, missing.device, missing.hold, missing.address, missing.order, missing.imported, missing.right, missing.deviation} {
 			garbage[i].path = strings.ReplaceAll(garbage[i].path, id.String(), "nonsense")
 		}
 		garbage[i].path = strings.ReplaceAll(garbage[i].path, "/rounds/"+missing.number, "/rounds/nonsense")

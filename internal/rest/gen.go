@@ -175,6 +175,150 @@ func (e ConnectedDeviceConnectedTo) Valid() bool {
 	}
 }
 
+// Defines values for DeviationClockClock.
+const (
+	Authority DeviationClockClock = "authority"
+	First     DeviationClockClock = "first"
+)
+
+// Valid indicates whether the value is a known member of the DeviationClockClock enum.
+func (e DeviationClockClock) Valid() bool {
+	switch e {
+	case Authority:
+		return true
+	case First:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DeviationKind.
+const (
+	DeviationKindAvailability    DeviationKind = "availability"
+	DeviationKindConfidentiality DeviationKind = "confidentiality"
+	DeviationKindIntegrity       DeviationKind = "integrity"
+	DeviationKindNotDeleted      DeviationKind = "not_deleted"
+	DeviationKindWrongAccess     DeviationKind = "wrong_access"
+	DeviationKindWrongDeletion   DeviationKind = "wrong_deletion"
+)
+
+// Valid indicates whether the value is a known member of the DeviationKind enum.
+func (e DeviationKind) Valid() bool {
+	switch e {
+	case DeviationKindAvailability:
+		return true
+	case DeviationKindConfidentiality:
+		return true
+	case DeviationKindIntegrity:
+		return true
+	case DeviationKindNotDeleted:
+		return true
+	case DeviationKindWrongAccess:
+		return true
+	case DeviationKindWrongDeletion:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DeviationNoticeBreached.
+const (
+	DeviationNoticeBreachedAvailability    DeviationNoticeBreached = "availability"
+	DeviationNoticeBreachedConfidentiality DeviationNoticeBreached = "confidentiality"
+	DeviationNoticeBreachedIntegrity       DeviationNoticeBreached = "integrity"
+)
+
+// Valid indicates whether the value is a known member of the DeviationNoticeBreached enum.
+func (e DeviationNoticeBreached) Valid() bool {
+	switch e {
+	case DeviationNoticeBreachedAvailability:
+		return true
+	case DeviationNoticeBreachedConfidentiality:
+		return true
+	case DeviationNoticeBreachedIntegrity:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DeviationSource.
+const (
+	DeviationSourceMunicipality DeviationSource = "municipality"
+	DeviationSourceSupplier     DeviationSource = "supplier"
+	DeviationSourceSupport      DeviationSource = "support"
+	DeviationSourceSystem       DeviationSource = "system"
+)
+
+// Valid indicates whether the value is a known member of the DeviationSource enum.
+func (e DeviationSource) Valid() bool {
+	switch e {
+	case DeviationSourceMunicipality:
+		return true
+	case DeviationSourceSupplier:
+		return true
+	case DeviationSourceSupport:
+		return true
+	case DeviationSourceSystem:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DeviationState.
+const (
+	DeviationStateClosed    DeviationState = "closed"
+	DeviationStateDismissed DeviationState = "dismissed"
+	DeviationStateDraft     DeviationState = "draft"
+	DeviationStateOpen      DeviationState = "open"
+)
+
+// Valid indicates whether the value is a known member of the DeviationState enum.
+func (e DeviationState) Valid() bool {
+	switch e {
+	case DeviationStateClosed:
+		return true
+	case DeviationStateDismissed:
+		return true
+	case DeviationStateDraft:
+		return true
+	case DeviationStateOpen:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DeviationToldParty.
+const (
+	DeviationToldPartyController   DeviationToldParty = "controller"
+	DeviationToldPartyDatatilsynet DeviationToldParty = "datatilsynet"
+	DeviationToldPartyKin          DeviationToldParty = "kin"
+	DeviationToldPartyNsm          DeviationToldParty = "nsm"
+	DeviationToldPartyPersons      DeviationToldParty = "persons"
+)
+
+// Valid indicates whether the value is a known member of the DeviationToldParty enum.
+func (e DeviationToldParty) Valid() bool {
+	switch e {
+	case DeviationToldPartyController:
+		return true
+	case DeviationToldPartyDatatilsynet:
+		return true
+	case DeviationToldPartyKin:
+		return true
+	case DeviationToldPartyNsm:
+		return true
+	case DeviationToldPartyPersons:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for EndReason.
 const (
 	EndReasonDeceased    EndReason = "deceased"
@@ -1069,6 +1213,132 @@ func (e StockState) Valid() bool {
 	}
 }
 
+// Defines values for SubprocessorAccessRule.
+const (
+	SubprocessorAccessRuleLogged  SubprocessorAccessRule = "logged"
+	SubprocessorAccessRuleNone    SubprocessorAccessRule = "none"
+	SubprocessorAccessRuleRequest SubprocessorAccessRule = "request"
+	SubprocessorAccessRuleRole    SubprocessorAccessRule = "role"
+)
+
+// Valid indicates whether the value is a known member of the SubprocessorAccessRule enum.
+func (e SubprocessorAccessRule) Valid() bool {
+	switch e {
+	case SubprocessorAccessRuleLogged:
+		return true
+	case SubprocessorAccessRuleNone:
+		return true
+	case SubprocessorAccessRuleRequest:
+		return true
+	case SubprocessorAccessRuleRole:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SubprocessorCopies.
+const (
+	SubprocessorCopiesBackup SubprocessorCopies = "backup"
+	SubprocessorCopiesCopy   SubprocessorCopies = "copy"
+	SubprocessorCopiesNone   SubprocessorCopies = "none"
+)
+
+// Valid indicates whether the value is a known member of the SubprocessorCopies enum.
+func (e SubprocessorCopies) Valid() bool {
+	switch e {
+	case SubprocessorCopiesBackup:
+		return true
+	case SubprocessorCopiesCopy:
+		return true
+	case SubprocessorCopiesNone:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SubprocessorEncryption.
+const (
+	SubprocessorEncryptionKeys      SubprocessorEncryption = "keys"
+	SubprocessorEncryptionNoKeys    SubprocessorEncryption = "no_keys"
+	SubprocessorEncryptionNotNeeded SubprocessorEncryption = "not_needed"
+)
+
+// Valid indicates whether the value is a known member of the SubprocessorEncryption enum.
+func (e SubprocessorEncryption) Valid() bool {
+	switch e {
+	case SubprocessorEncryptionKeys:
+		return true
+	case SubprocessorEncryptionNoKeys:
+		return true
+	case SubprocessorEncryptionNotNeeded:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SubprocessorService.
+const (
+	SubprocessorServiceBackup            SubprocessorService = "backup"
+	SubprocessorServiceCamera            SubprocessorService = "camera"
+	SubprocessorServiceGateway           SubprocessorService = "gateway"
+	SubprocessorServiceHosting           SubprocessorService = "hosting"
+	SubprocessorServiceMedicineDispenser SubprocessorService = "medicine_dispenser"
+	SubprocessorServiceMobileAlarm       SubprocessorService = "mobile_alarm"
+	SubprocessorServiceOther             SubprocessorService = "other"
+	SubprocessorServiceResponseCentre    SubprocessorService = "response_centre"
+	SubprocessorServiceVideo             SubprocessorService = "video"
+)
+
+// Valid indicates whether the value is a known member of the SubprocessorService enum.
+func (e SubprocessorService) Valid() bool {
+	switch e {
+	case SubprocessorServiceBackup:
+		return true
+	case SubprocessorServiceCamera:
+		return true
+	case SubprocessorServiceGateway:
+		return true
+	case SubprocessorServiceHosting:
+		return true
+	case SubprocessorServiceMedicineDispenser:
+		return true
+	case SubprocessorServiceMobileAlarm:
+		return true
+	case SubprocessorServiceOther:
+		return true
+	case SubprocessorServiceResponseCentre:
+		return true
+	case SubprocessorServiceVideo:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SubprocessorTransferBasis.
+const (
+	Adequacy SubprocessorTransferBasis = "adequacy"
+	Bcr      SubprocessorTransferBasis = "bcr"
+	Scc      SubprocessorTransferBasis = "scc"
+)
+
+// Valid indicates whether the value is a known member of the SubprocessorTransferBasis enum.
+func (e SubprocessorTransferBasis) Valid() bool {
+	switch e {
+	case Adequacy:
+		return true
+	case Bcr:
+		return true
+	case Scc:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SupplierProtocolCopy.
 const (
 	SupplierProtocolCopySupplier SupplierProtocolCopy = "supplier"
@@ -1554,9 +1824,104 @@ type ConnectedDevices struct {
 // CountOrFew A number of people as an operator sees it: 0, five or more, or "<5" (D26). A number from one to four does not fit this schema.
 type CountOrFew = Few
 
+// Country ISO 3166
+type Country = string
+
 // Created defines model for Created.
 type Created struct {
 	Id openapi_types.UUID `json:"id"`
+}
+
+// DeviationClock defines model for DeviationClock.
+type DeviationClock struct {
+	// Clock first: the controller, or NSM; authority: Datatilsynet
+	Clock     DeviationClockClock `json:"clock"`
+	DueAt     time.Time           `json:"due_at"`
+	Late      bool                `json:"late"`
+	StoppedAt *time.Time          `json:"stopped_at,omitempty"`
+}
+
+// DeviationClockClock first: the controller, or NSM; authority: Datatilsynet
+type DeviationClockClock string
+
+// DeviationData defines model for DeviationData.
+type DeviationData = []string
+
+// DeviationKind defines model for DeviationKind.
+type DeviationKind string
+
+// DeviationNotice defines model for DeviationNotice.
+type DeviationNotice struct {
+	Affected      *int                      `json:"affected,omitempty"`
+	AffectedExact bool                      `json:"affected_exact"`
+	Breached      []DeviationNoticeBreached `json:"breached"`
+	Categories    DeviationData             `json:"categories"`
+	Cause         string                    `json:"cause"`
+	Consequences  string                    `json:"consequences"`
+	Controller    string                    `json:"controller"`
+	DiscoveredAt  time.Time                 `json:"discovered_at"`
+	Done          string                    `json:"done"`
+
+	// DueAt To Datatilsynet
+	DueAt          time.Time        `json:"due_at"`
+	HappenedFrom   *time.Time       `json:"happened_from,omitempty"`
+	HappenedTo     *time.Time       `json:"happened_to,omitempty"`
+	Kind           DeviationKind    `json:"kind"`
+	Late           bool             `json:"late"`
+	Measures       string           `json:"measures"`
+	Municipality   string           `json:"municipality"`
+	Number         string           `json:"number"`
+	Persons        DeviationPersons `json:"persons"`
+	PrivacyOfficer string           `json:"privacy_officer"`
+	ReportedFrom   DeviationSource  `json:"reported_from"`
+	State          DeviationState   `json:"state"`
+	Told           []DeviationTold  `json:"told"`
+	What           string           `json:"what"`
+	WhyLate        *string          `json:"why_late,omitempty"`
+}
+
+// DeviationNoticeBreached defines model for DeviationNotice.Breached.
+type DeviationNoticeBreached string
+
+// DeviationPersons defines model for DeviationPersons.
+type DeviationPersons = []string
+
+// DeviationRow defines model for DeviationRow.
+type DeviationRow struct {
+	Clocks       []DeviationClock   `json:"clocks"`
+	DiscoveredAt time.Time          `json:"discovered_at"`
+	Id           openapi_types.UUID `json:"id"`
+	Kind         DeviationKind      `json:"kind"`
+	Number       string             `json:"number"`
+	ReportedAt   time.Time          `json:"reported_at"`
+	Source       DeviationSource    `json:"source"`
+	State        DeviationState     `json:"state"`
+}
+
+// DeviationSource defines model for DeviationSource.
+type DeviationSource string
+
+// DeviationState defines model for DeviationState.
+type DeviationState string
+
+// DeviationTold defines model for DeviationTold.
+type DeviationTold struct {
+	At           *time.Time         `json:"at,omitempty"`
+	DecidedNotTo bool               `json:"decided_not_to"`
+	Party        DeviationToldParty `json:"party"`
+	Reason       *string            `json:"reason,omitempty"`
+	Reference    *string            `json:"reference,omitempty"`
+}
+
+// DeviationToldParty defines model for DeviationTold.Party.
+type DeviationToldParty string
+
+// Deviations defines model for Deviations.
+type Deviations struct {
+	Deviations []DeviationRow `json:"deviations"`
+
+	// Next `after` of the next page; left out on the last
+	Next *openapi_types.UUID `json:"next,omitempty"`
 }
 
 // Device defines model for Device.
@@ -2095,6 +2460,25 @@ type NewClient struct {
 // NewClientStatus defines model for NewClient.Status.
 type NewClientStatus string
 
+// NewDeviation defines model for NewDeviation.
+type NewDeviation struct {
+	Affected      *int              `json:"affected,omitempty"`
+	AffectedExact *bool             `json:"affected_exact,omitempty"`
+	Categories    *DeviationData    `json:"categories,omitempty"`
+	Cause         *string           `json:"cause,omitempty"`
+	Consequences  *string           `json:"consequences,omitempty"`
+	DiscoveredAt  time.Time         `json:"discovered_at"`
+	Done          *string           `json:"done,omitempty"`
+	HappenedFrom  *time.Time        `json:"happened_from,omitempty"`
+	HappenedTo    *time.Time        `json:"happened_to,omitempty"`
+	Kind          DeviationKind     `json:"kind"`
+	Measures      *string           `json:"measures,omitempty"`
+	Persons       *DeviationPersons `json:"persons,omitempty"`
+
+	// What Due from people of the municipality
+	What *string `json:"what,omitempty"`
+}
+
 // NewDevice defines model for NewDevice.
 type NewDevice struct {
 	Code   string  `json:"code"`
@@ -2369,6 +2753,40 @@ type Problem struct {
 	Status int           `json:"status"`
 	Title  string        `json:"title"`
 	Type   string        `json:"type"`
+}
+
+// Processing defines model for Processing.
+type Processing struct {
+	Classes        []ProcessingClass `json:"classes"`
+	Controller     string            `json:"controller"`
+	MadeAt         time.Time         `json:"made_at"`
+	Municipality   Municipality      `json:"municipality"`
+	PrivacyOfficer string            `json:"privacy_officer"`
+}
+
+// ProcessingClass defines model for ProcessingClass.
+type ProcessingClass struct {
+	Class  string            `json:"class"`
+	Rule   *ProcessingRule   `json:"rule,omitempty"`
+	Tables []ProcessingTable `json:"tables"`
+}
+
+// ProcessingRule defines model for ProcessingRule.
+type ProcessingRule struct {
+	Authority    string `json:"authority"`
+	Outcome      string `json:"outcome"`
+	PeriodDays   int    `json:"period_days"`
+	PeriodMonths int    `json:"period_months"`
+	StartEvent   string `json:"start_event"`
+	Version      int    `json:"version"`
+}
+
+// ProcessingTable defines model for ProcessingTable.
+type ProcessingTable struct {
+	Action   string   `json:"action"`
+	Personal []string `json:"personal"`
+	Staff    []string `json:"staff"`
+	Table    string   `json:"table"`
 }
 
 // Proposal defines model for Proposal.
@@ -2762,6 +3180,58 @@ type StockPage struct {
 // StockState defines model for StockState.
 type StockState string
 
+// Subprocessor As it is in force today, else as it is announced
+type Subprocessor struct {
+	AccessRule SubprocessorAccessRule `json:"access_rule"`
+	Copies     SubprocessorCopies     `json:"copies"`
+	CopiesDays *int                   `json:"copies_days,omitempty"`
+	Data       string                 `json:"data"`
+	Encryption SubprocessorEncryption `json:"encryption"`
+	Everywhere bool                   `json:"everywhere"`
+	Id         int64                  `json:"id"`
+	InForce    bool                   `json:"in_force"`
+	Name       string                 `json:"name"`
+	NextReview *openapi_types.Date    `json:"next_review,omitempty"`
+
+	// ObjectBy The last day to object to a change that waits for an answer
+	ObjectBy   *openapi_types.Date `json:"object_by,omitempty"`
+	OutsideEea []Country           `json:"outside_eea"`
+
+	// Place ISO 3166
+	Place          *Country                   `json:"place,omitempty"`
+	Purpose        string                     `json:"purpose"`
+	ReviewOverdue  bool                       `json:"review_overdue"`
+	ReviewedOn     *openapi_types.Date        `json:"reviewed_on,omitempty"`
+	Service        SubprocessorService        `json:"service"`
+	StaffCountries []Country                  `json:"staff_countries"`
+	TransferBasis  *SubprocessorTransferBasis `json:"transfer_basis,omitempty"`
+
+	// Used By this municipality today
+	Used      bool               `json:"used"`
+	ValidFrom openapi_types.Date `json:"valid_from"`
+	Version   int                `json:"version"`
+}
+
+// SubprocessorAccessRule defines model for Subprocessor.AccessRule.
+type SubprocessorAccessRule string
+
+// SubprocessorCopies defines model for Subprocessor.Copies.
+type SubprocessorCopies string
+
+// SubprocessorEncryption defines model for Subprocessor.Encryption.
+type SubprocessorEncryption string
+
+// SubprocessorService defines model for Subprocessor.Service.
+type SubprocessorService string
+
+// SubprocessorTransferBasis defines model for Subprocessor.TransferBasis.
+type SubprocessorTransferBasis string
+
+// Subprocessors defines model for Subprocessors.
+type Subprocessors struct {
+	Subprocessors []Subprocessor `json:"subprocessors"`
+}
+
 // SupplierProtocol The copy without small numbers
 type SupplierProtocol struct {
 	Acts []ProtocolAct        `json:"acts"`
@@ -2995,6 +3465,9 @@ type AddressID = openapi_types.UUID
 // ClientID defines model for ClientID.
 type ClientID = openapi_types.UUID
 
+// DeviationID defines model for DeviationID.
+type DeviationID = openapi_types.UUID
+
 // DeviceID defines model for DeviceID.
 type DeviceID = openapi_types.UUID
 
@@ -3136,6 +3609,21 @@ type ChangeClientParams struct {
 // SetClientStatusParams defines parameters for SetClientStatus.
 type SetClientStatusParams struct {
 	Preview *bool `form:"preview,omitempty" json:"preview,omitempty"`
+}
+
+// ListDeviationsParams defines parameters for ListDeviations.
+type ListDeviationsParams struct {
+	// After `next` of the page before
+	After *openapi_types.UUID `form:"after,omitempty" json:"after,omitempty"`
+}
+
+// ReportDeviationParams defines parameters for ReportDeviation.
+type ReportDeviationParams struct {
+	// Municipality The municipality's number: for support, who must say whose requests these are
+	Municipality *InMunicipality `form:"municipality,omitempty" json:"municipality,omitempty"`
+
+	// IdempotencyKey Chosen by the caller, one for each act; a repetition gets the first answer
+	IdempotencyKey *IdempotencyKeyOptional `json:"Idempotency-Key,omitempty"`
 }
 
 // ListStockParams defines parameters for ListStock.
@@ -3391,6 +3879,9 @@ type ReceiveRightsRequestJSONRequestBody = NewRightsRequest
 
 // SetClientStatusJSONRequestBody defines body for SetClientStatus for application/json ContentType.
 type SetClientStatusJSONRequestBody = StatusChange
+
+// ReportDeviationJSONRequestBody defines body for ReportDeviation for application/json ContentType.
+type ReportDeviationJSONRequestBody = NewDeviation
 
 // RegisterDeviceJSONRequestBody defines body for RegisterDevice for application/json ContentType.
 type RegisterDeviceJSONRequestBody = NewDevice
@@ -4249,6 +4740,15 @@ type ServerInterface interface {
 	// SetClientStatus Disconnect, cancel or re-activate
 	// (POST /clients/{client}/status)
 	SetClientStatus(w http.ResponseWriter, r *http.Request, client ClientID, params SetClientStatusParams)
+	// ListDeviations Deviations with their clocks, newest report first
+	// (GET /deviations)
+	ListDeviations(w http.ResponseWriter, r *http.Request, params ListDeviationsParams)
+	// ReportDeviation Report a deviation
+	// (POST /deviations)
+	ReportDeviation(w http.ResponseWriter, r *http.Request, params ReportDeviationParams)
+	// ReadDeviation One deviation with the fields that Datatilsynet's form asks for (GDPR 33(3)); reading it is recorded
+	// (GET /deviations/{deviation})
+	ReadDeviation(w http.ResponseWriter, r *http.Request, deviation DeviationID)
 	// ListStock Devices in stock, by code
 	// (GET /devices)
 	ListStock(w http.ResponseWriter, r *http.Request, params ListStockParams)
@@ -4330,6 +4830,9 @@ type ServerInterface interface {
 	// DeclineOrder Decline a request
 	// (POST /orders/{order}/refusal)
 	DeclineOrder(w http.ResponseWriter, r *http.Request, order OrderID, params DeclineOrderParams)
+	// ReadProcessing The records of processing (GDPR 30), made from the deletion classes
+	// (GET /processing)
+	ReadProcessing(w http.ResponseWriter, r *http.Request)
 	// ListProposals What waits for a second person, oldest first
 	// (GET /proposals)
 	ListProposals(w http.ResponseWriter, r *http.Request)
@@ -4432,6 +4935,9 @@ type ServerInterface interface {
 	// StartRound Start an approved round
 	// (POST /rounds/{number}/start)
 	StartRound(w http.ResponseWriter, r *http.Request, number Round, params StartRoundParams)
+	// ListSubprocessors Who else handles data for the municipality, by service, with what is used here and what was answered
+	// (GET /subprocessors)
+	ListSubprocessors(w http.ResponseWriter, r *http.Request)
 	// ListVisits Visits of support (T21), newest first: the municipality's, or those of the support person who asks
 	// (GET /visits)
 	ListVisits(w http.ResponseWriter, r *http.Request)
@@ -4603,6 +5109,24 @@ func (_ Unimplemented) SetClientStatus(w http.ResponseWriter, r *http.Request, c
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// ListDeviations Deviations with their clocks, newest report first
+// (GET /deviations)
+func (_ Unimplemented) ListDeviations(w http.ResponseWriter, r *http.Request, params ListDeviationsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReportDeviation Report a deviation
+// (POST /deviations)
+func (_ Unimplemented) ReportDeviation(w http.ResponseWriter, r *http.Request, params ReportDeviationParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReadDeviation One deviation with the fields that Datatilsynet's form asks for (GDPR 33(3)); reading it is recorded
+// (GET /deviations/{deviation})
+func (_ Unimplemented) ReadDeviation(w http.ResponseWriter, r *http.Request, deviation DeviationID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ListStock Devices in stock, by code
 // (GET /devices)
 func (_ Unimplemented) ListStock(w http.ResponseWriter, r *http.Request, params ListStockParams) {
@@ -4762,6 +5286,12 @@ func (_ Unimplemented) PlaceOrder(w http.ResponseWriter, r *http.Request, order 
 // DeclineOrder Decline a request
 // (POST /orders/{order}/refusal)
 func (_ Unimplemented) DeclineOrder(w http.ResponseWriter, r *http.Request, order OrderID, params DeclineOrderParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReadProcessing The records of processing (GDPR 30), made from the deletion classes
+// (GET /processing)
+func (_ Unimplemented) ReadProcessing(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -4966,6 +5496,12 @@ func (_ Unimplemented) RecordFinding(w http.ResponseWriter, r *http.Request, num
 // StartRound Start an approved round
 // (POST /rounds/{number}/start)
 func (_ Unimplemented) StartRound(w http.ResponseWriter, r *http.Request, number Round, params StartRoundParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListSubprocessors Who else handles data for the municipality, by service, with what is used here and what was answered
+// (GET /subprocessors)
+func (_ Unimplemented) ListSubprocessors(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -5839,6 +6375,119 @@ func (siw *ServerInterfaceWrapper) SetClientStatus(w http.ResponseWriter, r *htt
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.SetClientStatus(w, r, client, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListDeviations operation middleware
+func (siw *ServerInterfaceWrapper) ListDeviations(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDeviationsParams
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", r.URL.Query(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "after"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "after", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListDeviations(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReportDeviation operation middleware
+func (siw *ServerInterfaceWrapper) ReportDeviation(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReportDeviationParams
+
+	// ------------- Optional query parameter "municipality" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "municipality", r.URL.Query(), &params.Municipality, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "municipality"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "municipality", Err: err})
+		}
+		return
+	}
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKeyOptional
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReportDeviation(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReadDeviation operation middleware
+func (siw *ServerInterfaceWrapper) ReadDeviation(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "deviation" -------------
+	var deviation DeviationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "deviation", chi.URLParam(r, "deviation"), &deviation, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "deviation", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReadDeviation(w, r, deviation)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -7055,6 +7704,20 @@ func (siw *ServerInterfaceWrapper) DeclineOrder(w http.ResponseWriter, r *http.R
 	handler.ServeHTTP(w, r)
 }
 
+// ReadProcessing operation middleware
+func (siw *ServerInterfaceWrapper) ReadProcessing(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReadProcessing(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListProposals operation middleware
 func (siw *ServerInterfaceWrapper) ListProposals(w http.ResponseWriter, r *http.Request) {
 
@@ -7991,6 +8654,20 @@ func (siw *ServerInterfaceWrapper) StartRound(w http.ResponseWriter, r *http.Req
 	handler.ServeHTTP(w, r)
 }
 
+// ListSubprocessors operation middleware
+func (siw *ServerInterfaceWrapper) ListSubprocessors(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListSubprocessors(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListVisits operation middleware
 func (siw *ServerInterfaceWrapper) ListVisits(w http.ResponseWriter, r *http.Request) {
 
@@ -8621,6 +9298,21 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/log/findings/{finding}/assessment", wrapper.AssessFinding)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/subprocessors", wrapper.ListSubprocessors)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/processing", wrapper.ReadProcessing)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/deviations", wrapper.ListDeviations)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/deviations", wrapper.ReportDeviation)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/deviations/{deviation}", wrapper.ReadDeviation)
 	})
 
 	return r
@@ -11758,6 +12450,364 @@ type SetClientStatus5XXApplicationProblemPlusJSONResponse struct {
 }
 
 func (response SetClientStatus5XXApplicationProblemPlusJSONResponse) VisitSetClientStatusResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeviationsRequestObject struct {
+	Params ListDeviationsParams
+}
+
+type ListDeviationsResponseObject interface {
+	VisitListDeviationsResponse(w http.ResponseWriter) error
+}
+
+type ListDeviations200JSONResponse Deviations
+
+func (response ListDeviations200JSONResponse) VisitListDeviationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeviations400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeviations400ApplicationProblemPlusJSONResponse) VisitListDeviationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeviations401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeviations401ApplicationProblemPlusJSONResponse) VisitListDeviationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeviations403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeviations403ApplicationProblemPlusJSONResponse) VisitListDeviationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeviations5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListDeviations5XXApplicationProblemPlusJSONResponse) VisitListDeviationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportDeviationRequestObject struct {
+	Params ReportDeviationParams
+	Body   *ReportDeviationJSONRequestBody
+}
+
+type ReportDeviationResponseObject interface {
+	VisitReportDeviationResponse(w http.ResponseWriter) error
+}
+
+type ReportDeviation201JSONResponse Created
+
+func (response ReportDeviation201JSONResponse) VisitReportDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportDeviation400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReportDeviation400ApplicationProblemPlusJSONResponse) VisitReportDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportDeviation401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReportDeviation401ApplicationProblemPlusJSONResponse) VisitReportDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportDeviation403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReportDeviation403ApplicationProblemPlusJSONResponse) VisitReportDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportDeviation404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReportDeviation404ApplicationProblemPlusJSONResponse) VisitReportDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportDeviation409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ReportDeviation409ApplicationProblemPlusJSONResponse) VisitReportDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportDeviation413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ReportDeviation413ApplicationProblemPlusJSONResponse) VisitReportDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportDeviation415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ReportDeviation415ApplicationProblemPlusJSONResponse) VisitReportDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportDeviation422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ReportDeviation422ApplicationProblemPlusJSONResponse) VisitReportDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportDeviation5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReportDeviation5XXApplicationProblemPlusJSONResponse) VisitReportDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadDeviationRequestObject struct {
+	Deviation DeviationID `json:"deviation"`
+}
+
+type ReadDeviationResponseObject interface {
+	VisitReadDeviationResponse(w http.ResponseWriter) error
+}
+
+type ReadDeviation200JSONResponse DeviationNotice
+
+func (response ReadDeviation200JSONResponse) VisitReadDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadDeviation400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReadDeviation400ApplicationProblemPlusJSONResponse) VisitReadDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadDeviation401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReadDeviation401ApplicationProblemPlusJSONResponse) VisitReadDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadDeviation403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReadDeviation403ApplicationProblemPlusJSONResponse) VisitReadDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadDeviation404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReadDeviation404ApplicationProblemPlusJSONResponse) VisitReadDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadDeviation5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReadDeviation5XXApplicationProblemPlusJSONResponse) VisitReadDeviationResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -14982,6 +16032,92 @@ type DeclineOrder5XXApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DeclineOrder5XXApplicationProblemPlusJSONResponse) VisitDeclineOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadProcessingRequestObject struct {
+}
+
+type ReadProcessingResponseObject interface {
+	VisitReadProcessingResponse(w http.ResponseWriter) error
+}
+
+type ReadProcessing200JSONResponse Processing
+
+func (response ReadProcessing200JSONResponse) VisitReadProcessingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadProcessing400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReadProcessing400ApplicationProblemPlusJSONResponse) VisitReadProcessingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadProcessing401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReadProcessing401ApplicationProblemPlusJSONResponse) VisitReadProcessingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadProcessing403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReadProcessing403ApplicationProblemPlusJSONResponse) VisitReadProcessingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadProcessing5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReadProcessing5XXApplicationProblemPlusJSONResponse) VisitReadProcessingResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -19394,6 +20530,92 @@ func (response StartRound5XXApplicationProblemPlusJSONResponse) VisitStartRoundR
 	return err
 }
 
+type ListSubprocessorsRequestObject struct {
+}
+
+type ListSubprocessorsResponseObject interface {
+	VisitListSubprocessorsResponse(w http.ResponseWriter) error
+}
+
+type ListSubprocessors200JSONResponse Subprocessors
+
+func (response ListSubprocessors200JSONResponse) VisitListSubprocessorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSubprocessors400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListSubprocessors400ApplicationProblemPlusJSONResponse) VisitListSubprocessorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSubprocessors401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListSubprocessors401ApplicationProblemPlusJSONResponse) VisitListSubprocessorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSubprocessors403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListSubprocessors403ApplicationProblemPlusJSONResponse) VisitListSubprocessorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSubprocessors5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListSubprocessors5XXApplicationProblemPlusJSONResponse) VisitListSubprocessorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListVisitsRequestObject struct {
 }
 
@@ -20556,6 +21778,15 @@ type StrictServerInterface interface {
 	// SetClientStatus Disconnect, cancel or re-activate
 	// (POST /clients/{client}/status)
 	SetClientStatus(ctx context.Context, request SetClientStatusRequestObject) (SetClientStatusResponseObject, error)
+	// ListDeviations Deviations with their clocks, newest report first
+	// (GET /deviations)
+	ListDeviations(ctx context.Context, request ListDeviationsRequestObject) (ListDeviationsResponseObject, error)
+	// ReportDeviation Report a deviation
+	// (POST /deviations)
+	ReportDeviation(ctx context.Context, request ReportDeviationRequestObject) (ReportDeviationResponseObject, error)
+	// ReadDeviation One deviation with the fields that Datatilsynet's form asks for (GDPR 33(3)); reading it is recorded
+	// (GET /deviations/{deviation})
+	ReadDeviation(ctx context.Context, request ReadDeviationRequestObject) (ReadDeviationResponseObject, error)
 	// ListStock Devices in stock, by code
 	// (GET /devices)
 	ListStock(ctx context.Context, request ListStockRequestObject) (ListStockResponseObject, error)
@@ -20637,6 +21868,9 @@ type StrictServerInterface interface {
 	// DeclineOrder Decline a request
 	// (POST /orders/{order}/refusal)
 	DeclineOrder(ctx context.Context, request DeclineOrderRequestObject) (DeclineOrderResponseObject, error)
+	// ReadProcessing The records of processing (GDPR 30), made from the deletion classes
+	// (GET /processing)
+	ReadProcessing(ctx context.Context, request ReadProcessingRequestObject) (ReadProcessingResponseObject, error)
 	// ListProposals What waits for a second person, oldest first
 	// (GET /proposals)
 	ListProposals(ctx context.Context, request ListProposalsRequestObject) (ListProposalsResponseObject, error)
@@ -20739,6 +21973,9 @@ type StrictServerInterface interface {
 	// StartRound Start an approved round
 	// (POST /rounds/{number}/start)
 	StartRound(ctx context.Context, request StartRoundRequestObject) (StartRoundResponseObject, error)
+	// ListSubprocessors Who else handles data for the municipality, by service, with what is used here and what was answered
+	// (GET /subprocessors)
+	ListSubprocessors(ctx context.Context, request ListSubprocessorsRequestObject) (ListSubprocessorsResponseObject, error)
 	// ListVisits Visits of support (T21), newest first: the municipality's, or those of the support person who asks
 	// (GET /visits)
 	ListVisits(ctx context.Context, request ListVisitsRequestObject) (ListVisitsResponseObject, error)
@@ -21492,6 +22729,91 @@ func (sh *strictHandler) SetClientStatus(w http.ResponseWriter, r *http.Request,
 	}
 }
 
+// ListDeviations operation middleware
+func (sh *strictHandler) ListDeviations(w http.ResponseWriter, r *http.Request, params ListDeviationsParams) {
+	var request ListDeviationsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDeviations(ctx, request.(ListDeviationsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDeviations")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListDeviationsResponseObject); ok {
+		if err := validResponse.VisitListDeviationsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReportDeviation operation middleware
+func (sh *strictHandler) ReportDeviation(w http.ResponseWriter, r *http.Request, params ReportDeviationParams) {
+	var request ReportDeviationRequestObject
+
+	request.Params = params
+
+	var body ReportDeviationJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReportDeviation(ctx, request.(ReportDeviationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReportDeviation")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReportDeviationResponseObject); ok {
+		if err := validResponse.VisitReportDeviationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReadDeviation operation middleware
+func (sh *strictHandler) ReadDeviation(w http.ResponseWriter, r *http.Request, deviation DeviationID) {
+	var request ReadDeviationRequestObject
+
+	request.Deviation = deviation
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadDeviation(ctx, request.(ReadDeviationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadDeviation")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReadDeviationResponseObject); ok {
+		if err := validResponse.VisitReadDeviationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListStock operation middleware
 func (sh *strictHandler) ListStock(w http.ResponseWriter, r *http.Request, params ListStockParams) {
 	var request ListStockRequestObject
@@ -22237,6 +23559,30 @@ func (sh *strictHandler) DeclineOrder(w http.ResponseWriter, r *http.Request, or
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(DeclineOrderResponseObject); ok {
 		if err := validResponse.VisitDeclineOrderResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReadProcessing operation middleware
+func (sh *strictHandler) ReadProcessing(w http.ResponseWriter, r *http.Request) {
+	var request ReadProcessingRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadProcessing(ctx, request.(ReadProcessingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadProcessing")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReadProcessingResponseObject); ok {
+		if err := validResponse.VisitReadProcessingResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -23212,6 +24558,30 @@ func (sh *strictHandler) StartRound(w http.ResponseWriter, r *http.Request, numb
 	}
 }
 
+// ListSubprocessors operation middleware
+func (sh *strictHandler) ListSubprocessors(w http.ResponseWriter, r *http.Request) {
+	var request ListSubprocessorsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSubprocessors(ctx, request.(ListSubprocessorsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSubprocessors")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListSubprocessorsResponseObject); ok {
+		if err := validResponse.VisitListSubprocessorsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListVisits operation middleware
 func (sh *strictHandler) ListVisits(w http.ResponseWriter, r *http.Request) {
 	var request ListVisitsRequestObject
@@ -23469,310 +24839,341 @@ func (sh *strictHandler) WithdrawVisit(w http.ResponseWriter, r *http.Request, v
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L2Jkhu58Tf4KgjuFzGSv+pDGo0/Tys2Nnp0eLTWSPpasufvsLRsNAskYRaBMoBqitZ2xL7M7ovsm+yT",
-	"bCATqIOFunj0aGQ6HDFqVhXOzEQij19+GU3kMpWCCaNHF19GKVV0yQxT8NflZCIzYV49t39wMboYpdTM",
-	"R9FI0CUbXYwoPh9FI8X+lXHF4tGFURmLRnoyZ0tqP5tKtaRmdDHiwvzxySgaLbngy2w5ungUjcw6ZfiI",
-	"zZga3d1Fo8s4Vkzr5j7xeb8+s4zHo7wbbRQXM+jlWcJZy8Qm8HjHPp6zWz5hjX3E8HjHPn6WSdzYw1wm",
-	"8Y7tv4rZMpWGicn6L2xtv4mZniieGi5th8/mUjNBbtbEzBmZ0CRhKiJSMDKVijA6mRM6MU8JJYqlzHD7",
-	"GZkxo+H9KVfaECr0iqlRhFOYMxrDX24SpRGc2CG0zWdJP79mYmbmo4vHP/wApOb//lP37N7CpGjydcxy",
-	"h1ktU6maaZvD413pQvySCT7hKU24CdDFhzkjy9Ib32kisuUNUxewZDpL7SAisppLssy0IZqu7R+aETss",
-	"pnHtNCNUMb9o/8qYWhcTKbdfWbCUGsOU/eL/+Mf5yY+fvjy5+28Ns9BGZRM75ublKt7Zq5x7zZfc1Bfu",
-	"Sq40kVNCSUpnTTNP4Nty7zGb0iwxo4sfziNLMNjz4/PzznG8VTFTjbOXCsl0F1p5JzXH2QW7SP3jDs52",
-	"kzi3/+uc1TslU6lp0jix1L2w1z39n5Zw24jpX+6FvfZ6BbKksU/lRc0ee+SzebOAUfbpjjRzJTMRh8WK",
-	"so9yeeI5pDqE/FnzGP6bYtPRxeh/OSsUoDN8qs+g9zfYhh3N37jmzfO9tU93mu+d/VinUmgGetdPNL5C",
-	"KWj/mkhhrDZy8WVE0zThE2pX4yxV8iZhy//+T42s1W9q7/Ar7DSwuNgt4ZoIaawgMnOurcxejqzaJMU0",
-	"4ZN7H5Y21DA3GjHTJJYMB0iTRK4IN0TIlR3gS5SC9zg6JbObBMYmM6UjIhUc+jE19IZqZleSruiaPPjh",
-	"/PuIrLiZkytm1PrkcmqYegiDluqGxzET972suSajSorNd5os2DoiS7q2SzyCc/KWJjy+z+G9l0urObEk",
-	"1mRChd3rG0a0fGrHZImArKgmkzkVMxbbMb6R5qUXGve4hoohrxCdTeZInqDhANvggo7gPGITKWI46F5S",
-	"nrB7X8wbGa8JSzSDhQOddHNgV7kAu7+hvZqe/ELNZG5Xccm1BoEYjT5I+ZqqGbtvjoBV4poYKUkCA7iL",
-	"Rn8VNDNzJozt+n6X540kwHqWJXEoTnVm8Qc4RO5/eb7TxJ5f/ogwdMEEnJKuDWc4YFq/5CK2+2lHFiOJ",
-	"0cRqZkwZbk+6KU00i0AX8z99GVGtmdYsHlNTOTtjatiJ4UtWP0Cj0c26a2av5ewnWEJ3tw/qFvZKh8+J",
-	"mVNjDxYrv29kZg/4jmM8GqE15OJLTWeKRjEN3JIuibC6ErlhibTHmpHu7FgTKchqzi1f2MczKsr926UI",
-	"9Y9c3XvR5jJTFeX68fcl1e88CkwDD4Gavlh/ccFRFDNh2/rHaEnFegwdRvhvuyDRKBMJX7CxZsnUKVSa",
-	"LuxgF9zOWDhVMlXSsInlvU+BeSR0yKxlZiZyybroxRHvW/f2XTTKdBYyDvxqCQWOT7v7IF3nLIkJnVF7",
-	"dxwFNehCV/zHCGgJ1gvoGGnFE5Pv1m+um22xDPLmn2wCotxZ6way20QxK9QGcVtvKrBjHWcFM1dX7jW1",
-	"F38+EydcgBJCSarkTNHld5rYT0mmGV6GF2AT6Te6RM64KHFh8QQV9sADxW45Ww1cBSUTXEJu2FJ33ykS",
-	"oCLXDFWKgjjShk6nY3dhCY0NdN/64q0oN1zM0J5CiYZjnKRMaSmekiWdzLlgF8WSouq5YGs9inKudI3A",
-	"JeqWW/6KRnRi+C0DNoU2LEFyTW+SIPeFaBmW2e/Dxgz9svl5RWUCbKFqPfQUKX3Wa3889wS2SLDPAeq9",
-	"plaBv8ZbCSP2JbDZPCUJmxoiM2OFuH0EHBt188vGWuZTCC6LM4MPW5VUajORMWsgNMWYCT4ychXiqI0B",
-	"uwaiohv3ZXACYg2mJ1hYbhd2yQU10p1Iaeo0h4qVr2HvyrbIt85i5fSkpk/e42N8+y5fp/Ubf6dncJ+U",
-	"gr2dji7+0U479f7vovYvqt1/Kq2HPsiC6GErove/JHrQmuh8Ud5Z8eUofZ/Lkrcbjew0scXwZ2/d89In",
-	"/dYy/2Cfq1lqtNd69n6/Ns3SFhg5kUnXFthFSThTbQOyz/P2otFqbo/F5ssIvldfvolM1/2Xr9RQ95JV",
-	"RuiXoLBH7pEEsdH+9Off70d8+PY+Kc+32Ivs+r1cnVpltfVBllsPXW89bMH1/ldcD1pyPWzNPZenqZK3",
-	"eL0ZpmWx1IxvlL20ld1Q7u2qxvR3piM0jNkbYKEA3UiZMCpQEV9StagrW+8NXWvCUZ8qb3xEBLtlyj9K",
-	"C9FSdpuCy6iuvNSVErA9LNngW9SWl8oNBcq3EtKXfkrkZIHq0pDbXULx6AzYKlAN9FcBxUDxp3gJEHKs",
-	"DVVm7EwNzjQ3Vlli/6RqMue3bJwJdGvDN0aOU8U0U7eo+Mkxoyqx+2zvw/YaAREPYynGeXxF8VMR1xFn",
-	"aMVi4/wqIlMmxs43AZ4WO49Ge0CLGcaOiDu/St38g576ivkFyJUmUjCyklkSEyFJIsWMKaINBXHcaZZZ",
-	"Mq3pjHUr0E5n9u+HyOCZ3dBLjCUYyKuZmUvlvPX1NWsklJiudYNNK7M7V7swh5ZgwVLTYDpZMJZioARe",
-	"XiNCNbErYWkhv7rVryQbl7SlFGbeMFCViX4D3dwPWJS8bbcWUWkp3cwad+q5u7v/tvvEJjxm5YcliTtg",
-	"E9uXOGHjW6a0c/TX30B5sss2VPoo7Up5O/Je8pkV8w/vEh8u7Wlx+W41KbjX7iL/xXie+/kaPElUEPcu",
-	"WqBLfqTC66kZC56evpcN+1yTuZrOFGP2sBszEfe3exWfwWL3Ip0brswcD5M+r3u/XscCvzd0mcL7aEPq",
-	"/T5bUp4EuYiJeKwYdU6TtsZeiPgKX7yLRlO65Ml63GhgnDHhbB1tTf4Z37Lv81smmptrJCOWsHRuDysq",
-	"YsJO7DThnyvwZmiyUtwYJqy6NFXMnmkq1oQqVhitNr2XIUKbc22kaoj70oaaTJNEzqxytmLaEG+77mWJ",
-	"ew/fvxBGrUOCvidxC4rM7Jih/px9NmO0+/aVfy1GWplYsplxbRT0O55IMeVqOdCkDHsX7KDwgAROUSs7",
-	"wAOBriuu7f+RRshUySWhSUJuMkMosSQVkylbNajfzg7ec0Vwq7s2FGUsbmvx1VhzMWH91yYTaUInrMye",
-	"m+uwtuKTC1Qb/WpYfc/Su5BkpmSWhtpuObiCBm5vyy6xaVUG5Bxf3rmcb2vnQb6SG4tTjKyQcYV0LPiw",
-	"+WR7Bu92nm9LLsq/PtryxHvDVuVD7/AHRS7IS7e9J4HLXk1Cb75fCqp9FO1bfg/sbEN0VS6y0V4kWS5n",
-	"OpetInd2FRh3jWT6js7Y4KstZ0McPNjRFcaJ9XTxTDKl5RAfT2D92C2XKCPbG7ftkhs2lSrQvD9AuxRl",
-	"XJJmcWCn37XM1WG+naIPEanAC1Wvo1rdwhRKR0mPGO2uNA+UBfesg/XVQ5qVhp6nfZ3r7u/Y3fn0azrX",
-	"QhEdm8T6Pp+mN1JBOHrVSz2hYsKSBH6MuZ5IIZojRZ75p5ibM1Ti+K8H6XTFV0aW55LbwDxjhAYc5+Ns",
-	"22k3GxQ3U6ZUmHA2NjNPQKqMsNxGVJ1ycKeqKzrUIR0XX/UT4hsbWBPlwTk2SESZCfNWvWSrYGQWULkV",
-	"zimTacIIhcu59x3YO7gm3FyQ84hMrbopFVlKxSCQ5ePoY3Z+/v3kh48j8uD54z8+PCV5i6CQW2lpJJnK",
-	"rHStn3J338fZno7KLgNHNuefAnE2X4qorR+Cjz3NuVEFSO1TNPp8MpMn7ueX6LF4VtyrB2xqL8lYlyyh",
-	"PdqST+OdRLaPXatfd5jiNGkInpCTxTiP1Wm/38rJ4j28GZSvzgrsIsLKDTev0JXtbgvOC1E+PrFXJui7",
-	"O/AxLFeCg12xJNkiJHSw6rB3udJsc7msa0cJv2Wa2Gt58JbdV3OQpilaTfN4kO575b7olJe8ckstOopa",
-	"JWlhCitHfMpbOEK40IabzKU9xWzCqIYHciXGK64hk0aasWAsxt/NnKngafhCGHv8l9L2dpNMPQOxGmTT",
-	"i89G0YkZqE/HcqLPGH56ugTtOdGE3TK1JprBpECrhtyHmhI95ZsxhwNmf7M2rMF874LIx8YFlfcPncTA",
-	"w3KzokicKq+i0wwrPUVuTKHlrTl4aMwGKV7LjQzVASvVONtGbX5zsl5HhpZC01NFgte+j1bb+ITx2/52",
-	"PND4mLsX9LgCFO9X+wpNtEg88JJhqrg2J44Hzh4FWd2xQguJd/IAZuF10lXthRU3c/BYb8lmLe7nmfJx",
-	"RLUJr+bUdK8+vJW3413d3eyzGamJe1IwVbSZTV042/OdKK1M5ARRqOOXVnC9UEqqLdW2QFYiRh10mM1Q",
-	"YtYaeGU0SamZ+xARSPFxGW853MV3mjj51Oa9bx3AxhJ7+d3Dp1/Kk/EswsXYK1/2bJz6yC/Dk2SMMRfh",
-	"C6NrC70nw9Z/WgyjRwxLYML4e8sM3xZRMn6i7HOaUC6Yjw8B02fbzPR2sxoUCF7KXepvK0TT3QHjwfOZ",
-	"BFfYUsg7CKAYukBdZrNDm8G2sWZta5dyfYVW8M+5ebC6sb9QEZGVXFJBHixuuRDsYUQysRByJUqpFL+M",
-	"otFfRtHor0Hi/TN4nrZTQjbk4T+ZYNqwpTSGLsDzxxOiE2YMFzPy/PnpL7+c/v3v7XvQO/l9QOxMKVOl",
-	"s/nw7beqNOVd+4aDm2bXdahImOUf9RIIuHddR6prNDTIn2US7zcISIopXMyq1ojhV8yEMz2uXtt6mSWd",
-	"J3ZQtlSvoAq7VEVUhWKJvSyOqV4M7g2/LHptemVou/3dbCEZ5Re83NLGfpZXt4ma6rdtzRREUlpVSUMK",
-	"TuKNu0s4YSHaki7pDB7bu3eh4jXfuG1nQ9lr7r/pxV3AHF3MhU2GVgPBjoZqmkV4UV1Hn3LB9XwgXfi3",
-	"Snykb0fR6HOiPwcXtvdFbprpppEqZuc+zoRBH3j3NU+udEtw3sA5Y+Z3sLlMtCxxiC9K/eeL6cbrOyrH",
-	"PRTtF0u0sR7NxHLF9k0ysVqPVSbConia0FnA/XsFke7a6oR2mhjtt7LnuZCGFJMKEOh2tLaRe5vrpFNC",
-	"SazWxE4g6kmRNNFtEdSoAi/7BnxdydUVthpSt9tZwFH05kioAWc0wIYkVCyCC7knAva7vz3hIomU1raZ",
-	"eH/lZn5V2oIhtqNcVLZthhOo+0t7DcmtYvw7E8imNCnQ7TrXcrsF7D/sYil7DLlhoFubumn+UesQi/Yv",
-	"8YM8Xjwe34S1z1hOMojqarMaDgAJUAwUHt3zdT2RKWvPlM+NC+gvQLdD4qwMit3KhXNuL33y+3gqFahL",
-	"8rZBEwIYlvFUyWWvoxZfR4//Fnoi9YCDONsiW740jOBOVHavg6IucxLxC5Yqq0FC9KpRkEU1kUqxiYFf",
-	"6ATygWhwfcrtbpWekn9Uj+oUMhhbJUXIgfl3posYZrCTYv7OUwL9Im5NwC+3mYslGnyYpYlebWXD34Ez",
-	"i0WqR+UPviPhFzdBXBrAbCgg9nZgbm/wHmByqPExjHTkNhyeo3EuGgnZE5MiZyiVm1KRofJ1Ky1Iv20f",
-	"enyo0mf9zo86pXWdJXkfHVMYfPRtfDp0/N2HYLmD4OANWw7V2alSvElzLGCgOlXeASlSUyX/zRouAmF7",
-	"Xq6Ir+ZMbETxxyxhhg0OKxxunHGfzDE6tMF2U934zoQ8zYxJBo6jlwXRUkLYgJjbrjxzl+ZVXpdSbpin",
-	"kXzritk2UeEWscr5qvXjG0vq94BD0y8wC0bctBbvN0U1LjKuYrweRaMbyFuOnfcwVnSFuXsYHFIsf5qp",
-	"WUPUJkK3DQuz+HUuCQc0rlPyhi4ZJjkZQJh2K7WBTy1XwoX6PQU0TzNnCvJSMTHPfiFT+q+MuWPxdNQ7",
-	"akCqGRVc0z7n/tvyuw5lqknbbQOO2jwYJLhQKyMJbeprOfvLBnRbIuUCT9Cm3dmCI/Z7uaybuHox2ms5",
-	"C+YD1NZupZsWq09AfU39Cytwh4Q7DBhJLg1ZSsjNu3UsYXlDz9Gtla9f5+m4KaUQtLXeH3Kh21mH7ApG",
-	"L2cR8UgOtzTJBuZ+D0Yl7Fg54AB7LIaz9kFYpVI3Redt2qvKkftzh6RVXZuf5QowMdzZr4uEEPtBgx1Q",
-	"Z0iIQeGAz8LJjxvk7QJNUU02HoTQTyNM93I4FMUAmh2IYzkM/zHhOphG+YFb+jQ5miNqYdpIGRMuCCX2",
-	"w+BGyJSJ3i36k8Zu7orqnOHqzabgqxmkczm6HPTVBjXA5rsZ5Yu1gT7px1bqsJlMhl41kuKrnkIciLFr",
-	"Xr7Z0EB/GXp6Ldh6XEJV2LQ+c4DQBgRtCsA6LCLOpBIRyGGBEE9weli932oYRpO5TOyjJQ1j42zGM/YF",
-	"EWoN30yZAmyXwer9YdAvQ5C8yRpis5CRaA7xQxbCWdnbIzHzwI8QCGV5+lFlW4N0Im/ZNrEGQ0Mucu9u",
-	"KT3zUQOGUS0GITzyg8bC9i64MixEtg6rOBRJeqhJrFFZes8SjPCXgumgtIa1Hw+IluntAe4TNwHLUw6c",
-	"aLPMb2OTGxIG5A30nQN+D28e0laA3aCxIEIgtgGS828A3LZBt9BIlLutYQ28ld5t1kaAtA9j8tRVMjr2",
-	"IvuhJ6jMP+olm0PopTVBvc+lc+PrmnsZ+XMI1+OJ22T2m2dioduejeNqVm4lNCRhepyyPE62KiRe2scu",
-	"b0qBfgdXKnqjLSV4wPxbpviUs5isWViddJaQcJwGMkq973fwUUScQYVIe5WSiuRGF+Izb4PBH8Pi9vZL",
-	"Drkl3m9cMc18MfKNq+7S5pZ0kVQO47k3evJPh1UrKPASa3BoaYa3BXiHSNH4fcMN0+mZyfAsZf/ZzXqs",
-	"19qZ26sjfAFpSoWBejJnkwWLEQZgzohOpcEf0d7mzX2hYcqEi9lYTqcNAUyNQ2W34TO6XBwKYFG2gx8C",
-	"Gnlxy8JY4FtFh3ExwfS70GncxyYBY/JWiSVdjx3ZhRfBwYXZ6wdqs2g08+7QCwAZwwYUVOCbU8A1nNtt",
-	"5ALuItXLbsCLsZ/oYod4qUPMIMlMMu3gq6S9La11300slW2o3ZFlmiW5KbazbKG3yORFHrxnPCC4oabc",
-	"8LjYeL0jbOF28XtbiH34ZChw0z7Pis0QcWe72ogUrw60QbjlYrTKUSWazEVNr2PlNRdsh6Nlo+Koozpv",
-	"LgXfVLMFarAM2S8X5zQcngRc3FOqNYs7eeiQ6QZb0W9HjkIfAuxFPoOjCfKPBiv5BbkeWNF3Y+ya/99c",
-	"l3nmeNlYEXI5vaFLFr/zWfdY//K3zAQvwZ4N81JeJglhy9SsXRE5l3NxSi5JIrUh/2ZK5vhQUhuaADKu",
-	"fdvqiTd0sojsaY5tGLkSBOL9mWFx3T9Zrv5RsSxFbcVAOiHCfHGQKuB2L/CvN2zVE4B1I6dTEEpSzbJY",
-	"ivVSZrpyauNy+afeeYuJYGBKjOAHSBND0yLXuIQRaBu+wiBUy4PiXyV4YqwOF0jNP0Lk7RMi7zcAxWuy",
-	"Qj/nM2504YK+CEUPgKsar6Rl1np8SPA93Y2P9akRtHOAqrhpZd4qvfINW+0E5rMpXTqo0WtEAz8rEH66",
-	"pVkAuR16bZj9S6mWTG0XMjqZUyFY0qns8Nnc6Gfu5VamefSkuhaP9o0iUerrj13rXnPZFKOujiLKV6Lc",
-	"W8OC75p2Wb+PUr3A2GJuvMmDKzKhmhWhsgOl5mYqZ3sFDbTwQ9/5UMHQAl5kYiTc3eVKOA+jv+VrcKM1",
-	"QP5uk5dZkqs1MGLhymaCxzW2F2cohfgUyjRDiIdLvdTkZm0HjMUfh0XJ55b2Mvh7Ma4GkvgK0ik2FEBB",
-	"5HTKJyzCctZOyQhGofZLuyhnU2wSDyQ++EBTrgGFjmuSY1WHQAnaSsGXfD0BSyY3ZALEN/ot0ylqmRQ7",
-	"Z1C8YattvJEhvNpO79+Sfn6FL1f8v3hbi0aZ4P/KmHvDqIx5R+TWHudtnYzddrRCSj4lrqASUYzGmkD1",
-	"/CHnxWHdkTWsnG7fXgOZ7HZFpUU914FcCWVXXcXhodzSjCj0hq1QwbhfHaaXbQs+8satDb2lTpqYRgMR",
-	"9pkr+kwTJmKqCBQVIQk1cJgPU3mG8MBgigekvObiw+5y6jWUpwTh9AD1HyrEAqpNTT/pVGy9fWtbJexv",
-	"XHOzlaRsjAp6KZXHZF3NJbg5rBzxlvpCuswAhlHUbmXBC+OSi8yEjs1HP1i96smfzrERx3bn5+dOu2vh",
-	"w82IrTowFc4Ri/i6YUc4q0wbouna/rG0O7y2ewuRd31ibYrY1Ta2gc0puKbPGQCf9DoD3qLZylccKdAm",
-	"tpPQ0HEeMAJ1S4Zf04Iy3At4TwEhSvY189AveP8B3w1ZAJvS27jQtlq4fn0mvaMrNnZVJGuQmJv4yE/J",
-	"XK7IlMLlaA4lvNCwZmQCXkX020fkhk1ophmhJOZTtwtg41xJV2LNsCQh1Kqoqm5m2ymAo6SDtaPB5sjQ",
-	"hwuP8BvRJzQiGPzQtrvbBDq0RhVss3B78fH3c/dW2DOUIVD3wJdmN9wFv0so7teGwnVAt24fGi/0oSoC",
-	"ZT/Xbu7DzXe41Wtb4Y8tPLZfE48cafqeXL17IsxOejywC7hO+1u6f/twdYvrt/J52XnhyzKHnBZl28Mm",
-	"yHgpooNOFomcjaLRSkkxG/uCX80AZ6WLf6lZ/512Yd8tnzZiFeSumBx7JNxINTU06AOHjbf3N6lcNWoo",
-	"sx4hkjLYgRCOMthDAbq6nbUqEAebZ7nX3LJW5fdhLc1BZE0l3AoIqRtX7nj/SeKeXfN877aqSYio+p5R",
-	"NZkPXME0B2OtZnEM84W4VprHpg9cNqsMLBuKhwSvVoAUYghempRDgKhiJI/n3T7BdCkVa6qgaruwz22H",
-	"gpgVE2Z9AXdQ97vPLK6APTdhwBQB+26arvPgbkDi+zaG4eHpGLX85KzB7QiD2qKcueO+UNZwknh4N3RZ",
-	"QH5WuURZL6ry1cwD21tC7WhIksWzpZylubL3zVLke9lCeh4FL4JU6yH1QfJizoERF/ggdWnmC46ThK6m",
-	"WUJisNt3B218ThMqWqJUdba0l2qwg0Qe2hwDf7/TJKFiltFZsOle/oEc89auznioxMWIypkMJIG70BqA",
-	"8MkL+q+w4roBqHdB7KKQBytu5hJqlsKII2JkTNcPg+fJ/iFPytWq66u/USLe0qGcLIiLwu2zwb6a6S5l",
-	"TL2u0FGs3yH2D6mhvyFg3G5GhVwoOCgodhRLqaLbuFlzgKsuOzXYpHnakK/361yCUADjk5xi/WOQEohn",
-	"5sJ+u7vAReJSjIvaDTnsphSGufzoTCCDj6JRwmY0GU8Syq1KiqtiG6gnqWzoNF5Q1+kNtQCXOo62z16W",
-	"/MDOyJukB5DShuf45TPy45Mf/keroNksL2V82Fm7X4MpJQckq5WqS6DR3rtHg7nFLjwqN9v/8OOPpZOh",
-	"HHRVhgXlJmE9Ru5r5ZQs8pkSF6CTX6S40Bf/oCf/Pj/5cfzpv3dnxLqSONh/qXSiW8swp8lUagwdGW6S",
-	"Dlf6hAZd3CMlgpmVVIuSuKExeoTs3StIzOxzyhXTw1JkhkJ4+NH4TG4m6A0sm6ICsQmc+AMk7HUzjPnw",
-	"hQjF6Q1P/Mg/aoDZzBPsewxOEO+4jXbLx4c16/j2nRv4VYZtlHBIasEtbljfacLjqFhE+084QKBa4jVu",
-	"0XU/aExfF8/1Wl3I6l5USLGNfYZeotLyd70WPGfULpyKounmAbu132dJAVkvzRLbw0/imjLN1C3LQ6zC",
-	"3MQUl/E4pusGs4F7AVzsDa8MDQvqXbe9qKNeHUV12MU6VAPLSsNq2JUDxXkEK7W5YK3OMpN0mQ4SreWw",
-	"kTBI4QUBG7UL8CuQdLtjqxvzjWj/qYRxPb3cc1d6bLDHLg2H76SD0uo3iaIbupM2psW/c5gnw4/5YeO1",
-	"fVyGy6T19G74VlzuF1Jsui7LldXcHj6fghW83JHXpwfIti+n5PY/euc0FEvz/ufLk8c//NGbiLSRisXE",
-	"Rwi2FYrt7WNJuDbjXr3nNlTNTJ/ihoO8NdKw4XTxRoatH9vm/WqOgf2DBvHWfdegugyflVdi6q31d06l",
-	"0owx6b1vr+9TaZ7hF0Xy7pDKGzfbzPUDaMghp0/vYxR4OSqdprmTzKllm2UES04ybxrx7FoGRHEz8iLA",
-	"72Z1cSMUaJ6ACyoqM5bj7jYpejn5ikJ4HDRVA/gVAo62o3HXA56LKCBsGwbatiLPCuG+P6SVVvRlfOju",
-	"Pj1rGFMtBXjPG6DvGlFTCuTZ9sd7G87mlhTIJgWeSY58W8bFLa3Lxrjatu+lPzeHggQ1LZjHqBkDdo3p",
-	"IRgKd+fmt20Df+NKXN8zKzYUiA8yUgfnvC0OsiGocFIwR2ydx8uwwrCu4bYh7/3uCDf54JPWq17/Qwfa",
-	"L586+eWtGFjbjEvH7YGLh3YIKc1Y38uY5v9mPdYGWnRvR+0lQqtqwFAf5apvfRbjm+8wdnpzXRO4cnkp",
-	"91aAubEeYFOgcHM6hK9ItF06q78MGTleMJbWNJ3miBUFhcPqsc/9clTDM4F0vO3SOlrAKofEObhmwsPT",
-	"eZzbsa7t4MTrq8KH9ZpP97K9T857ZLYamcTNKaKlnBXvpxucA+p7iFqpp5JPVIa1ZwaTfFKpDNbdnGOq",
-	"yC3krHjkhBAPYqMvPhsm9HAnp6qFsSFox2dw6omwr6K0nFtmyvoWmldpE/k/TxpSbGL4lE+oy6VkiupM",
-	"sVHFQ1p2dras2nZyM2YTrnmYnGgDPke3f7fu01XMMOFms+HIhYIQYwWTAI8vVGWH41dIM8Ys7il3pcWw",
-	"bBbVY65dFVaWQKTvzIVGgikX5z92HvtuT/ysOdbHry7I8qEUmVs76s4mQdxuXxCqF5hMJgj7bBSFaA2P",
-	"LdcrsuWuZeBb1dJqLoi1bb7hgMJARTBBc7UDVw5hSDkDn3885EpT5o9dChgxL9PGW0mppnDA93LJbmS8",
-	"dpCoik2kii2rzlDkbl3Benh2aMKnQ5HySs6x/tFirgpeyFQB4TGDcQKHgnGUo2PaE1ebiryWYl5a1NDf",
-	"OGqm3+5X8wKWTWCc/U/ZIiO3h886Dx/1zmsXg1xNqy2KUgXya8vSpqDIT13y9GsqzTO0/l31YNip9J1v",
-	"ymRquLYWuG/1DrgqU19FzcCNHxXSYFSUpK8UBy7Mg0GdylmVc+6imq2kwtB5D/8CvfBbOlmPEW0EHsZL",
-	"Lrg2mHOBaQVYOjdPxIAIGWOJd1x9OzySHDf3tyqI1HDmOJKVK0E23BN9LYPt4m5vubmFr7Bc2X8yZ3GG",
-	"aNigdTWv/puGjPmyAzAqhdiu18tlHD8kVMRRTbGLyAvAEOJGE+9jZ5+pVQFGF6PvHz/608nj7x+dnz+q",
-	"J9cHctRP8B9/vHtw8gL/+Sh6cvfwfwvmrpcyuar5QaIU4FPBda3Ch6tMCKwPmlLHRWCVXuOPZQ8UFRPm",
-	"GkhoqhuydEoFqLcz9wRc3SwJH6zThM5CJVmRAiHe/imGSssV3p1dlfFAxRimdVMJK4WBzxu9YFQ9hiJ8",
-	"p0mq5EzRJe6/7sbHVFBoEecWeVA0Pwo3tRDhb5VgY4Ln1K9SYeoJdVCP1DnO7L8MSxjc8okldhIDIN13",
-	"mviRDsHu2jRG2NEE5+aNz/sjnbz+QHukLL4GWnkmhmmbXq2uB3lJzU2D2d7qNXKy6Jcu8N6+Gs7QyvuI",
-	"Krh61eZbl3qonX/Dhd9LOyn2tUszKbceHDaENw08NHc8HPOys1bsv1RcmwKJrfMga5iEGnryt9V98kj+",
-	"nnkVSxkNxO33zOJtGLLJ4Oo/WEcucFuZiJtR8BDhQpOpkktyTc31U6chG4TOsH+YlcTEEV1kkmwaUppr",
-	"eJvmzo2UC8KmUzYxZfBSgTK6Lzh9D0yYF6KEDbgHq3eLMRu/eCGMWh+QYZgw3jfeK8Lyt1kmaspJAn7M",
-	"4VVj6eDTZ2tcgq0CwgZn+Dcl67ecDvb02OI+jFpC/4PBwdweroBzu8Dzw21cgppizcUYTlbUqIW3MSRS",
-	"hyv+vncJ6L2jUgMlSmS6Jj7DTy9pkjhBr0cHDWLdCEXNU+kbo1HHpTiZ/qge+GkgimZIE8OjWkWcDB2p",
-	"D0bdQ2wrmw6cYiUa9hjh+hVHuA4NUP2tAko9Czhq3OThJsYswk13CzB9jya038oI1my82puFys3wfqpx",
-	"HktqfhslNR3R7LmaZmsNzTKdHrh8ZoUltkRU6rFCLUUz/Qj2D/TTGC63NxSeNvAdN6+vrw5ozwqd91Zp",
-	"swf57FBks2VrtoaZDJJUz7KW91KfciAAZeXk74c/uUsFyPuG6iuXaRwkFJvLMA45/cDpNB4SPO2+aIih",
-	"/rpAMntw725QhF3lD/sVPCyz/LbImQ3pAw0gLg5OzsH/sNty8lNpL3/nvNV2mOytOOjvDT2zyAzEJciX",
-	"qYsyD4yhWWOCwyl8LQia5a83rFlShW12fxV6zlkSPy/FCQ4LggmXG1YZc/XQqFpAwd6nBFq4INzkNXs7",
-	"cPZqWDLFVPvVD9hwgDi7YgEQFyGMvi8MkDCqhPaFcNga4cg8uJEP/+4daTr8ZotfBAsCdSR7RiMm4p2g",
-	"dZpuxYmUC91abcEZqMMxNOWyB0Uphe6aCF9xPYN9FCpAz97+b+HYS3FJ0NzIBk9qmaDyWCiRx8vLac4X",
-	"xpVt4lBDJBjz6Osu9Ah63KCTIuaxRw2GEot03PRhIf6sqNi5ysiACiED64AMpt3BhNZQs6itpEXRYQXz",
-	"J2Eu9AJjtKs4ZOhZKuyjpRWFkx1/mjKtYQ8ApY7FfALpNfgv13qaUAHbnFC11Hl3kLwYjeYSY+aNasrA",
-	"gdG/lnJxQDfwVhW7asHe4QCskO01xSipNpNIPu2hek4u3XupOcXqHs6LObT2Ms6gcVHq2OCALDiKRnzp",
-	"4lqRfnNwcKcuN2dauna3iftr1BY29x3fa5zV+3B9vbei0GysKLdKNZRioTM4pmmSeOhlrHUMmDubJ3ce",
-	"M4wZLzkBdtbfLh0+AeRzV3oWNBW0KmWmIaI5GmUCl6Ah8BJ6Gkrrt/lH/Ym9M4jLNVrfKbD5TTLFzfq9",
-	"bdFddxlVodCmS3fs0oQsGByL8I1VjvGLvP25Meno7g4uuNMAlC4GbS0YS8tQyBD6mG8gAfF6MoESoUyB",
-	"+MZAX00SKWb2v8iSKywd5spfEwoQt/YVCJwUMQGzoSbcnH4UH8Uf/uDroZ7+4Q8EzW4uAN8BMeu8mCVO",
-	"9YJcX2Ky/r/hDLggP8GECeBljv+//+v/uT4ll/ZNEkumEbGVG03sWcAUlPmK5dOP4vrzCc3M/N/XEN+p",
-	"feofpNCBhKEAiIhB7LxUEy0i159PplJdoymQx8zhks/pLSOUKAY4d8LgZ3JqJ+uGhHVLnfFUR8SZVAC/",
-	"MIb6qsoFcUVESOVLauqPAuNpIa4fo1LtfCKSiYRp7WslwYAsq5NrTP66xtBrTaghS6kNefSYzGVmO0ri",
-	"fAcoqGqaMWF34V2updNqOXTNGE60/OspeedrCpAHTgGESHDigyLIA58I8BCaEPJGxusLmBJXG8uF9lTH",
-	"Uu4Q4IrIlYjIJJGaxVEe70FFYaONnwI9gk7qenPRxiQTdt+n/BZh3a8/jj5m5+ffT374OLo+/Shg+jfM",
-	"0qgmRhIqQJJXp47CRRP2mU5MsiYJXzAkLSAyS+rsM9eeqFHc2MV0V2w7cV2wlkjWJM6scCIU74k5vflc",
-	"i9AticysfspiS00+pBqJlxtYlY/i+r9OgKFPYAgXBKfKY/gvu7ZnJ6OTec5kdqMsS5g51FajcQFx7Dqz",
-	"A7k+c0O/fgr2szUU5cXivLMZi6Hz4tLrVgHgdfUf/oCA/QhkSxCEVpMHHgz44Sm5tqLq2jZ3XUe+xRlM",
-	"ZMzcHJ6SawT79ZyLI4JocXf10ASO5uijwMrAJKVmnlvvVZawyLGie35Lk4ydkifn5xcuch2Xh+Pewl7g",
-	"bWZ5Sp48fnxR+SmC8ojciixhX79hRMvTj+LJ+Y8XDgOOGnfvtZppQTQ0SeQKChrLlVu1Dys+YUA6TMTk",
-	"+lXMlqk0TEzWJ39h62tc6hWyobZsn6ZMECkm7AKFDzNwwMGLXJDHTxzHz5gLDcXKGEjSlpTyLMqPYgJB",
-	"rDFWWtZo+nAxFbi0ljAsmVyQ6xcf6CzX0+xvXMwicv1qevILNZN5/gjb9LPjS5jcK6ENtbxgacOSwvff",
-	"f/8j4YL89cOzyB4azrFi/xHgBAdhDUGu+vSjyOGO3XlWCgW5GD0C10PKBE356GL0/en56fdYARExZc4c",
-	"+CNC6jBQSnOx/yoeXYxec20uJ3n2QkoVXTID3t1/1BRYq7LmkwdN6oZNJWS5c/vCvzKm1h5o8mIE+q4/",
-	"wOngKq13nyBRMpXC1SF4fH6OgZfC+PARK4fxxnT2T6fcFr21qTT5nEF/COCJW0XvLho9wT5DTeVjO/uJ",
-	"xqUcvCfnj7o/+auwRzQTxg6fxfjd993fvZTqhscxA1vMD//1Xz2+gGrpoIRlyyVV63DlVWfBcoqMFcA6",
-	"sjLE1wGhM10CPPgUjZySYfcZ1/J0SQWqx6BE1Gr0fLJjyCny7Iv7191ZzDW9SVzCxgYFhuZWvOK38dXz",
-	"kaWWVOoAiT+H5tlljoO6QVRP6pqj+yT+6ingCY6+/Ys30kCNGvzgx+4PnkkxTThesramsRciLsFuWzXN",
-	"SnLUceBk0mgE0ZHVH3VEEi6cfr2i3FgNokB63icBxrFi2o76i/vnXaN0vGI0vsSXRgcURs9XiHzRJIzi",
-	"/Pm3Ro5bU9dlviglilIOB0nnaZnOIPfU3ipglGAMAC0VlWqpsdRRDH+DV8NTWilMvCA11BZPrVKAtqtB",
-	"0gpJCaRVAymelWLpt2+8SRQ+w+B19+pzb+1xOuFPEl2p+6FpaPyKTZGoC0OBK8LfLYSf5ZH2Ryn85FGP",
-	"MX2Q8jVVTm959EOfybtrLYs/rNEbszVDut3Kc0YxowuyJuzdExCbc0naymL44ymUJBs1iewzNIAfhEug",
-	"Jph78WcESjoEh7xhK2i9F3882lu3zxRmCQbOGqzQdmS3+2O3J48fd3/3SkB1hZ3YE7bW2dbAVHLL1Nrj",
-	"DZGE3zKwpIXZFHmtwqT2p1OsDgMsWvIEOU2qJszROg2XXl/X3IBdXoM13rb41D705voIzGCulN4psYpQ",
-	"k22Gx5rouVyJ0xyco3zBfZbHyrTeby/z7nTTlTb39BW81hPvqJymCAm6rizTk7pVvZaJ7Aqb0dL4MOZL",
-	"Nwwzr846bJQbcVfFIP/UPchXvhqbixMpVWELjTCv7lYeZD0IJuSt5zFacF35AQ3ICOSBprcMURIeNm0e",
-	"YigEDRJhZ6UdQKgle264xPuirX5xGoE5SXLDCJaNYXEZLY5I1W5hwY8wBiAwqSaEuXo+NJ/MEfHE+Qq4",
-	"jEnCl9w0UZirCSOnlZ7zOCvPJkUWONj+K78wES6sV3PjgFEPwfNahgK1Z3Zahte0Tz9G7taLt6Ipcp3a",
-	"/ZOZBpuat86jS/jJ+ZM8+sq7AnzwiTOMIzRclBt/E66d5fSGkRs2y6zEwNyRwGwmmXLFkkME/CCh2vyf",
-	"/6A3nywp05Pppy9/untwkv/x5O7hl+/vir8fPb572EDsHQrZa0tlo4Pa+lD4Ql7z79naN1ztuS/l4q1g",
-	"uWPdUyJUQnwj1YrNOBXoBAS0R0DlBRoGygXI3k0rYynAo/nqHb7hgnb7rPDXD7kclDwSf2Hrtyl60x1x",
-	"HuQC4Ab69VwBrtiMa+NyQedFQafXctJQa/dXKCvt611Rf1sqZhI44XP5cPf1M91//NXBkwRUJHQRNZgu",
-	"DBhRPpalD++W7vTutTNUypzBy7F0UOfjmlAy5YkDhkkKvT7KHeQapIqzOEuRrOv3gfe5mniga71r/Oth",
-	"6b+w1Hz9h9s3xzZ/YSxFb7aReHGFCBstUY8TEs/Aos43FYGrd/dJWGamL/iPdodGfjgeWOFqUrbysNnS",
-	"8fLiQwjS70PJR597493H39QZc19eE6uo4QqW/XBwWSOJnDnsrYqRZahWNkjhQkLxxlhqJoGyf1DP2sWh",
-	"UcWKYFlt6Pq0HJUBZqrmwI6neKHSHvSUJZrBQ4gaiciTR4/rxwVinzXpk3VytYRc7dbfv5DaiwuYH3cr",
-	"LZeuZB9HHhX0x7uPo9Bl60BqKk7egcBt7czB8JuhXA8hJKVYm/9wxt9CG+1x2r2zIsGZZ19S7uMevtYT",
-	"+cnjPw2b05WnmJ38W0B/rlhB7TTaUvn153XZ69sYpoV8+DxPMTnc8e0dr76vprAE//h4vjoicQtGcpA4",
-	"7/p0Fjww1VWcofZMUqz8DvhiDhqGUD112wIFjhECR5flfUYI5Hk2AwMEmuTp2Rf8xx3STsIwH6cWHzip",
-	"kXsX6b0SOPIj5e0gLfOFL2jCR1bnhqa83HervHQZOBirzv3eDKKj7aVot5MDCSuP++ok1zP2eZKDLt/L",
-	"sJoOghduIF/5SeCHGeMVFoMcmL3F8iOj/n6OiHdZ+HhwuBMQMpDnp7i6WHs+Kc7mVMQnUBPm/nlvszyL",
-	"s3rkwlFURGGea7NgLC3dRwCwoFRODBLoEjY1dfPGz1TEb2+ZGnDy2U9YTGCFjjy1NanbZawde35nIU0O",
-	"dCKunYeljNPi4rWMPQr3wAIYp9NtMv6zi+c52MUTgtSWLabjtHjheOd0hPRrXSGy+tBqvkaliCYJipHC",
-	"0wD57hDncl+m3cyEEr2xygOQHxGMxRrS/KiWIs/evEEkln9lVNl34YunUIWJKkjBtU/NnAqCdfLQCw15",
-	"9EV4YEwNq8u+X+QtK/lC9q/W2A76aTT3yEKCrb5lNjr664Guy+neMmUij8VsZXh4KRDVWxwVedR9o5Xy",
-	"ZwdMczAKxw4aqBvHdzwcci0DXGJSbBohq5pkhGcDFzMrTp1DrD3++9AGSJBjx+SLo0T+FpMvyhYulxe7",
-	"VbZFIZdTJQ2WAz5TRX3zvXPlc4Be8UiZB2LNGhDntkYhHO2Rpb5FlvpAF6xAVaUrugZjMVhCuHlaxZvB",
-	"W4LHXcNsX7bKTSMAV6IXoRzg7cKvAux4oorq/Xtny0u9qPBkF2Nc+skeWWOHDHS9yONOse7slFDidp7F",
-	"edIGZPdABVog0z0ECyiomH1Srha+d5K6wvLb1QLjB1PFNuqYf0XR8K4I+ZFPvr0j5DLHwvKIRgDGB7Dc",
-	"m6CBBCo8osUVItGFQ5lCgCwrB5iiOqvYY5FPq+yNv526kvYNDF6UvtwDX28a3eLc64oB/HmBbz9VQNPi",
-	"RjsTmzbetBbTdQlYA2FwnfXOGRUh/t4oKjSF0+8pGPROwIJtifujsAdxwigCJWr3tdOBT11GHFv9r5bn",
-	"r4lhSeJwDmlp3AABJrMkJhO5dKaO2AUIwmk+52KG0Fkbsf/MVBJxa/fWYNofDqmSKRezKRCUR9esJa4e",
-	"KBSzUo/3a7IsBo3QRMgVeSAVbtbDoxD9BoVoEcMROUliZUqJ53vqO7qo4NsrGPK9C/A4MGBdCfH8UY96",
-	"919DtmtRxPc/EtrOh2D6uA8AsXO5+oNCKhvUYsyFy/3lX3uCqS+1/NWo1L+jwLmjkYUuGKHgMnRxClwY",
-	"uU1wnRXrDrGkTar/2YOaHEw6uh4aRKMb4jeN+1m4A11SlcdunlDLmjxJyI2LtIgJFyA/4+pBXhReKl1s",
-	"7G+nLuGpDX8RzNtnX+x/7rY3Vv8sk7jDgAEt5y6kLpuYe/941d8twnvK1RIufYjnjoEnlYy73NL6tALK",
-	"D0jaSHQOtaTLH+Jpp5Gqtre5dlLXpV7YdxzRHMgw5lofZBY7Wnv/06xYJTN0rYrCMK8iloFpP6FfuXcO",
-	"eET7LhrOaD/Kb/aQdvMnKwCnVQz/guIRcDovWGoiq5QxbWqhGn51KhuNP56qTJRvNhvnH5/NDVFyhV2h",
-	"w4IjXm7Johdh/QGME4F0bHsfiq2SoOQqcrUKwB4nY3ZKfuVmTq5jtR6rTDiznrPQEa5hLh7A6qPAuZbN",
-	"fmjmw0oACAEIJsYpTxgi+fcx++GCNoIAhiwBbsB7NPots8TwlCpzNpVqeRJTQ6ssMaB8j51+QM67Qig/",
-	"nJNf+E/l+lE3XFC1DtXiWtI0dcDr1cb+9/dv31zk/lKUKBOZZEtBTrBaBdhvYbujUlIOYpNZwhDSYIES",
-	"baSMMWZzmZo1KZmAQQHAViWUQGqvBQXzDtQXulc7KFLTFZBq2BQKVVcmdtly46f9QS7ZwzxxWK708Qb8",
-	"9Z+uP0ElGytmnJoKSSmUPHv/NxRCUhFKVlItbqRcDJHDpQP37Av+ox225ZUv0radyTOyWrlcFWVTextA",
-	"y3Ucy4Ucz0MF6b4GCyiulD15XGm6Dl3iGC9aAYjBRYlK5XgQygSD6u1hPU3oBjRMH7VjmKUUvs0zJrnQ",
-	"RmWggVTiHpr11OKDK//+4DGIavnyg9JsYLyN+En++ZFs/SVogmX9KmV6vZo5kbdMsfiCGKhz11Cj2RNy",
-	"sQ+b1Fw8KYV+hQjz7Av8l0txd1aUuRxGe//TtdBuhYDG66RzIHtEqSPsefvITCnY0RrxDepLf3fVMyFx",
-	"EUzChCaAUiwVEbIXo/mqP6dY6LHDnFxpp+eJ8Ls5ClrOAPRDHs+AUh6kq1+Q5lU7sSJqUVVTL6BeUJPp",
-	"ZIDob4RLEKYikA8XMlnu5J69uzBJFtdGsAHJgG8dxfw3KOZhbwkVpMQZT6FUL+SbAc5iOQJ/TrUv+Mvi",
-	"aoR9P65DN3L/k+DsS+mvuzPXd45gPVT45011gWbZXjbZ/6gMHdbr+C5H/ZlKVcmkOoSOsUFZqih+fxii",
-	"es4mCRfsSFT3S1Tv6frw+mqNlm5LKPuHIacrdisXR2r6DWqhchPI9Rygc7aTVSJnrbef13LWz/O14KJa",
-	"lKlNE3wtZ3+x74eK6Ui5cAFGei6xsBErylflYR/2hgjWG1F6YdlUtMbDdQQKW3WUciqXs4JQ3q6CVpdE",
-	"GzqdOoN5hCV61kSqGRVcU8c7DUXCptOmMOLH572rTCmZsKZmfujfzMaI++3s2/JHwZJRzi6cSLlgMaEm",
-	"Ag9h3BRbnWJl3iGT2exxbXloUJ+ZSqXetVs30RiLLbX1Rydm97540R0xMiIU3aRIhuiIBcNKE/Fl6BXd",
-	"ZRxvRbKuWf4bS5D5pwM85fUaX0ouS2XPmjhr9xpfH2TRDReTJIsbZwYpX/up9bW/BISvMuXgtZw1JRxc",
-	"/T4c3fdlpLLLYcnhRpo5SeRMN1qj7IG+WeScaZ3IWcn7kMhZ/9ofqAbIhT39D0oM2EXIJFQpOhrz+EgZ",
-	"JfOlLM61UqmluVwROTVMRN6sEpPVfF0OngXsNIi3YZ+5NqCmLGUlFbWTmnaA8PGEyD6DM72xAuz7v6FL",
-	"WbMln8hECnQVUKJTOwY9ZwwRfym5yUScgDJ4mcXcvLi1s3zw8udXV+TqycNT8gqqjUlRLWaC0USZXTWU",
-	"svALMBa5WRtI3NVMmFPyxoHNLdi6+FRPZMrINd7irut4cS9gfr0VaXdYtBWs8OUyJ/p2FI2mc64aCmIe",
-	"FfWjon5U1I+K+lFR34+iPkwZtoL5v9eVoM7w2rtoZNhnc2bF+8Avg05fCH/9ZsPeL5MEw8/hKFpSM5kD",
-	"T1Gc9xaa8ZQDpmF7WMBL/1JncS9Zy2ea2+FpzXQz15Ue78J2Qy+S+cMA0XFh/vhkVArkfPS1BnLme9PI",
-	"EP75t8oUfxWZzmhCkMR3vyz6FTv74v51d4YUunSbFVJsU2rmJdGOH7YqtsNorSXLzg7tZaXDfYdSXBbT",
-	"3zaa7Y08liD6NuMc3lOnXrl8DlDqHANEm76cGhO6F0+RwwomRJyplorHl4mW0I2G7GvMq8HcIMLjCH7g",
-	"eU1Mh1tF5jT2915K0kzN2Cn5kAdFYZ9kxRSDe56o3KDrt13Lde/cQA/Dedj6kHLJ53vuu/Fg8Tt0rJp8",
-	"3xz36xzya/xdnpYJn0A2lcLyixQT05Z0TZZWaRp4GC5Za7LNL+yQJtJfGrF5JjRJ7j2qcyc4CRyxs8Ap",
-	"mTA0FaVMLbnWLtjWb82SbeyMAHMwbgkUlW9X1t/iKwfcmkuxdp0csy96OzXckiAM4mejKFGZaNZW3UYP",
-	"hQ+xXYJYGn2620P8diOwA+z/7wDaCcf59SA7HXEm/hNwJqgoWPxpnnCFLF2N7A2xOfx2SvWiLPLPvsB/",
-	"29NfPVceXPJ3CP6j3K8ki3oIXXRLVm5K/DeW+bCb/Yrx1Y6HOnGeFUWTBgdn7jKS1gIp+ziqQia8R/tF",
-	"jY0bGQseHI0n9ynIYcnBJpDLcTQkbGbFFkhdvYR6CUhog3O2jpE/BN+4ePqG4yRcRcR+cKTRnUBZYQ0B",
-	"GM5nKA+iKB9j3349fJe/dUjTUd5Jk/GoeOFbdUs4Xzs3eQgPm0i89WspIiKTOHTxQ0NMe/ZEdbvPvvh/",
-	"3p3Zr1NDxWQLuEi/ae3p9NCBf7VfJRX45Cgc7vUmAmuO2mYVWnJOteM+FpfSEetpF7sRomL/xCoEB6LD",
-	"K2h/EB3iJ0c63M2MZdewm65yXBFEntuSrLBK0Im9/XRZPd/5t6/cy4c93ap9BQ85qRmE8ALOG9TTsvc/",
-	"IQ1RkF8Wf9sQytUSYpoxB4C3WfwJgPC6CiCkit/SyboryatJWLyhS7axaYcDHdjs6J6Nj3aucXAMGw55",
-	"+94RXu/rNyq+AVNRUZtvylZPN2SvS93XPery5aJ2SRddabg1CXz2Bf+RgwUMP9yRIPtABIQYtuuIf+bx",
-	"E45n/PYE95oZ9BzbA9xqh9VKkVacC8ahbDYKeSEV4Rr/6E1/vRLBWygQD9GDECDmf29Df1e/k5P995gG",
-	"vgdyChSFbFQoK+UWOyNff53zybwhzjTh2oRDW223YhTlOS7uT8W0UTxH4UJ4PBY35L30xjaFnA9sCqCp",
-	"v+UCT5Xdayv0dAxVaA5VkFMf5HVBDN5nPEpYUdoRLOJSG5KpGRPOngUpaqaIBp/TW9Bh+hV+LCKQNhgW",
-	"YMEdUmRbRdaX8NrBK7JWuzlWZL2HY+jbi571iryvZDCRKrba1Myq/ADGusqzXp9uhrnaF+dUz0vGhQVL",
-	"zRb1VTc57Qv80B5uUC98fB/S/Bh7sEXswRDBO9RVDruTZzk3ENIZ+2yY0FsZhIsOGiElbePxfRTixj5e",
-	"5JM5ovseY8Cqts+VJEspzFwDvgBmQDhcgiLJAHJRjUxiUKlcZehNV+COsvsMYhcmplWGv3DvHFB6+y4a",
-	"5LYf5ZEZtr8z3zK1RocLqNtWK2CJveWVSC4icLMrF8F6SpY0ZlBLjjA6mRPDl106+mYJ2AMcFQmfmkOc",
-	"Eq/51FwVd+uDVaTLe7AdHk+I4wlRt3BRUjLylDlz43joq7eVqjw2cRUeGVtCZ3Yz1zs8ke5DB3tXmsmR",
-	"u47cVfVeUEwGRftUnuxZODD2qGBtHbTZzU5QlYnd343GVYE68tORnzatwZYQCTclALGZx+zZ19m0dYnr",
-	"PoyEBYLvkZP8hI+cdOSkEif9WVFhgJFu1jWPeszRfOvOnWokx+7sZTIlDsNdtuX7ZC6YyZG3jry1cUpZ",
-	"uiDcECMR45JqtpJq0Vff68VH9gCMFV0dRuX71bXe4VY5kvXe7WcFnAmJJdbJJlQvQiCxva8Mdha6Eej1",
-	"HZNp4rByKvlkM2YITRIXwMEVkatSCjEVMUGikUrDu+hkl1PCbplaV9vyGWtr9L9ruWTOSCg/ClfzK0LD",
-	"HxdQqlquBFEsVUwzYYAyyYPrW85W1w9DRcMhTgYnetikY9dJk+fPPf1Ww6lx9lZr8FCNnhhx4k0JwyVC",
-	"PPuCaDEdDl2n1h98K1t38ujBrXpwbSsRcT4ihJL5Tm+w6QCiGGyzx1l8ChDTGaqwWx2HrtXGPDNUjguK",
-	"PACqnR/8PeNqvTcsDWKD4JSP0aPfJDQIbi5G8CRcg5NuquS/HVw94rLLhIvZiZxC4B2XMdGGKqN7cbe7",
-	"Tgal/tmNogt2sr2ZpYNbX/Op+UlhRsG9843t/Mg1u0f8A43EriLxTBIpkFq9wkkU09mSbWSZbEmQEyom",
-	"LEm2dUd10OMzaP2Qh8cge/nheeCZVQtiIqfTIx98g6eH3V4PlW832bu1uAEUuad4+4M4UrjJkaW8ZQBd",
-	"6swhgn3eB9NKYZTci7YXKHrjK7VwTSZzNrGyyAG76rU2bBnBQalTafA5ZI6SWNGV8NVOoM4AhFpdu7Em",
-	"LB7frMfYQp4XgQvJNbH8Wsd1dXzxzE23xs+PD87PR8yfnQ+1AsMnVexEZYJM8v3s5gP/bhsfnE254Hq+",
-	"/+PrJbTbSH73cJzkzHOkwN0CfVCvh9VEwYR2ukKKAXACgMTkEO47UmdeRKgxtw0rB3WktF2KdV7h6CnY",
-	"JGH8CZsaIjPTXC7IsHBNozZCtCN6D59Wahv9j+7KRruXD+yotfR1JLTZBWnLY4OKREfDWblSHNfeaAYc",
-	"4q7eUi7sk0TOZpVs5RCz7Rbr2mI3S2l2iGv4O9vswY24TYcG9H48MHZJBjMyJYA2KLiYOS31hpkVY4KY",
-	"lSSTeSYW+ini71h9lyXMMDATrfO/ep0gSDgNen6q5EwxrVudBe/8S4f1F+TdNCPJuedH4efI6Ge5IlOq",
-	"8guj1TAmcsm+UidCqqSRE7xWtlEbvnRwasNumqnNPT9SW9l5rqSc5pVfOCSk2hvXA50wYxis2kImycMo",
-	"TyFHfztNSEwN7aA8v+oHIL4dcOq6TmPESvsPMkK+c/BvhM4oF0dF4FtMV2eQvFIY17ySQicLFyBMiWJU",
-	"SwHgklyX36WCrXa3QqIb4hD8atttUJ8Pb/K7Qq3vyDa7+rHgclXxY+2uEetUmhO0OrdaVt6n0jzD1w4p",
-	"gIteGvQUTZdpcjQIVLUUcBWQmN3yCdO5Mgw42vaP1ZxP5hgvBxXg4PX+OvEhyjO0aS4lkjz7kkrN7fbf",
-	"bS0Wu61c71wfKEKzMPyOVPFha1G61l8Io9Zbx4HjQI/GivvUUXaI7QZMnLyE9xSteVS4lPebzBAuxtrI",
-	"yYIwkdiBYplxJwV3tqhDFM7+vZ5WJoHPVrGUUVMujR45aSTo0s2lWnXCeRZiatgpwRStvLAlWDwzAQ/h",
-	"TX/rr4UX1T2f7+1MvQq0h4op++d/GGE/xj/qbMerzi7GWKpMKU/LaZTDdclbrnkH2OTf8JUDqoyuhwZ1",
-	"0Q3xm42gx9kTOc0zKR58ePzoYbX64kVNzn6nS0CGzsPoG/BADXMJKG0lsnCLWSEL+K0wXzWVVYRxHg6w",
-	"EJs/VkM8IhXuUtwQpQWRglCyUtwYJjzMHNh8btiMC43RAuU015miwmxEjzbzSl7/EF85+wL/bc9fKdjn",
-	"kFK0VYger9yV5JVbtyMDZOMgpRM2JAeUqpLK2STbQmkvWmwMLs5MA6EdUzPvDw68i5IC9AAC6BAUAZn9",
-	"hzy7oW3o5Zj6frynNMFKCElWPGbKYQGTRIoZhMBSBBQL1apsZiPklnZA/Q0GS6Rc9LjovIbXOsIP9xjX",
-	"x4X545MR4NbzZbYcXZznQX5cGDaDAjlfRZRfaXkalAxc4qOSsVFlUTuEbHtQxJlCJEynfjTW2O84Qlrr",
-	"TO1PS9kaRKz7XELD4MEPpiN22PFoCpvQ6JoIeajTxtAFF7ND8M0HumD/6Sr+9vqIJFw8zc0EAEJCG4pm",
-	"kxtmlRRNjCSruWS3Vl2hC8gxHSCuqV6USafwtwaoZhcMn27K8Rg+xwvivWH30AWUlvnOo9fA8kBA0gA7",
-	"k22STTJlhY0lhBtGFbPE9MnutWbq1pNIppLRxeiMpvzs9hFQguujXhIqtww7FXXJRvX8lWeuCuaDBfwj",
-	"IuafTDBt2FIaywrqYQSckuaIQYgLtBFj4LrwRbLq/TzHsAe4G9A4VkxrVhqbi4oIfHgF0VzAogvGUvLg",
-	"ht1Sq2Hp9P/9vxM2mz0sWoFawsHOEwZoQjMlsxQHgd4THyKqMhGzhxc+WiwiHlokQgyEqAi9zXvLcX9q",
-	"6aS+aH9pgq6Eev3llzxhAMWwJBKK2mGuaOlTvrTiJPSt3eO5vVlBUVvvaC1vDSatujK4KAxX1Aq3eknw",
-	"0l0Ga+SG+qPe8wDXOX89ymPsFHnw5+fvrsijH04e/Skijx+VNsdBV9VbfY/y8jsN+O+xn03IwEsecCH0",
-	"WpSazX1HwcFi/qW0DUpFlnRNHPAUlJHS9gS3bWqjsoUutYo/uRpo4YUvNP7VXC5hnT2S4mpODbIN9g/V",
-	"Y4mcTvkELom+MpucWZ38/w8AAP//",
+	"7P2Lkhy3sT8Ivwqiv3+ESJ/iDElROvYwvtigeLG0pkj+h7R1zpraHkwVuhvuaqANoKbZ5k7Evszui+yb",
+	"7JNsIBOoK+rWlxFFt8MR4nRV4ZqZSOTll58nsVytpWDC6MnF58maKrpihin461kcy0yYn17YP7iYXEzW",
+	"1Cwm0UTQFZtcTCg+n0QTxf6ZccWSyYVRGYsmOl6wFbWfzaRaUTO5mHBhvn8yiSYrLvgqW00uHkUTs10z",
+	"fMTmTE1ub6PJsyRRTOv2PvH5sD6zjCeTvBttFBdz6OV5ylnHxGJ4vGcfL9gNp4ZL0dpN4t84QE8x6+wm",
+	"Znv28aNMk9YeFjJN9mz/p4St1tIwEW//wrb2m4TpWPE1rM/F5PlCaibI9ZaYBSMxTVOmIiIFIzOpCKPx",
+	"gtDYPCWUKLZmhtvPyJwZDe/PuNKGUKE3TE0inMKC0QT+cpMojeCBHULXfFb002sm5mYxuXj83XdA1P7v",
+	"P/bP7i1MiqZfxiz3mNVqLVU7F3F4vC9diJ8zwWO+pik3Abr4sGBkVXrjG01Etrpm6gKWTGdrO4iIbBaS",
+	"rDJtiKZb+4dmxA6LaVw7zQhVzC/aPzOmtsVEyu1XFmxNjWHKfvG///3hgz/9+vnJ7f9omYU2Kos7pQEv",
+	"3jmoRH3NV9w0F+5SbjSRM0LJms7bZp7Ct+XeEzajWWomF989jCzBYM+PHz7sHcdblTDVOnupkEz3oZV3",
+	"UnOcXbCLtX/cw9luEg/t/3pn9U7JtdQ0bZ3Y2r1w0D39n5Zwu4jpn+6Fg/Z6CbKktU/lRc0Be+TzRbuA",
+	"UfbpnjRzKTORhMWKso9yeeI5pDqE/Fn7GP6HYrPJxeT/d16oWuf4VJ9D72+wDTuav3HN2+d7Y5/uNd9b",
+	"+7FeS6EZaHg/0OQSpaD9K5bCWL3n4vOErtcpj0E5OV8reZ2y1X/8QyNrDZvaO/wKOw0sLnZLuCZCGiuI",
+	"zIJrK7NXE6ugSTFLeXznw9KGGuZGI+aaJJLhAGmayg3hhgi5sQN8hVLwDkenZHadwthkpnREpIJDP6GG",
+	"XlPN7ErSDd2Se989/DYiG24W5JIZtX3wbGaYug+DluqaJwkTd72suSajSorNN5os2TYiK7q1SzyBc/KG",
+	"pjy5y+G9lyurObE00SSmwu71NSNaPrVjskRANlSTeEHFnCV2jG+keeWFxh2uoWLIK0Rn8QLJEzQcYBtc",
+	"0AmcRyyWIoGD7hXlKbvzxbyWyZawVDNYONBJ6wO7zAXY3Q3tp9mDn6mJF3YVV1xrEIjR5IOUr6mas7vm",
+	"CFglromRkqQwgNto8ldBM7Ngwtiu73Z53kgCrGdZEofiVGeWfIBD5O6X5xtN7PnljwhDl0zAKenacCYK",
+	"pvUrLhK7n3ZkCZIYTa1mxpTh9qSb0VSzCHQx/9PnCdWaac2SKTWVszOhhj0wfMWaB2g0ud72zey1nP8A",
+	"S+isCEHdwl7p8DkxC2rswWLl97XM7AHfc4xHE7S7XHxu6EzRJKGBW9IzIqyuRK5ZKu2xZqQ7O7ZECrJZ",
+	"cMsX9vGcinL/dilC/SNXD160hcxURbl+/G1J9XsYBaaBh0BDX2y+uOQoipmwbf19sqJiO4UOI/y3XZBo",
+	"komUL9lUs3TmFCpNl3awS25nLJwquVbSsNjy3q+BeaR0zKxlZmK5Yn304oj3rXv7NppkOgsZB36xhALH",
+	"p919kK4LliaEzqm9O06CGnShK/59ArQE6wV0jLTiicl36zfXzbZYBnn9DxaDKHd2wZHsFitmhdoobhtM",
+	"BXas06xg5urKvab24s/n4gEXoIRQslZyrujqG03spyTTDC/DS7CJDBtdKudclLiweIIKe+CBYjecbUau",
+	"gpIpLiE3bKX77xQpUJFrhipFQRxpQ2ezqbuwhMYGum9z8TaUGy7maE+hRMMxTtZMaSmekhWNF1ywi2JJ",
+	"UfVcsq2eRDlXukbgEnXDLX9FExobfsOATaENS5Bc0+s0yH0hWoZl9vtQm6FfNj+vqEyAHVStx54ipc8G",
+	"7Y/nnsAWCfYpQL1X1CrwV3grYcS+BDabpyRlM0NkZqwQt4+AY6N+fqmtZT6F4LI4g/u4VVlLbWKZsBZC",
+	"U4yZ4CMjNyGOqg3YNRAV3bgvgxMQWzA9wcJyu7ArLqiR7kRar53mULHytexd2Rb51lmsnJ7U9sl7fIxv",
+	"3+brtH3j7/QM7pNSsLezycXfu2mn2f9t1P1FtftfS+uhj7IgetyK6MMviR61JjpflHdWfDlKP+Sy5O1G",
+	"EztNbDH82Vv3vPTJsLXMPzjkapYaHbSeg99vTLO0BUbGMu3bArsoKWeqa0D2ed5eNNks7LHYfhnB95rL",
+	"F8v1dvjylRrqX7LKCP0SFPbIA5IgNjqc/vz7w4gP3z4k5fkWB5HdsJerU6ustj7Kcuux663HLbg+/Irr",
+	"UUuux6255/L1WskbvN6M07LY2kyvlb20ld1Q7u2qxvTfTEdoGLM3wEIBupYyZVSgIr6iatlUtt4butWE",
+	"oz5V3viICHbDlH+0LkRL2W0KLqOm8tJUSsD2sGKjb1E7XiprCpRvJaQv/ZDKeInq0pjbXUrx6AzYKlAN",
+	"9FcBxUDxp3gJEHKqDVVm6kwNzjQ3VVlq/6QqXvAbNs0EurXhGyOna8U0Uzeo+Mkpoyq1+2zvw/YaAREP",
+	"UymmeSRH8VMRQZJkaMVi0/wqItdMTJ1vAjwtdh6t9oAOM4wdEXd+lab5Bz31FfMLkCtNpWBkI7M0IUKS",
+	"VIo5U0QbCuK41yyzYlrTOetXoJ3O7N8PkcFzu6HPMJZgJK9mZiGV89Y316yVUBK61S02rczuXOPCHFqC",
+	"JVubFtPJkrE1Bkrg5TUiVBO7EpYW8qtb80pSu6StpDCLloGqTAwbaH0/YFHytt1aRKWldDNr3akX7u7+",
+	"2+4Ti3nCyg9LEnfEJnYvccqmN0xp5+hvvoHyZJ9tqPRR2pXyduS95DMr5h/eJT5e2tPi8t1pUnCv3Ub+",
+	"i+ki9/O1eJKoIO5dtECX/EiF11MzFjw9fS81+1ybuZrOFWP2sJsykQy3exWfwWIPIp1rrswCD5Mhr3u/",
+	"Xs8Cvzd0tYb30YY0+H22ojwNchETyVQx6pwmXY29FMklvngbTWZ0xdPttNXAOGfC2Tq6mvwzvmXf5zdM",
+	"tDfXSkYsZeuFPayoSAh7YKcJ/9yAN0OTjeLGMGHVpZli9kxTiSZUscJoVfdehghtwbWRqiXuSxtqMk1S",
+	"ObfK2YZpQ7ztepAl7j18/1IYtQ0J+oHELSgys2OG5nP2yUzR7jtU/nUYaWVqyWbOtVHQ7zSWYsbVaqRJ",
+	"GfYu2EHhAQmcolZ2gAcCXVdc2/8jjZCZkitC05RcZ4ZQYkkqITO2aVG/nR184IrgVvdtKMpY3Nbiq6nm",
+	"ImbD1yYT65TGrMye9XXYWvHJBaqNfjWsvmfpXUgyVzJbh9ruOLiCBm5vyy6xaVUG5Bxf3rmcbxvnQb6S",
+	"tcUpRlbIuEI6FnzYfrI9h3d7z7cVF+VfH+144r1hm/Khd/yDIhfkpdvek8BlryGh6++XgmofRYeW3yM7",
+	"q4muykU2Oogky+VM77JV5M6+AuO2lUzf0TkbfbXlbIyDBzu6xDixgS6eOFNajvHxBNaP3XCJMrK7cdsu",
+	"uWYzqQLN+wO0T1HGJWkXB3b6fctcHebbGfoQkQq8UPU6qtUtTKF0lPSIyf5K80hZcMc62FA9pF1pGHja",
+	"N7nu7o7dvU+/tnMtFNFRJ9b3+TS9kQrC0ate6piKmKUp/JhwHUsh2iNFnvunmJszVuL4r0fpdMVXRpbn",
+	"ktvAPGOEBpzk4+zaaTcbFDczplSYcGqbmScgVUZYbiOqTjm4U9UVHeuQToqvhgnx2gY2RHlwji0SUWbC",
+	"vFWv2CYYmQVUboXzmsl1ygiFy7n3Hdg7uCbcXJCHEZlZdVMqspKKQSDLx8nH7OHDb+PvPk7IvRePv79/",
+	"RvIWQSG30tJIMpNZ6Vo/4+6+j7M9m5RdBo5sHv4aiLP5XERtfRd87GnOjSpAar9Gk08P5vKB+/kVeixg",
+	"iUL3vJ/evyXfPvr+e0supWybZw/+t18/Pw5l20ST58UdfQSBDJKyTSkV2u888+95KuPlaG3DfVNdBziX",
+	"L1z4lzBK5gHVb97//JTklqkL8oIaaniqtwJCJPyO+IO9sGEFxUDGRsmc1J2ZoaNDrtejJFhDx7ALkQ/J",
+	"9dW53nbqFQ73k+cJEwbtdnb1aGzAWUBTSK+gKVUrTCmNpUq4mGuMKgKbXzM4pmSopJ9+wr7+s6nq5cP6",
+	"Sy1EEa7sMCKfUgYs5AyL9IbylF5z92ijpJhPKcS55n8mLGUuvUdIg3+2nET5KN5IM/4korNZXT0oWVr9",
+	"0yn7RGMTpoNrxWi8wBYa+zJiJUJzq694TA2bS+XG3neQFSQDn2aatfivhGb/zJiIWZuDy/Nj2FxudYUb",
+	"q02M4qykTWUrWLRmEZN11h8YnEvXayZYMrXnxYiYXv8ZKhvDPvLBuoO2BtimU8asGNWZatmWVS1vdJTC",
+	"DA6i4VT0zr0PihG/ofF2KmczHrc0rxhG1udLPqiT9zJTqInkkZrDvoO3IbguTQYrQPnnH+xXAWbbLGg4",
+	"hm+z2E5re9Yi4nMFv5ZhW+Ko5oIWAZ0+lNlLmPrC1nmvIbCKja7IDje3Gus7lvSiokR99TPKrXTnUfWu",
+	"oLCmVHS3ax+cDnGtVkczC6b6DqInHQfRkEt5QBvR44kGNZ8A1ewoDQfegXeSLx1yIKenMWPVyKd3xNad",
+	"F2fHIZ5h3Miq82pyidv0Tvp9n08yT7yoZcm7UKaoiNaLJnqrDVt16ynv/Sr4hhNFZ8bFZuDotL+Er7jW",
+	"fXrPByf1xmg9Y85p8PkmU6uH4VHYPKfWVOEZVNJ7CgGXVE9toVcVwWRlQGiChXci8GjGFHPWl24RjENr",
+	"TKNz73e5excfjhMk48yoO0fKD7rulebRtj47mHqSvax+XuI1pRBTnKYt8fcyXk4HSZv39tUOSeMCiXI5",
+	"UzTcvkKXtrsdjDch4wk+IVwQ6HunLY1bBrthabpDVuFo6/PBTVPtbvtnTQN7ym+YJgumwpEeQ43P0rQl",
+	"PGm44I3IX3Jf9JrceMXRWXQUdRrjimiK8tklb+BI4UIbbjJ3tU5YzCieNXIjphuuF+7CLRhL8HerkgXF",
+	"80th7IlaQn7ZzyA1MJenxST18pNR7oo+wiWTyFifM/z0bAUOmFQTdsPUlmgGkwLHDKTPN/wwM15PWxsx",
+	"++utYS0RYC4PeWpcXvLw7DvMXSs3KwrsjcrFBJ0LlZ4iN6bQ8jZiBGkyzo5Wv6yOWKnW2bbqtW23MGgp",
+	"ND1VYIQc2qIKRjfGb4aHgoxQbjjeCf371b5CEy1y13OzqeLaPHA8cP4oyOqOFTpIvJcHEMill64aL2y4",
+	"WUDQ845s1hHBPFc+FSVwww9e/Wur7y7Rrh0fLd3PPvVkP9yTgqka5oIiXjvfidLKRE4QhTp+ZQXXS6Wk",
+	"2lFtCwDbYOB6T+QFSsymt8NosqZm4bMMACXCgabk2IzfaOLkU1cAeOcAakvs5feAsPAS1EJuXBdTr3zZ",
+	"s3Hmk4cMT9Mphu2HjRaurZfe8zNi/WfFMAakQQQmjL93zPBtkWjhJ8o+rVPKBfMpBojd2DEzvdusRuUS",
+	"l+Avht+TMPrjiCnF+UyCK2wpBA1gYxeoL/Li2JEUuwRE7Bra4PoKreCf8wiT6sb+TEVENnJFBbm3vOFC",
+	"sPsRycRSyI0o+QJ/nkSTv0yiyV+DxPtnCF7cTQmpycN/MMG0YStpDF1C8ChPiU6ZMVzMyYsXZz//fPbf",
+	"/929B4Px00akXwy0tUHz4dtvVWnKu/YNBzfNrutYkTDPPxokEHDv+o5U12hokD/uYC3rziMpufjC1rGB",
+	"XJlypqfVa9ugyBYXzDsKcGNQXL5dqiIwX7HUXhanVC9H94Zfdhr04JWx7Q6P1AzJKL/g5ZZq+1le3TZq",
+	"at62NVOQjGdVJQ0oDqmPD1rBCQtGabqic3hs796Fitd+47adjWWvhf9mEHf9GHSF1dYOmwytBuLljtU0",
+	"iwyVpo4+44LrxUi68G+V+EjfTKLJp1R/Ci7s4IvcLNNtI0WPwzQTBsOo+695cqM78rtGzhnBw4LNZaJj",
+	"iUN8Ueo/X0w3Xt9ROXS+aL9Yotp6tBPLJTs0ySRqO1WZCIviWUrngQjiS0iW1lYntNPEhLGNPc+FNKSY",
+	"VIBAd6O1GnxTrpPOCCWJ2hI7gWggRdJUdyXhogq8GpozdCk3l9hqSN3uZgFH0fWRUAPxzIA8mVKxDC7k",
+	"gQjY7/7uhIskUlrbduL9hZvFZWkLxtiOclHZtRlOoB7OHxSSW8X49yaQujQpANJ713K3BRw+7GIpBwy5",
+	"ZaA7m7pp/lHnEIv2n+EHJffrdVj7TGScQWJQl9VwBM6cYqDw6IGv61iuWTfYWm5cQH8Buh1SZ2VQ7EYu",
+	"XXz0yuOnTWcSvfjypkUTAiTPcDzXpPX1QBzXMD2Resx6nG0RblAaRnAnKrvXQ1HPchLxC7ZWVoOEBEij",
+	"AIgjlkqx2ExdiOc0oYYG16fc7k4IB/lHzcRAIYPpOVKEHJj/zXSRBgt2UoSAeEqgX4Q+Dfjl6nAeosWH",
+	"WZro5U42/D04s1ikZmL36DsSfnEdhDaF8KgCpX0P5vYG7xEmhwYfw0gnbsPhORrnoomQA2ENc4ZSuSkV",
+	"GSpft9KCDNv2sceHKn027PxoUlrfWZL30TOF0Udf7dOx4+8/BMsdBAdv2Gqszk6V4m2aY4Ek3KvyjkDZ",
+	"mCn5L9ZyEQjb83JFfLNgopYI7mPQR2amjTfOuE8WGMvYYrupbnxv4LhmxqRjw/yGWBAtJYQNiLntyjN3",
+	"aV7ldSnBi3gaybeumG0bFe6Q7pqv2jC+saT+pQRo4Yjb1qIRWIiLjKuYbCfR5BqgrxLnPUwU3SD8CwaH",
+	"FMu/ztS8JewQ0b/HhVn8spCEA6DzGXlDVwxxMgwUKXIrVStxJDfCZYs9hYIQEBhsX0RsF/uFXNN/Zswd",
+	"i2eTwVEDUs2p4JoOOffflt91QMVt2m4X9nD9YJDgQq2MJLSpr+W8nlqTSrnEE7Rtd3bgiMNeLpsmrkGM",
+	"9lrOg7GQjbXb6LbFGh/+Xc3qKaljx0TMDxhJnhmykgDvcuNYwvKGXqBbK1+/3tOxLqWw7kezP+RCt7Ou",
+	"OAgYvZxFxIMB3tA0GwkfNhrYvmflfBT7Ogz8BsJqLXVbdF7dXlXO4Fs4MObq2vwoNwCr6M5+XWAK2A9a",
+	"7IA6Q0IMCgd8FsbPqZG3CzRFNdl4HHs/jTDdy/FohiNodmQphHElBFKug0g8H7ilT5MXBEAtTBspE8IF",
+	"ocR+GNwICUlbA1v0J43d3A3VOcM1m12Dr2aUzuXoctRXNWqAzXczyherVsDAj63UYTuZjL1qpMVXA4U4",
+	"EGPfvHyzoYH+PPb0WrLttATMV7c+c6jCBEWYKGCzsshnGEcEYBAgxBOcHlbvtxqG0WQhU/toRcPwqvV4",
+	"xqE4tJ3hm2umAB50tHp/nAIKoaou6RZis5CRaI4SS5bCWdm7IzHzwI9QHYPy9KPKtgbpRN6wXWINxoZc",
+	"5N7dEsLPoxYY3EYMQnjkR42FHVyzc1yIbBOZf2wxorEmsVZl6T1LMcJfCqaD0hrWfjoiWmawB3hI3AQs",
+	"Tzlwossyv4tNbkwYkDfQ9w74Pbx5TFsBduOTdQHLe4Tk/Btgf9foFhqJcrc1JgE6K73brFqAtA9jKnJQ",
+	"c8ocRPZjT1CZfzRINocKYDQE9SGXzo2vb+7l4hFjuB5P3Daz3yITS931bFpDCaiEhqRMT9csj5OtColX",
+	"9rHLm1Kg38GVil5rSwm+5toNU3zGWUK2LKxOOktIOE4DGaXZ9zv4KCLOoEKkvUpJRXKjC/HgTcHgj3Fx",
+	"e4clh9wS7zeumGa+GPnGVXepviV9JJVXgjgYPfmn4wreFZD7DUTtdYa3BXiHSNH6fcsNM0+DHQ105T+7",
+	"3k5dTnFjhC8hTakwUMcLFi9ZgkhyC0b0Whr8Ee1t3twXGqZMuZhP5WzWEsDUOlR2Ez6jy/WFAVlzNwRb",
+	"oJGXNyxcTmqn6DAuYky/C53GQ2wSMCZvlVjR7dSRXXgRHOK0vX6gNotGM+8OvQCcamxAQRH3BQVo/IXd",
+	"Ri7gLlK97Aa8GIeJLnZFE3SIGSSZS6YdArK0t6WtHrqJpcp/jTuyXGdpbortrXzvLTJ5nUDvGQ8IbihL",
+	"Pj4uNtnuiXy/W/zeDmIfPhmL/XvIs6IeIu5sV7VI8epAW4RbLkarHFWiyVzUDDpWXnPB9jhaqoT43FGd",
+	"N5eCb6rdAjVahhyWi3MaDk8CLu5rqjVLennomOkGO9FvT47CEAIcRD6jownyj0Yr+QW5HlnRd2Psm//f",
+	"XJdB1JOQy+kNXbHknc+6v2R0vG3goJngJeTscV7KZ2lK2Gpttq4Oucu5OCPPSCq1If9iSuYQw1IbmkJx",
+	"Ffu21ROvabyM7GmObRi5EQTi/ZlhSdM/WS4gWbEsRV31JHtRpn19yWrNpkH40W/YZmANj1pOpyCUrDXL",
+	"Eim2K5npyqmNy+WfeuctJoKBKTGCHyBNDE2LXOMSRqBt+CL1UHAd6keXKtxggfFAav4JZf2QKOu/Aa56",
+	"mxX6BZ9zowsX9EUoegBc1XglLbPW42Pit+t+iOVfW+s+7A4iult65Ru2yQGI9gDMzMudP3qI/+sret7E",
+	"06zXuQtcTg+AeVnd3IdRPwhm/xd7wl72d/DF41aW0Sn7p7MH5KSHY6iJgowhBLSDlQ5EElUFwJMBXhun",
+	"QlY3t4OFdsbDqh/QPQLdb9DIzwqQrH6FIFA/D3ptmf0rqVZM7RZ1HS+oECztvS/w+cLo5+7lznPn0ZPq",
+	"Wjw6NBBLqa/v+9a94fUsRl0dRZSvRLm3lgXfN3O5adKheonh+dx4qyFXJKaaFdHmIxWPejZ0dx1TdJJB",
+	"3/lQwVYJgRjESDB/yY1wTnpvKNPgiW4pvLRLanNJNWmUhBJ2ebgmELSQEGoInVMuntqfMUrKZS9rcr21",
+	"A2bprL+YZSNW3DmryiX4inG1kMQXkJFUu0MJgjC2EbhXqNPTwwfhoMylckJSnXggd8jHanMNtQC4JnnF",
+	"sBCuR66gPOrMZwo4A7ghcCboyW+ZkdRIRto7CekN2+zi0A9VDep1oBcwvpUQCjR4RJNM8H9mzL1hVMa8",
+	"L3/noI1d/fT9puhCSj4lDguWKEYTTbipys3v+8XmMT36Dbipfvd4C5nsZ+VxhQaCpp5urkypNtOEbnfh",
+	"lnZQrjdsgwrG3eowg8zD8JHXs2t6S5M0MRMNklQyBlIwpikTCVUESruSlBo4zMepPGN4YDTFA9hkWNCW",
+	"7DteQ3lKEJESai9ajSWvF7Gbfr+zEvY3rrnZSVK2Bta9kspfYTYLCZ5CK0e8s6uQLnNAMhUNw0bQ5rLi",
+	"IjOhY/PRd1avevLHh9hI+QLfx4f1oMcmthvO8QK2yA07wlll2hBNt/aPld3hrd3bWtGb9nC1Ivy7i21g",
+	"cwquGXIGwCeDzoC3eL30dV8LwJbdJDR0nMdcQfXY8de0oAz3At5TQIiS37riS+hav/uciZZEmrr0Ni46",
+	"tJHx0pzJ4ACl2q6KdAsSs16l6ilZyA2ZUbgcLaCQOtqmjUzBMY+hLxG5ZmBmIpQkfOZ2AWwRG+kK3RuW",
+	"poRaFVU1LdV7xUCVdLBuQOW8PtfxIoz8RgyJLgrGD3Xt7i6xQp2BObss3EHCZIZFTFTYM5Rk0wxiKc1u",
+	"fBTLPtHsXxqQ3REjI4bQeFvNl2HREXkYRL7DnYEPFf7YIejhS+KRE03fUbTEgQizlx6PHEXRpP0dIyiG",
+	"cHVH9ETl87L/z/0e9PuVbQ91nP5SUBSNl6mc52XxfNn1dozA0sW/1Kz/TrvMiY5PW+E+cm9mDt8TbqSa",
+	"Xd1SPGetpL2/SVUtnwNg5GAHQkTXYA8FbvFu1qpAKHkOFNGIbLAqv48Ma4/DbCukX6CwYea9OgLOgmfX",
+	"HDKhq3Y1OtXeM6rixcgVXOd4xtVEqHG+ENdK+9j0kYuXl7GZQyHF4NUKkEIC8X9xOYqOKkbykPjdc7RX",
+	"UoXNLQrrgNvntkNBzIYJs72AO6j73SfnV/DS22CUipwXN03XeXA3ADtiF8Pw+IymRop/1uJ2hEGtxl9Z",
+	"HfeFEu/T1CMkossCUhzLheIHUdUPjr2DNTtz4JuWPHM8W8qJzht73ywlj0z6AivilGo9psSOff+FL5tY",
+	"L2GXQ+w0pRmjKuVMG5LSzSxLSQJ2+/64p0/rlIqOQG+dreylGuwgka8OgLHz32iSUjHP6DzY9CD/QA4b",
+	"bVdnOlbiYlDyXAZwFFx0GqBgaT/uDd16aAyVCWIXhdzbcLOQmSGUwIgjYmRCt/eD58nhUYMgoq11VxMc",
+	"8GbB44WjQxkviQtkH7LBmXBgM0HMOCoIFxgFVZRlwvQsIYnXTryuICQG4E1dZ5AULOZTV3nCFb2Qa1aG",
+	"TVbMDqZFuakJGLebUSEXCg4Kih3F1lTtFC2VY8T1B8goFvN1S8rrLwsJQgGMT3JGNgBQC1YpgAR0kfP9",
+	"XeAicSmmRfmTctE+5iAGMoEMPokmKZvTdBqnlFuVFFfFNtDM86rpNF5QN+kNtQCHvoC2z0GW/MDOyOt0",
+	"ABZZzXP86jn505Pv/rNT0NQrtBkfudnt12BKyRH5nqUCLWi09+7RYHq+izDMzfbf/elPpZOhHLdYRtbl",
+	"JmUDRu7LTZUs8pkSF6CTX6xxoS/+Th/86+GDP01//Y/+pHJXVQr7z8cf+bUMcxrcC8ZXpRt7ABYdwVEY",
+	"PLi7y17vXQJrjEGiv+hyXcSNKjhcVB7qFoPVNdthh8IhHlnKhu/XZebQK+h1utOGf7Af9kKU4HDzbrrX",
+	"49LN4GBFJWRxyQ0FUnKZTBO6bbnOuhfA9dsFMT9lN215kDdMaS7FAMBt/2a1zfogqqMu5leOd+peYty1",
+	"XYOcWqJRMUZtBIwiFKoe9Ynx4+6RlfBaaVxFVWw3i5blWUuNsxjvwWv4NwHPBRp0mRaUCGY2Ui1L2hlN",
+	"0IG+ki0h7ezTmium9yl/3Q8a5kfjsWOYcAuoqEA0JKctQu2NbXvhlPELEcoMGJ9qmn/UAuydQ/oMGJwg",
+	"Ps4l2g8BaKAkhoF7OVxCPmvEArphfaMJT6JiEe0/Qb5GRCpyhVt0NQyM21fidb1WF7K6FxVS7GKfsUfZ",
+	"uvzd0NMHGbXv2Cmabh+wW/sjnTd5VXJ7V5C4pkwzdcPyiNQwNx3gWBobRbnDKTX+XKoMq2VXjhQWF6wN",
+	"62Jbewtb09V6lGgtR9mFYZEvCLj0XDx0gd3fn83VmuFMh08ljCTu5Z6zgGKDA3ZpPGA4HQXkUyeKfrBw",
+	"2grE886hrI0/5seN1/bxLFyYdaAz2Lfiss2RYtfbslzZLOzh82uwZmjKBvcA+D5lEJAxGVKh0MP3Pz57",
+	"8Pi7771FXRupWEJ8QPWuSVMVl3TKtZkO6j13OWlmDn2XFNKw8XTxRoaNxbsijWiOeVCjBvHWfdeiuoyf",
+	"VX6ZbLQ23Je/lmaKMDtDe32/luY5flHAhYyp9XW9y1xb7r1jjlHg5ah0muYxBU4tqxcuLsUUeEuyZ9cy",
+	"BJubkRcBfjerixuhQPMEXFBRmbEcd3dJ0WfxFxTxWLpTBuA2EeK8u/5HMz+kCJrMr5Cmc0WeF8L9cNhu",
+	"nfUe8KG7+wy7soCLHYKNWsB2W3HaCqz77scHG059SwostQJBLcfaLyPxl9alNq6u7Xvlz82xsIRtC+ZR",
+	"8aaAlmcGCIYiOqT+bdfA4Uy5e1b0KbhDGKmHc94WB9kYHFopmCO23uNlXCl613DXkA9+d2w37HZe9YYf",
+	"Os4SW5w6+eWt13hYP26PXK68R0hpxoZexjT/FxuwNtCiezvqLkpeVQPGhnRshlaEG2nvbC3nUF7KsRn2",
+	"WVhmleO0BuZVtGeP+RqIu2X/+8uQkdMlY+uGptMe4KegVGkzVWRYSn94JpC9vFsWXAc89piwMNdMeHg6",
+	"Dws+VdIfDfVyWbj8X/PZQbb3ycMBQABGpkl7Rn0pxc+HNYxOmfc9RJ3UU0m/LBfSYQZzItdSGaz0vcDM",
+	"uhtI8fNYTSEexEZffjJM6PExIaoR9YswYZ/AESvCvorScu4ILOBbaF+leq2hPMdSsdjwGY+pSz1nCoBf",
+	"JpWAknJsSMeq7SY3ExZzzcPkRFsQwfrDYZohMIoZJtxsanEvUIJqqmASECAzsx/D8SukmSLoxYy7YqZY",
+	"qJPqKdeu7jtLITFi7iLJwZSL85+6AKf+wKV5e2ikX12Q5WMpMrd2NJ1NgrjdviBULzH3VhD2ySgKwW0e",
+	"zXZQIOBtx8B3qt7ZXoJz1/TsEaUIi9ir9vpKrgDTmAJKHq5hFKpUiT/2KZnIvEyb7iSl2qKn38sVu5bJ",
+	"1oGwKxZLlVhWnaPIbUZADjx/xyfTp3w2Fpu35BwbHlzr6u6GTBUQTTgamXgsdlE5mLA7z7+trHwpRLBD",
+	"Df2NgwyH7X41jWrVFvYy/JQtAAwG+KzzaHvvvHYpG1UUgqIMZgCOoCxtCor8tU+efknFAMdW3K0eDHsV",
+	"2/VNmUyN19YC963B8all6quoGbjxk0IawG7D4Z2UCr6VzYNBncpZlXPuopptpMJMI4+WFQz5o8mKC64N",
+	"pqhhFhYW68/z1iBCxljinVbfDo8kR+r/rUowtpw5jmTlRtSxAYdaBrvF3cGgDApfYWlHLTckGdbfAK2r",
+	"ffXftACMlB2AUSkjYbtdrZLkPqEiiRqKXUReAuQaN5p4Hzv7RK0KMLmYfPv40R8fPP720cOHj5pYJAFI",
+	"jwf4j+9v7z14if98FD25vf+/BKE+Somv1XRKUQrwqSDJVwuWqEwIrEi+po6LwCq9xR/LHigqYuYaSOla",
+	"tyQ1XsrNfuaegKubpeGDdZbSeagIPFIgpCc9xcwSucG7M12ycFmPFdO6rWimwjyRWi+YhIShCN9oslZy",
+	"rugK91/3I3IrKO2Mc4s8hqQfhZtaiPB3ykc0wXPqF6kwU486cGnqHGf2X4alDG75xBI7SQC/8xtN/EjH",
+	"QB3WjRF2NMG5eePz4Ugnr3jUnViAr4FWnolx2qZXq5tBXlJz02K2t3qNjJfDsqve21fDCa15H1EFhrTa",
+	"fOdSj7Xz11z4g7STYl/7NJNy68FhQ3jTyENzz8MxL3Rvxf4rxbUpgCt7D7KWSaixJ39XpUlfO8gzr2Jr",
+	"RgNpTgNBD1qGbDK4+o/WkQukeCaSdtBQBATSiFJ8Rc3VU6chG0Qasn+YjcQ8O10k3tUNKa1bG4JF9p0b",
+	"KZeEAeB2GS5doIweWg5nAITWS1GCUj2A1bvDmI1fvBRGbY/IMEwY7xsfFGH52ywTaJR5TpUfc3jV2Hr0",
+	"6bMzjMtOAWGjAVHasE06Tgd7euxwH0YtYfjB4FDBQ6FyR7lZ11bCD7d1CRqKNRdTOFlRoxbexpBKbYLa",
+	"8PvsuoDvGFliRbvYYS7syRMzTIKOXHUP/5QKITMRs0BdD3BJTH2eQpExLFhxvyqSglM5n7fo9LFcuzZr",
+	"jVzTeAnpyBDs1v5pR6R7Qg0Nqk9MxGq7rmOjCDldsq2reewC3KaIdxlOsLlhaguVqsNQSYMjvrmYwi6E",
+	"m2kP2i7KeQyylCEBBvGiPziyhgx0Iwm+av9FSQwnM0JtbKi9h7o7qrP6D4g7dxGCU8bocOutveyobdBy",
+	"6xOGBn7vCrK3WBQQ2/uGqSRr2QF8Z7jRVzPlKxJ42lpIbfDam9O1YnothWbTmAkDXrw5NWwD/puVvOYp",
+	"m9KUqhXcj1dMUfCJJkzCZS7hMRdsmnC9ZkLDNrQHK2Chb7g++gIe++6BUVToGVPTa6p5hX9pwv6Z0XgL",
+	"EJixnXEcHhXYBBqk+MMWHVnV4kUyaSkAf7RUFZ5UI2ydh99trRt9iXcr8qCgOSeFoorIbO5IlUcqEiqX",
+	"kTWM8RrlBg+a0hEx+jJW/3bYdax8KPXeyCpdhCeAmFSDMy8ChT/leks86Ide0TR1lxk9OWqiRi3dIkfX",
+	"as24mJZiQYcD/eGngUjRMU2Mz9wQSTp2pD7h4gD5G2w2coqVjI9TFscXnMUxNgnjt0qa8CzgqLHOw22M",
+	"WaRU7JdE8R7dRL+Vo6fdQXMwL4yb4S7IZ4CVOMrQCtBH0xF0OjAuYv8CGIEVHgvrdtyyFnlh+sPXWS4h",
+	"YQ6EEHVE04Ugysue/yFFOKKCnvrodKfsjzHKVYkldgRZHbBCblRdkz089mdrSPjBgDm78DjdvAaD14/K",
+	"wNoHWb4rn8rxXSuyzDHQ5QeQj1/vkifYj7SceDUUet71uDPyfJCkOvG2Q4XRG9fUl/ay50H0uCbgWGKJ",
+	"r99G9Foa/FEDeqhPLWv2NxKTvnLyD4Ok30PVvnP07rzQ/Fih6ETSnuonBFZMxyQIuS9a8oS+LNz8Ady7",
+	"Hzp5kHdKoOX57nai6ZdZflcw/ZYUuRZcR4cw7RBB2U05wbdiqP1d81bXYaIYTbYtj75qQP0i+x2XIF+m",
+	"Pso8Mqx+gwmOp/B1gOqXv65Zs6QK+6X+KvSCszR5UYqFHxfoKW9CQNwqY67KOFVLMpdMPyXQwgXhhmiD",
+	"yEE90NsNvLRiqsNKitWc/M6uWGBGR1hZy9cKSxlVQvvamGyLCMUe79SnOA3Ophh/s8UvgjVCewANogkT",
+	"yV7wcW234lTKpe4swBauIR2ohFZUV+svk/YFlzg7RO0yjF45/C0ceykuCZob2RItVCaoPN5X5Dlhcpbz",
+	"hXGVXDl4E4Nx/b4U24DA/hqdFHH9A8qylVik56YPC/FnRcXehQdHFA0cWRpwNO2OJrSWMqZdVe6KDiu4",
+	"dilz/i3MQ6pCE2P0RGEfLa0onOz404xpDXugvVMUUkjxX671dUoFbHNK1Urn3UGCfjRZSMwLM6otyxRG",
+	"/1rK5RFDnXYq4ttwi4eDjEO21zVGAneZRPJpj9Vzcuk+SM0pVvd4kTq917jaEuEMWhelWS4IwMYn0YSv",
+	"XO4G0m9eL8ipy+0OetfuLrHtrdpCfd/xvdZZvQ+X3H4rCs3GinKrVEN1RjqHY5qmqa/GEmHRhYVMGyd3",
+	"nheDWZ05AVZea12Y1mJIWMoA2scM4DgzLVk70SQTuAQt0TzQ01hav8k/Gk7svW5x12hzp8DmF2eKm+17",
+	"26K77jKqQuG7z4gHMSZLhtEY9hurHOMXefsLY9aT21u44M4C1TUwMHnJ2LpcHQXC+/MNJCBeH8RUMeKC",
+	"JFygkCapFHP7X2TJDVYTtmow1qZP6BZegeQAkRAwG2rCzdlH8VH84Q+/LCR8cvaHPxA0u7nIMlebRef1",
+	"7XGqF+TqGQLS/AvOgAvyA0yYAIT+9P/9P//vqzPyzL5JEsk0FnHgRhN7FjAFlX8T+fSjuPr0gGZm8a8r",
+	"yGHQPr0d0sRBwlAA/cVELV4qkxyRq08PZlJdoSmQJ8yVKlrQG0YoUQywXIXBz+TMTtYNSbAbpjzwoI6I",
+	"M6kARm/ClCZSuUDliAipfJV9/VFgzgjkrmHmhZ1PRDKRMq19+VQYkGV1coUJzleYXqQJNWQltSGPHpOF",
+	"zGxHaZLvAAVVTTMm7C68y7V0Wo3T0cwFipV/PSPvfJQHuecUQMh2Ij4ogtzzyW73oQkhr2WyvYApcVVb",
+	"LrSnOpZyhwBXRG5EROJUapZEebwHFYWNNnkK9Ag6qevNZdSQTNh9n/EbrPR09XHyMXv48Nv4u4+Tq7OP",
+	"AqZ/zSyNaoiJEyDJq1NH4aIJ+0Rjk25JypcMSQuIzJI6+8S1J2oUN3Yx3RXbTlwXrCXSLUkyK5wIxXti",
+	"Tm8+nzB0SyJzq5+yxFKTTxtC4uUGVuWjuPqvB8DQD2AIFwSnyhP4L7uyZyej8SJnMrtRliXMAsot06So",
+	"euI6swO5OndDv3oK9jPL0nJpiQaDP6Hz4tLrVgEqbug//AFreGFtC4J1KTS55+uD3D8jV1ZUXdnmrprF",
+	"MHAGsUyYm8NTcoX1Pzzn4oggI8pdPTSBozn6KK63wPxraha59V5lKYscK7rnNzTN2Bl58vDhhcvOwuXh",
+	"uLewF3ibWZ2RJ48fX1R+iqBiOrciS9jXrxnR8uyjePLwTxcO55Qad++1mmlBNDRN5cZ+KeTGrdqHDY8Z",
+	"kA4TCbn6KWGrtTRMxNsHf2HbK1zqDbKhtmy/XjNBpIjZBQofZuCAgxe5II+fOI6fM5f+gMXykKQtKeVI",
+	"AR8FhoMmhM4pFxpNHy6mwseIaiCTC3L18gOd53qa/Y2LeUSufpo9+JmaeJE/wjb97PgKJveT0IZaXrC0",
+	"YUnh22+//RPhgvz1w/PIHhrOsWL/EeAEV9UGEjn02UeRV0Bx51kpFORi8ghcD2sm6JpPLibfnj08+xaL",
+	"oiNu2rkDOEbYOAZKaS72f0omF5PXXJtncZ6ht6aKrpgB7+7fGwqsVVnzyYMmdc1mEuIGuX3hnxlTWx90",
+	"eDEBfdcf4DTomOi6Fd7+WgSbwgQeP3yIyQXC+PARK4fxxnT+D6fcFr11qTT5nEF/CJQYsorebTR5gn2G",
+	"msrHdv4DTUp55k8ePur/5K/CHtFMGDt8luB33/Z/90qqa54kDGwx3/3Xfw34gmapU8Ky1YqqrZthjeic",
+	"BcspMlYA68jKEF8akM51CdTn12jilAy7z7iWZysqUD0GJaJRRuZXO4acIs8/u3/dnidc0+vUJSXWKDA0",
+	"t+IVv40/vZhYallLHSDxF9A8e5ZjfdeI6klTc3SfJF88BTzB0Xd/8UYaKFuJH/yp/4PnUsxSjpesnWns",
+	"pUhKpSWsmmYlOeo4cDJpNILoyOqPOiIpF06/3lBurAZRVDM4JAEmiWLajvqz++dtq3S8ZDR5hi9NjiiM",
+	"XmwQ3alNGCX586+NHHemrmf5opQoSjmsP51DDziD3FN7q4BRgjEAtFRUqqXG6qcJ/A1eDU9ppVSogtRQ",
+	"WzyzSgHarkZJKyQlkFYtpHheyhfbvfE2UfgcE7Tcqy+8tcfphD9IdKUehqah8Us2Q6IuDAVGZex2iBB+",
+	"nmeTnaTwk0cDxvRBytdUOb3l0XdDJu+utSz5sEVvzM4M6XYrx0XArGXIDLR3T6hKkEvSThbDH8+gSvGk",
+	"TWSfowH8KFwCZYLdiz8iGOAxOOQN20Drg/jj0cG6fa4wEz5w1mDR5hO73R27PXn8uP+7nwQkUO3FnrC1",
+	"zrYGppIbprYeU4+k/IaBJS3MpshrFSa1P51hQiOwaMkT5DSphjBH6zRcehHZgAkDdnkN1njb4lP70Jvr",
+	"IzCDueraZwRyPVtsMzzRRC/kRpzlAFTlC+7zPFam8377LO9Ot11pc09fwWsDMf3KqfgAQuEqtT5pWtUb",
+	"aBuu1jEtjQ9jvnTLMH1J5JGjrMVdFYP8Y/8gf/IFml2cSKkwc2iEecHn8iCbQTAhbz1P0ILrSuxoQP8h",
+	"9zS9YYgEdL9t8xAnKGiQCDsr7QBCLdlzw4HLFG0Ni9MIzEmSa0Z8sm4ZEZVI1W1hcbmU19vwpNpQVJuY",
+	"HzxeIKqX8xVwmZCUr7hpozBX90zOKj3ncVaeTQqkE7D9V35hIlxru+HGAaMeJtJ2DMWll+6xDK/pkH6M",
+	"3K8Xb0VT5Gpt909mGmxq3jqPLuEnD5/k0VfeFeCDT5xhHOFPo9z4m3LtLKfXjFyzeWYlBuaOBGYTZ0pL",
+	"1UbA91Kqzf/xd3r9qyVl+mD26+c/3t57kP/x5Pb+529vi78fPb6930LsPQrZa0tlk6Pa+lD4AnbH79na",
+	"N17tuSvl4q1guWPdUyIUR38j1YbNORXoBAREY0CeBxoGygVY+rqVsRTg0X71Dt9wQbt9Xvjrx1wOSh6J",
+	"v7Dt2zV60x1xHuUC4Ab65VwBLtmca+NyQRdF0cLX0gUmhQCjFMtrOlJ/WypmEjjhc/lw++Uz3b/91cGT",
+	"BFTddRE1mC4MOIg+lmUI75bu9O61c1TKnMHLsXRQ5+OaUDLjqQM/Swu9Psod5BqkirM4S5Fum/eB97ma",
+	"eKRrvWv8y2Hpv7C1+fIPt6+Obf7C2Bq92UbixRUibLREPU5IPAMhsN5d7wJX7/6TsMxMn/Ef3Q6N/HA8",
+	"ssLVpmzlYbOl4+XlhxBs7YeSjz73xruPv6oz5q68JlZRwxUs++HgskZSOXf4khUjy1itbJTChYTijbHU",
+	"xIHStq+gBIaLIlKsCJbVhm7PylEZYKZqD+x4ihcq7YG9ATTOPoSokYg8efS4eVwgvmebPtkkV0vI1W79",
+	"/QupvbiA+XF30nLpSvZx4pGv/3T7cRK6bB1JTcXJO6DTnZ05GH4zlushhKQUa/Nvzvg7aKMDTrt3ViQ4",
+	"8+wryn3cw5d6Ij95/Mdxc7r0FLOXfwvhBLEgT+M02lH59ed12evbGqaFfPgiTzE53vHtHa++r7awBP/4",
+	"dL46InELRnIgVO/6dBY8MNVVnKEEgPfK74Av5qhhCNVTtytQ4BQhcHJZ3mWEQJ5nMzJAoE2enn/Gf9wi",
+	"7aQM83Ea8YFxg9z7SO8ngSM/Ud4e0jJf+IImfGR1bmjyv3TLS5eBg7Hq3O/NKDraXYr2OzmQsPK4r15y",
+	"PWef4rywwJ0Mq+0geOkG8oWfBH6YCV5hMciBOajwE6P+Xo6Id1n4eHC4ExAykOenuNqPBz4pzhdUJA+g",
+	"7tnd8169BJmzeuTCUVREYZ5rs2RsXbqPAGBBqWQmJNClbGaa5o0fqUje3jA14uSzn7CEwAqdeGpnUrfL",
+	"2Dj2/M5CmhzoRFw7D0sZp8XFaxmH2b0vC2CcTr/J+M8unudoF08IUlt1mI7XxQunO6cjpF+aCpHVhzaL",
+	"LSpFNE1RjBSeBsh3R2D6OzLtZiaU6I2VjID8iGAs0ZDmR7UUefbmNSKx/DOjyr4LXzyFSoNUQQqufWoW",
+	"VBCsBYteaMijL8IDE2pYU/b9LG9YyRdyeLXGdjBMo7lDFhJs8zWz0clfD3RdTveWaybyWMxOhoeXAlG9",
+	"xVGRR923Wil/dMA0R6Nw7KCFunF8p8Mh1zLAJSZF3QhZ1SQjPBu4mFtx6hxi3fHfxzZAghw7JV+cJPLX",
+	"mHxRtnC5vNidsi0KubxW0mDJ+3MHpbLP7bU9lRqgVzxS5pFYswHEuatRCEd7YqmvkaU+0CUrUFXphm7B",
+	"WAyWEG6eVvFm8Jbgcdcw25dtctMIwJXoZSgHeLfwqwA7PvBVBY/Bls/0ssKTfYzxzE/2xBp7ZKDrZR53",
+	"irXVZ4QSt/MsyZM2ILsHqqwDmR4gWEDx+cJoT1H6KCR1yWLGb9gldHWZV8Q8kipW7eZLioaHVTgdIV/j",
+	"EfIsx8LyiEYAxgew3HXQQAJVjNHiiiVmHcoUAmRZOcAU1VnFHot8WmVv/O1srdiaqjYGL8o7H4Cv60a3",
+	"JPe6YgB/TEXM0rSQWICmxY12JjZtvGktodsSsAbC4DrrnTMqQvw9lNikcPo9BYPeA7BgW+L+KOxBnDKK",
+	"QInafe104DOXEcc2/3/L81fEsDR1OIe0NG6AAJNZmpBYrpypI3EBgnCaL7iYI3RWLfafmUoibuPeGkz7",
+	"c6Vqy5GGCZsBQXl0zUbi6pFCMSs1578ky2LQCE2E3JB7UuFm3T8J0a9QiBYxHJGTJFamlHh+oL6jiyr1",
+	"4JJFyMxOS+OL4rW7A65ryRM/ZvpqaZ4dgZj+ja8Vsq5Yhdyvw5WDSYyIYBt7UCkGkKR1++Va8Rsab5uO",
+	"UWiwkVFa88I7nFMwmzoAVk003dpDbwOZ8xUk03tX5T+v7qMXTjOReLALe1ghgKsU6faCQMmAHBEW4SGd",
+	"Dysi1yymmQbZuv0oYjj2rhmh14AT63SW0GF3CWuRL9v4ZFhRK97zBabPFrP7ku4MKIpPx91XmQuLsqAQ",
+	"uWPEDKDs1444DDyCf3en7ZU5+fhnzRtpeNyKlyDc05OfrZRYl+9jEXgwK+WuvaCGGp7qrWDmG0RXzoHX",
+	"yb0/v3h3Sb799t639+8/9ZDDeVJ9LFVSycQbeqCNEvj53udxqkOyUt67SNsjK2Cl0jOPXDmZ/O8vFHYE",
+	"VuZ3jzqydy6MD8AFNGEHmjQqt6XFPomgBHng4peO9OEG+uXoKb+jDIaTt4suGaEQu+UCRrkwcpcsByvW",
+	"HXRcl1T/s0eXO5p0dD20iEY3xK8agL2Iy3Iagi+iEVPLmjxN7UUPYfIIFyA/k6pFpaiAWbIw29/OXOZ5",
+	"FxA2xBmcf7b/ud09auBHmSY9niRoOY/l6XNOuvdP96f9Uu1m3OqXeWEdjACuQB/kLu+nlepIUNIEic7B",
+	"x/UFpnjaaaWq3Z3fvdT1TC/tO45ojuShdK2P8k+e3O7/bu7EUjxAo5zVuPAurMfXfUL/5N454hHtu2g5",
+	"o/0ov9pD2s2fbKBKAJpvXBUvOJ2XbG1y03Pd5uxXp7LR+OOZykS7vRliIYiSG+wKI0c4Fi4ouVYjLASF",
+	"AbuAi2PvQ4lVEpTcRK5oFNqaE3ZGfuFmQa4StZ2qTDj/qnOVEq5hLh5J9KNwdvSS/xX9rViSCbGYwdc7",
+	"4ynDkkpD/K+4oK1ozCFLgBvwAb2vqyw1fE2VOZ9JtXqQUEOrLDGijqKdfkDOu4p03z0kP/MfyoU8r7mg",
+	"ahsqirqi67WrgFNt7H99//bNRR64hhIllmm2EuQBlg0DRzpsd1TKjkaQWEsYQhqsFKeNlAkmz6zWZktK",
+	"vnhQALBVCbUou4tywrwDhR7v1CGN1HTpraoBnzSUv4vtsuVeaPuDXLH7OYKL3OjTDfjLP11/gJKCVsw4",
+	"NRWygyl5/v5vKISkIpRspFpeS7kcI4dLB+75Z/xHtyH+J18tdzeTZ2S1crkp6tcPNoCWC2qXK2o/DFUG",
+	"/hIsoLhS9uRxNYJ7dImTQ6HiUMBFiUp1ERFTDrMb7WE9S2kNo2+I2jHOUgrf5i4BLrRRGWgglQDUdj21",
+	"+ODSv7+vK/qoNBsYbyuQpX9+Ilt/CYqxvrI7KDzUKaqZsbxhiiUXxIDfK1D8skzIxT7Uqbl4UorBDxHm",
+	"+Wf4L5fi9ryoNz6O9v6na6HbCgGNN0nnSPaIUkfY8+4pMlKwkzXiK9SX/tuVMQcECTAJE5pCuQipiJCD",
+	"GM2XXzzDits95uRKOwNPhN/NUdBxBqAf8nQGlAApXCGpdV4+HUvTF+XN9RIKN7aZTkaI/lbcKmEqAvl4",
+	"uSvlTu7YuwuTZEljBDVsLHzrJOa/QjEPe0uoICXOeEq4cVjYAHhdToVcUAAnnXG1Ykk11XEY16EbefhJ",
+	"cP659Nftues7LyUyVvjnTfWhl9pe6ux/UoaO63V8l8MvzqSqpLQfQ8eoUZZCC8PxiOoFi1Mu2Imo7pao",
+	"3tPt8fXVBi3dlModHYecLtmNXJ6o6TcoSs9NAHRjhM7ZTVapnHfefl7L+TDP15KLanXMLk3wtZz/xb4f",
+	"qmoo5dIFGOmFxAqTrKgjmod92BsiWG9E6YVVW/VAj5sWqDDakytVrisKobx9lUWfEW3obOYM5hHWStwS",
+	"qeZUcO1D4luqtc5mbWHEjx8OLvepZMramvlueDO1EQ/b2bflj4K1O51dOJVyyRJCTQQewqQtthqijsdN",
+	"pt7j1vLQqD4ztZZ6327dRBOsetnVH43N/n3xojtiZEQoukmRDNERC4aVNuLL0Cu6zzjeinTbsPy31oL1",
+	"T0d4ypvFVpVclerPtnHW/sVWP8iiGy7iNEtaZwa594cpunq4BIQvMuXgtZy3JRxc/j4c3XdlpLLLYcnh",
+	"WpoFSeVct1qj7IFeUQhoHDOtUzkveR9SOR9ehA3VALm0p/9RiQG7CJmEKtXfE56cKKNkvpTFuVaqebmQ",
+	"GyJnhonIm1USsllsy8GzAGIL8TbsE9cG1JSVrGCC9FLTHliKnhDZJ3Cmt5bif/83dClrtuKxTKVAVwEl",
+	"em3HoBeMYekFSq4zkaSgDD7LEm5e3thZ3nv140+X5PLJ/TPyE2SoSVGtKofRRJldNZSyLhlOaUOutwYQ",
+	"VDQT5oy8cai/S7YtPtWxXDNyhbe4qyZw70uY32BF2h0WXZXDfN3yWN9MoslswVVLZfKTon5S1E+K+klR",
+	"Pynqh1HUxynDVjD/R1MJ6g2vvY0mhn0y51a8j/wy6PSF8NevNuz9WZpi+DkcRStq4gXwFMV576AZzziA",
+	"S3eHBbzyL/VWWZWNfKaFHZ7WTLdzXenxPmw39iKZPwwQHRfm+yeTUiDnoy81kDPfm1aG8M+/Vqb4q8h0",
+	"RlOCJL7/ZdGv2Pln96/bc6TQlduskGK7pmZREu34YadiO47WOrLs7NBeVTo8dCjFs2L6u0azvZEn3J2v",
+	"M87hPXXqlcvnAKXOMUBU9+U0mNC9eIYcVjAhgmch0GYYLTPVErrRkH2NeTWYG0R4EsEPPC9O7sC4yIIm",
+	"/t5LyTpTc3ZGPuRBUdgn2TDF4J4nKjfo5m3Xct07N9DjcB62/p5RFS/uHFXSzawNIsU//tJ5+qvjuF8W",
+	"kF/j7/K0TPgEsqkcaB3FxLQV3ZKVVZpGHoYr1pls8zM7pon051Zsnpim6Z1Hde4FJ4EjdhY4JVOGpqI1",
+	"UyuutQu29VuzYrWdEWAOxi2Ryhfob1XW3+IrR9yaZ2LrOjllXwxHp8MlQTzqT0ZRojLRrq26jR4LH2K7",
+	"BLE0+fX2APHbrcAOsP+/A2gnHOeXg+x0wpn4d8CZoKJg8ad5whWydDWyN8Tm8NsZ1cuyyD//DP/tTn/1",
+	"XHl0yd8j+E9yv5Is6msZoFuyclPiv7HMh90cVhW5cTw0ifO8qF45Ojhzn5F0Vqo7xFEVMuE9Oix8f9LK",
+	"WPDgZDy5S0EOSw42gVyOoyGhnhVbIHUNEuolIKEa5+wcI38MvnHx9C3HSbicm/3gRKN7gbLCGgIwnM9Q",
+	"HkVRLqfPQdW0KgnviteOaTwqemnVFWKpkq8bRxLnCLaYYnc8ovTD+xFZ0YQhXgoUw/aVe+IU7KF9sNLu",
+	"x5LJxudZdJsI3uVvHZcCXCdtBsTiha+VBly8BTd5GBeLJVp+tBQRkWkSuvyjMa47g6a63eef/T9vz+3X",
+	"a0NFvANkqN+0bkgF6MC/OqysIXxyOiDu9DYKa443jiq86IJqx30sKaWkNlNv9iNExf6BJcGORIeX0P4o",
+	"OsRPTnS4nynTrmE/XeXYMog+uCNZYcnOB/aI67N8v/NvX7qXj3u6VfsKHnJSMwjjBqw/KG5LBUYhK8gx",
+	"/MrVn2o9X82YA0GsV2IFMMS+amQVZac90a9NWLyhK1bbtOMBT9Q7umMDtJ1rEhxDLSjDvneCWPzyDctv",
+	"wFxYFMqesc3Tmux18A16QJHsXNSu6LIvFbshgc8/4z9ywIjxhzsS5BCYiBDD9h3xzz2GxumM353gXjOD",
+	"0QP2ALfaYbVsuxXngnGzYMoJeSEV4Rr/GEx/g8AAOigQD9GjECBiAOxCf5e/k5P99wgFcAByClRob1Uo",
+	"K7XPe6Off1nweNESa5xybcLhzbZbMYnyPCf3p2LaKJ4jsSFEIktacp8G49tC3g82BfDkX3ORr8rudRX7",
+	"OoWrtIeryJkP9LsgBu8zHimuqLMOXhGpDcnUnAlnz4I0RVNkBCzoDegww6qwFybNGsMCNLxDC22R3DHj",
+	"N+wVvHZcsM83bFPt5ksqdQqr8DUeQ19fBLVX5H01i1iqxGpTc6vyAyDvJs98floPdbYvLqhelIwLS7Y2",
+	"w9hsrdja3r2DnPYZfugOOakI2cldSfNT/MkO8SdjBO/YcAnYnTzTvYWQztknw4TeySBcdNAKK2obD9Dj",
+	"EWpOQR8v88mcEJ5PcYBV2+dGkpUUZqEBYwKzYBw2RZFoAvnIRqYJqFRcFEgMh5Pd5xC/EptOGf7SvXNE",
+	"6e27aJHbfpQnZtj9znzD1BYdLqBuW62ApfaWVyK5iMDNrlwI7SnGIFDBNoTReEEMX/Xp6PUywEc4KlI+",
+	"M8c4JV7zmbks7tZHq0qY92A7PJ0QpxOiaeGipGTkKXNm7XgYqreVKn22cRUeGTvCp/Yz1zs8ke5CB3tX",
+	"msmJu07cVfVeUEwIRvtUnvBbODAOqGDtHLjbz05QmYvd3Y3GVQI78dOJn+rWYEuIhJsSiNzc4zYd6mza",
+	"ucz5EEbCItF3yEl+widOOnFSiZP+rKgwwEjX24ZHPeFovnXnTjWSY3/2MpkSx+Eu2/JdMhfM5MRbJ96q",
+	"nVKWLgg3xEjEOaWabaRaDtX3BvGRPQATRTfHUfl+ca33uFVOZH1w+1kBaUMSibXSCdXLEFDw4CuDnYVu",
+	"Bft9x+Q6dXhJlZzCOTOEpqkL4OCKyE0pjZyKhCDRSKXhXXSyyxlhN0xtq235rMUt+t+1XDFnJJQfhav7",
+	"FqHhjwsoVy43gii2VkwzYYAyyb2rG842V/dDheMhTgYnetzEc9dJm+fPPf1aw6lx9lZr8HCdnhhx4m1J",
+	"4yVCPP+MiEE9Dl2n1h99Kzt38uTBrXpwbSsRcT4ihBP6RtfYdARRjLbZ4yx+DRDTOaqwOx2HrtXWPDNU",
+	"jguKPAKyoR/8HWOrvTdsHcSHwSmfoke/SngY3FyM4Em5BifdTMl/uZIFiM0vUy7mD+QMAu+4TIg2VBk9",
+	"iLvddTIo9c+vFV2yB7ubWXq49TWfmR8UZhTcOd/Yzk9cs3/EP9BI4qpSzyWRAqnVK5xEMZ2tWC3LZEeC",
+	"jKmIWZru6o7qocfn0PoxD49R9vLj88BzqxYkRM5mJz74Ck8Pu72+XILdZO/W4gaQBJ/i7Q/iSOEmR1by",
+	"hgF8rTOHCPbpEEwrhVHyINpeoPCRr9bDNYkXLLayyIH76q02bBXBQanX0uBzyBwliaIb4SveQK0JCLW6",
+	"cmNNWTK93k6xhTwvAheSa2L5tYnt6/jiuZtug58fH52fT7hPex9qBY7TWrEHKhMkzveznw/8u118cD7j",
+	"guvF4Y+vV9BuK/ndwXGSM8+JAvcL9EG9HlYTBRPa6QopBsAJABKTw/jvSZ15IanW3DasHtWT0vZMbPMq",
+	"V0/BJgnjT9nMEJmZ9pJRhoXrWnURoh3Re/i0Ut/qP/urW+1fQrKn3taXkdBmF6Qrjw2qUp0MZ+VqgVx7",
+	"oxlwiLt6S7m0T1I5n1eylUPMtl+sa4fdbE2zY1zD39lmj27EbTs0oPfTgbFPMpiRawKIk4KLudNSr5nZ",
+	"MCaI2UgSLzKx1E8Rf8fquyxlhoGZaJv/NegEQcJp0fPXSs4V07oPSxBfOq6/IO+mHUnOPT8JP0dGP8oN",
+	"mVGVXxithhHLFftCnQhrJY2M8VrZRW340tGpDbtppzb3/ERtZee5knKWV//hkJBqb1z3dMqMYbBqS5mm",
+	"96M8hRz97TQlCTW0h/L8qh+B+PbAqes7jREr7d/ICPnOwb8ROqdcnBSBrzFdnUHySmFc80oKjZcuQJgS",
+	"xaiWAsAluS6/SwXb7G+FRDfEMfjVttuiPh/f5HeJWt+Jbfb1Y8HlquLH2l8j1mtpHqDVudOy8n4tzXN8",
+	"7ZgCuOilRU/RdLVOTwaBqpYCrgKSsBseM50rw4Clbv/YLHi8wHg5qAIIrw/XiY9RoqNLcymR5PnntdTc",
+	"bv/tzmKx38r1zvWBIjQLw+9IlRy3Hqlr/aUwartzHDgO9GSsuEsdZY/YbsDEycu4z9CaR4VLeb/ODOFi",
+	"qo2Ml4SJ1A4US807Kbi3RR2icA7v9bQyCXy2iq0ZNeXy+JGTRoKu3FyqlUecZyGhhp0RTNHKi5uCxTMT",
+	"8BDe9Lf+RnhR0/P53s7Uq0AHqJpzeP6HEQ5j/JPOdrrq7GOMpcqU8rScRjlel9TZtSsAIntAzN9X3jym",
+	"AlnpqBVQa861YeprLtEhPXi9SFKmwRYF1TrqEhdy9jRTVnV091xvgwfRC9DmeY03e0rlqJ2j67jccM17",
+	"wEn/hq8ckUJcDy2k4Yb41RIGzp7IWZ55c+/D40f3qxVbLxpU8o0uAV86j7RvwAN7LCSg+pXIwi1mhSrg",
+	"t8Lc2VaKFcZ5PIBLbP5UQfWEbLlPQVSUFkQKQslGcWOY8LCEYCO8ZnMuNEaXlNOi54oKU4s2bueVvGYq",
+	"vnL+Gf7bne9UsM8xpWinED2ZaCrJTjduR0bIxlGXFNiQHICsSirncbbDJa9osTUYPTMthHZK5b07+Pg+",
+	"SgrQAwigY1AEIEEc8+yGtqGXE1TC6V7bBkMiJNnwhCmHHU1SKeYQMk0RgC5U37adjZBbugsw1BgslXI5",
+	"4KLzGl7rCVc9YBwoF+b7JxOoc8BX2Wpy8TAPCuXCsDkUVPoiokJLy9OiZOASn5SMWlVO7RDV7UGRZAqR",
+	"U536Ub3lDT9COuuSHU5L2Rl0rv9cQkPy0Q+mE9bc6WgKm1zplgh5rNPG0KWrj31ovvlAl+zfXcXfXR+R",
+	"hIunuZkAQGtoS6F9cs2skqKJkWSzkOzGqit0CTnJI8Q11csy6RT++QDV7IP51E85HvPpdEG8M6wnuoRS",
+	"RN94tCNYHghgG2Fnsk2yOFNW2FhCuGZUMUtMv9q91kzdeBLJVDq5mJzTNT+/eQSU4PpolhDLLcNORV2x",
+	"STPf6bmrmnpvCf+IiPkHE0wbtpLGsoK6HwGnrHOEKcSRqsWkuC58UbVmPy8wTAbuBjRJFHNF6d2HLoom",
+	"8OElRP8Biy4ZW5N71+yGWg1Lr/+f/ytl8/n9ohWoPR3s3BXDnyuZrXEQ6G3zIcUqEwm7f+GjCyPioWgi",
+	"xMyIilDtvLccJ6qRfvzJKEi7KE0QwoJCL7/iKdNYt19CEUTMLS59yldWnIS+tXu8sDcrKILsHfNVR5Od",
+	"qyubjMJwQ61wa5aQL91lsKZyqD/qPQ9wnfPXozwmU5F7f37x7pI8+u7Boz9G5PGj0uY4qLNmq+9RXn6j",
+	"oV5A4mcTMvCSe1wIvRWlZnPfUXCwmK/rXJNkRbfEAZVB2TFtT3DbpjYqW+pSq/iTq5kXXvhC498s5Mp5",
+	"6xB5c7OgJsodf84lR+RsxmO4JPpKfnIeaPtDZUEhqwIdp/qCVHy/kSvvhJXV8Gcu5hGEpMGZoMk9enPD",
+	"l6WJeafh7a+3/18AAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
