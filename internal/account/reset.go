@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	freeAsked = 3                // links asked for before the delay begins
-	mailEvery = 2 * time.Minute  // one account's mails
+	freeAsked = 3               // links asked for before the delay begins
+	mailEvery = 2 * time.Minute // one account's mails
 )
 
 // HandedLink is a link that works, and for whom.

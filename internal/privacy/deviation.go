@@ -523,10 +523,13 @@ func (f Facts) changed(before Facts) []string {
 		name string
 		same bool
 	}{
-		{"kind", f.Kind == before.Kind}, {"discovered_at", f.DiscoveredAt.Equal(before.DiscoveredAt)},
-		{"happened_from", same(f.HappenedFrom, before.HappenedFrom)}, {"happened_to", same(f.HappenedTo, before.HappenedTo)},
+		{"kind", f.Kind == before.Kind},
+		{"discovered_at", f.DiscoveredAt.Equal(before.DiscoveredAt)},
+		{"happened_from", same(f.HappenedFrom, before.HappenedFrom)},
+		{"happened_to", same(f.HappenedTo, before.HappenedTo)},
 		{"affected", equal(f.Affected, before.Affected) && f.AffectedExact == before.AffectedExact},
-		{"persons", slices.Equal(f.Persons, before.Persons)}, {"categories", slices.Equal(f.Categories, before.Categories)},
+		{"persons", slices.Equal(f.Persons, before.Persons)},
+		{"categories", slices.Equal(f.Categories, before.Categories)},
 	} {
 		if !c.same {
 			fields = append(fields, c.name)

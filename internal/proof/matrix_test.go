@@ -166,14 +166,15 @@ func (s *stage) site(t *testing.T) *chi.Mux {
 var doors = []string{
 	"GET /glemt-passord", "POST /glemt-passord", "GET /login/med/{provider}", "GET /login/retur", "GET /login/faktor", "POST /login/faktor", "GET /konto/lenke/{link}", "POST /konto/lenke/{link}",
 	"GET /.well-known/security.txt", "GET /personvernerklaring", "GET /personvernerklaring/{municipality}",
-	"GET /healthz", "GET /readyz", "GET /static/{hash}/*", "GET /login", "POST /login", "POST /logout", "GET /api/openapi.yaml", "GET /api/docs"}
+	"GET /healthz", "GET /readyz", "GET /static/{hash}/*", "GET /login", "POST /login", "POST /logout", "GET /api/openapi.yaml", "GET /api/docs",
+}
 
 // elsewhere are the operations for which this world has nothing that lets them go on; like those on one's own account they
 // are tried where the thing is made.
 var elsewhere = []string{
 	"POST /forslag/{proposal}/godta", "POST /api/v1/proposals/{proposal}/acceptance", // what is proposed here is about nothing
 	"POST /brukere/{account}/nokler", "POST /brukere/{account}/nokler/{key}/bytt", "POST /brukere/{account}/nokler/{key}/slett", // of programs only
-	"POST /personvern/underleverandorer/{subprocessor}/svar", "POST /tilgang/{visit}/trekk", // nothing waits for an answer
+	"POST /personvern/underleverandorer/{subprocessor}/svar", "POST /tilgang/{visit}/trekk", "POST /support/innsyn/{visit}/trekk", // nothing waits for an answer
 	"POST /support/innsyn/{visit}/inn", "POST /api/v1/visits/{visit}/taking", // the visit here is another's
 	"GET /rettigheter/{request}/utlevering.{format:html|pdf|json|fhir|zip}", "GET /api/v1/rights-requests/{right}/extract", // after release
 }
@@ -308,7 +309,7 @@ func (s *stage) matrixValue(t *testing.T, pattern, name string) []string {
 	case "question":
 		return of(`SELECT id::text FROM instruction_request WHERE municipality_id = %d AND state = 'asked' ORDER BY id`, nobodysNumber)
 	case "visit":
-		return of(`SELECT id::text FROM visit WHERE municipality_id = %d ORDER BY state, id`, nobodysID)
+		return of(`SELECT id::text FROM visit WHERE municipality_id = %d ORDER BY state, scope, asked_at`, nobodysID)
 	case "request", "right":
 		return of(`SELECT id::text FROM rights_request WHERE municipality_id = %d AND reference = 'matrix'`, nobodysID)
 	case "subprocessor":
