@@ -187,7 +187,7 @@ func TestSettingUp(t *testing.T) {
 		}
 	}
 	t.Setenv("LC_ALL", "en_GB.UTF-8")
-	if code, _, text := ask(t, "a long enough password\n", "user", "add", "ida", "--name", "Ida", "--role", "support"); code != 0 || !strings.Contains(text, "No network is approved") {
+	if code, _, text := ask(t, "a long enough password\n", "user", "add", "ida", "--name", "Ida", "--role", "caseworker", "--municipality", "5501", "--new-municipality"); code != 0 || !strings.Contains(text, "No network is approved") {
 		t.Errorf("passwords work nowhere, and nobody says so: %d, %s", code, text)
 	}
 	if code, _, text := ask(t, "", "user", "add", "x", "--name", "X", "--role", "support"); code == 0 || !strings.Contains(text, "set FRIST_PASSWORD_FILE") || strings.Contains(text, "EOF") {

@@ -188,7 +188,7 @@ func TestTheExtractTellsEverythingInEveryFormat(t *testing.T) {
 	}
 	for _, c := range explain.PersonalColumns() {
 		field := c.Table + "." + c.Name
-		if _, not := rights.NotExtracted[c.Table]; not || c.Table == "stored_search" { // what somebody typed; it hangs on a sign-in
+		if _, not := rights.NotExtracted[c.Table]; not || c.Table == "stored_search" || strings.HasPrefix(c.Table, "deviation_") { // words about a deviation, which is nobody's; what somebody typed; it hangs on a sign-in
 			continue
 		}
 		token, ok := tokens[field]

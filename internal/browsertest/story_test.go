@@ -482,6 +482,7 @@ func (s *tale) approves() {
 	s.count(1, `SELECT count(*) FROM deletion_round WHERE number = $1 AND state = 'controlled'`, due)
 
 	o := s.as(ole)
+	o.open("/runder") // he has been elsewhere since
 	o.sees("1 runde venter på deg.")
 	o.press("Avgjør " + due)
 	o.sees(fmt.Sprintf("%d klienter slettes for godt når runden kjøres", len(ready)), "Venter på deg", "Kommunen har ingen angrefrist.")

@@ -139,7 +139,7 @@ func TestEveryLookIsOnRecord(t *testing.T) {
 		done := map[string]bool{}
 		for _, f := range forms {
 			pattern := anID.ReplaceAllString(f.action, "…")
-			if f.method != http.MethodPost || done[pattern] || strings.Contains(f.action, "log") || strings.Contains(f.action, "innstillinger") {
+			if f.method != http.MethodPost || done[pattern] || strings.Contains(f.action, "log") || strings.Contains(f.action, "innstillinger") || strings.HasPrefix(f.action, "/konto") {
 				continue
 			}
 			done[pattern] = true

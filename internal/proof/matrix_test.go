@@ -309,7 +309,7 @@ func (s *stage) matrixValue(t *testing.T, pattern, name string) []string {
 	case "question":
 		return of(`SELECT id::text FROM instruction_request WHERE municipality_id = %d AND state = 'asked' ORDER BY id`, nobodysNumber)
 	case "visit":
-		return of(`SELECT id::text FROM visit WHERE municipality_id = %d ORDER BY state, scope, asked_at`, nobodysID)
+		return of(`SELECT id::text FROM visit WHERE municipality_id = %d ORDER BY state, asked_by, scope, asked_at`, nobodysID)
 	case "request", "right":
 		return of(`SELECT id::text FROM rights_request WHERE municipality_id = %d AND reference = 'matrix'`, nobodysID)
 	case "subprocessor":
