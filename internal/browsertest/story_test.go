@@ -536,6 +536,7 @@ func (s *tale) keep(gone []someone) {
 
 func (s *tale) runs() {
 	p := s.as(odd)
+	p.open("/drift")
 	p.sees("1 runde kan startes.", "Klare til start")
 	p.press("Start … " + due)
 	p.sees("Starte runde " + due + "?")
