@@ -28,6 +28,7 @@ type commands struct {
 	User struct {
 		Add userCommand `cmd:"" help:"Make an account: the first one, or any other."`
 	} `cmd:"" help:"Accounts."`
+	Check   checkCommand   `cmd:"" help:"Say by what the database server is weaker than Frist counts on."`
 	Explain explainCommand `cmd:"" help:"Print every table and column with its path to the client, class and deletion action."`
 }
 

@@ -61,12 +61,25 @@ func (s *serveCommand) Run(ctx context.Context, c console) error {
 	if err := migrated(ctx, db); err != nil {
 		return err
 	}
+	warn(ctx, web, log)
 	handler, err := pages(edge.Site{DB: db, TLS: s.TLS, TrustedProxies: s.TrustedProxies, Log: log}, blobs, key)
 	if err != nil {
 		return err
 	}
 	log.InfoContext(ctx, "serving", "addr", listener.Addr().String())
 	return serve(ctx, listener, handler, db, log)
+}
+
+// warn logs by what the database server is weaker than Frist counts on; frist check prints the same. It keeps nothing from
+// starting: an old setting of the log must not stop the alarm desk.
+func warn(ctx context.Context, address string, log *slog.Logger) {
+	weak, err := pg.Weaknesses(ctx, address)
+	if err != nil {
+		log.WarnContext(ctx, "the database server was not checked", "type", fmt.Sprintf("%T", err))
+	}
+	for _, w := range weak {
+		log.WarnContext(ctx, "the database server is weaker than it should be", "weakness", w)
+	}
 }
 
 // migrated tells a person what to do instead of letting every page fail.
