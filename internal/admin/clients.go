@@ -21,6 +21,7 @@ import (
 
 func init() {
 	edge.Pages["clients"] = sampleClients()
+	edge.Several["status"], edge.Several["gruppe"] = true, true
 }
 
 func (s *Server) clientRoutes(r chi.Router) {

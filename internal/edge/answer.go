@@ -93,6 +93,10 @@ func (t Text) Answer(err error) Answer {
 		a.Status, a.Code = http.StatusForbidden, "cross_site"
 	case errors.As(err, new(methodNotAllowed)):
 		a.Status, a.Code = http.StatusMethodNotAllowed, "method"
+	case errors.As(err, new(mediaType)):
+		a.Status, a.Code = http.StatusUnsupportedMediaType, "form_type"
+	case errors.As(err, new(misplaced)):
+		a.Status, a.Code = http.StatusMisdirectedRequest, "host"
 	}
 	a.Title = t.Say("error."+strconv.Itoa(a.Status), nil)
 	switch a.Code {

@@ -31,11 +31,11 @@ func (s *Site) setSession(w http.ResponseWriter, token string) {
 }
 
 func (s *Site) token(r *http.Request) string {
-	c, err := r.Cookie(s.cookieName())
-	if err != nil {
+	all := r.CookiesNamed(s.cookieName())
+	if len(all) != 1 { // two are one too many: nobody can tell which is the browser's own
 		return ""
 	}
-	return c.Value
+	return all[0].Value
 }
 
 // resolve finds out who asks: the holder of the session on pages, of the key under /api/. Neither opens the other's door.
@@ -47,7 +47,7 @@ func (s *Site) resolve(r *http.Request) error {
 	st.nobody = true
 	var err error
 	if isAPI(r) {
-		if key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+		if key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok && len(r.Header["Authorization"]) == 1 {
 			st.caller, err = account.ResolveKey(r.Context(), s.DB, key)
 		}
 	} else if token := s.token(r); token != "" {
@@ -221,7 +221,7 @@ func (s *Site) logout(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	s.setSession(w, "")
-	w.Header().Set("Clear-Site-Data", `"cookies"`)
+	w.Header().Set("Clear-Site-Data", `"cache", "cookies", "storage"`)
 	http.Redirect(w, r, "/login", http.StatusSeeOther)
 	return nil
 }

@@ -31,6 +31,7 @@ type Site struct {
 	TLS            bool         // a proxy speaks TLS in front: __Host- cookie and HSTS
 	Personas       []Persona    // people of the demo, in the order of the page
 	Nav            []NavItem    // nil is DefaultNav
+	Hosts          []string     // names under which the site is reached, with the port where there is one; none: any
 	TrustedProxies []string     // networks whose X-Forwarded-For is believed; none: the peer's own address
 	Log            *slog.Logger // nil is slog.Default
 	Verbose        bool         // log what errors say; only where no real person is
@@ -72,7 +73,7 @@ func (s *Site) Mux() *chi.Mux {
 	}
 	csrf := http.NewCrossOriginProtection()
 	csrf.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { Fail(w, r, crossSite{}) }))
-	mux.Use(s.begin, s.headers, s.recoverer, address, MaxBody(BodyLimit), csrf.Handler)
+	mux.Use(s.begin, s.headers, s.recoverer, address, MaxBody(BodyLimit), csrf.Handler, s.plainly)
 	mux.NotFound(s.who(Handle(func(http.ResponseWriter, *http.Request) error { return problem.NotFound{What: "page"} })).ServeHTTP)
 	mux.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
 		if rctx := chi.RouteContext(r.Context()); rctx != nil {

@@ -44,6 +44,7 @@ func (s *stage) populate(more int) {
 	if err := deletion.Sweep(t.Context(), s.DB); err != nil {
 		t.Fatal(err)
 	}
+	s.Exec(t, `INSERT INTO address_range (municipality_id, network, place, added_by, added_at) SELECT m, '10.0.0.0/8', 'x', 0, now() FROM unnest($1::int[]) m`, []int{s.A, s.B})
 	var leaving []*person
 	for _, m := range []int{s.A, s.B} {
 		name := map[int]string{s.A: "A", s.B: "B"}[m]
@@ -329,10 +330,10 @@ func (s *stage) callEverything(conn *pgx.Conn, b blind, look *scanner) {
 	t.Helper()
 	arguments := map[string]string{
 		"int4": "1", "int8": "(SELECT max(round_id) FROM round_directory)", "text": "'%'", "_uuid": "ARRAY['" + s.people[0].id.String() + "'::uuid]", "uuid": "'" + s.people[0].id.String() + "'", "_text": "'{open,proposed,controlled,approved,running,finished}'",
-		"date": "current_date", "bool": "true",
+		"date": "current_date", "bool": "true", "_regclass": "'{client}'::regclass[]",
 	}
 	rows, err := s.Admin.Query(ctx, `SELECT p.oid::regprocedure::text, p.proname, (SELECT coalesce(string_agg(a.typname, ' ' ORDER BY n.i), '') FROM unnest(p.proargtypes) WITH ORDINALITY AS n (t, i) JOIN pg_type a ON a.oid = n.t),
-			p.prorettype::regtype::text, has_function_privilege($1, p.oid, 'EXECUTE')
+			CASE p.prokind WHEN 'p' THEN 'procedure' ELSE p.prorettype::regtype::text END, has_function_privilege($1, p.oid, 'EXECUTE')
 		FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')`, b.user())
 	if err != nil {
 		t.Fatal(err)
@@ -348,6 +349,9 @@ func (s *stage) callEverything(conn *pgx.Conn, b blind, look *scanner) {
 			args = append(args, arguments[typ])
 		}
 		sql := fmt.Sprintf(`SELECT f::text FROM %s(%s) f`, name, strings.Join(args, ", "))
+		if returns == "procedure" {
+			sql = fmt.Sprintf(`CALL %s(%s)`, name, strings.Join(args, ", "))
+		}
 		answer, err := run(ctx, conn, sql)
 		if !may && state(err) != "42501" {
 			t.Errorf("%s: %s answered %q, %v", b, sql, answer, err)

@@ -161,6 +161,12 @@ func (s *Server) read(next http.Handler) http.Handler {
 			fail(w, r, err)
 			return
 		}
+		for _, name := range []string{"Content-Type", "Idempotency-Key", "If-Match"} {
+			if len(r.Header[name]) > 1 {
+				fail(w, r, badRequest(problem.Field{Name: name, Code: "given_twice"}))
+				return
+			}
+		}
 		switch media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); {
 		case t.body == "":
 		case err != nil || media != t.body:
