@@ -65,6 +65,7 @@ generate:
 assets:
 	npm ci --prefix web --ignore-scripts
 	node web/vendor.mjs
+	node web/passwords.mjs
 
 deps-run:
 	deploy/deps.sh run

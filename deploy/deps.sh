@@ -73,19 +73,41 @@ get_chromium() {
 	return 1
 }
 
+# The OpenID Connect provider that tests and the demo sign in with.
+have_provider() { [ -e web/oidc/node_modules/oidc-provider/package.json ]; }
+
+get_provider() {
+	if have npm; then
+		say "installing an OpenID Connect provider from npm into web/oidc"
+		npm ci --prefix web/oidc --ignore-scripts --no-progress </dev/null >&2 || true
+	elif can_apt && [ "$1" = test ]; then
+		apt_install nodejs npm || true
+		have npm && npm ci --prefix web/oidc --ignore-scripts --no-progress </dev/null >&2 || true
+	fi
+	have_provider && return
+	[ "$1" = run ] && say "no Node with npm: the demo goes without signing in by ID-porten" && return
+	say "no OpenID Connect provider: install Node 20 with npm, and try again"
+	return 1
+}
+
 case "${1:-}" in
 run)
 	have_postgres run || get_postgres run
+	have_provider || get_provider run
 	;;
 test)
 	have_postgres test || get_postgres test
 	have_chromium || get_chromium
+	have_provider || get_provider test
+	;;
+provider)
+	have_provider || get_provider test
 	;;
 chromium)
 	find_chromium
 	;;
 *)
-	say "use: deploy/deps.sh run|test|chromium"
+	say "use: deploy/deps.sh run|test|chromium|provider"
 	exit 2
 	;;
 esac

@@ -33,6 +33,7 @@ func TestVendoredFilesAreWhatTheyClaim(t *testing.T) {
 	for _, folder := range []struct{ dir, list string }{
 		{"static/vendor", "VENDOR.md"},
 		{"../internal/browsertest/testdata", "README.md"},
+		{"../internal/account/common", "README.md"},
 	} {
 		list, err := os.ReadFile(filepath.Join(folder.dir, folder.list))
 		if err != nil {

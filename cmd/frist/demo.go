@@ -164,7 +164,7 @@ func (r *demoRun) prepare(ctx context.Context, began time.Time) error {
 		return err
 	}
 	if state == demo.Loaded {
-		return nil
+		return demo.Networks(ctx, r.admin) // one that was loaded before passwords asked for a network
 	}
 	return r.load(ctx, began)
 }
@@ -287,7 +287,17 @@ func (r *demoRun) serve(ctx context.Context, listener net.Listener) error {
 	if err != nil {
 		return err
 	}
-	handler, err := pages(edge.Site{DB: db, Demo: true, Personas: people, Log: r.log, Verbose: true}, blobs, r.key)
+	house, closeDoor, err := door(r.key, at, false, r.log)
+	if err != nil {
+		return err
+	}
+	defer closeDoor()
+	stopProvider, err := r.introduceAtProvider(ctx, db, house)
+	if err != nil {
+		return err
+	}
+	defer stopProvider()
+	handler, err := pages(edge.Site{DB: db, Demo: true, Personas: people, Log: r.log, Verbose: true, House: house}, blobs, r.key)
 	if err != nil {
 		return err
 	}

@@ -213,8 +213,29 @@ func TestSettingUp(t *testing.T) {
 	if n := env.Count(t, `SELECT count(*) FROM municipality_name WHERE number = '3218'`); n != 0 {
 		t.Error("a municipality was made for nobody")
 	}
-	if code, out, text := ask(t, "a long enough password\n", append(user, "--new-municipality")...); code != 0 || !strings.Contains(out, "kari can sign in") {
+	if code, _, text := ask(t, "a long enough password\n", append(user, "--new-municipality", "--network", "10.1")...); code == 0 || !strings.Contains(text, "10.1.0.0/16") {
+		t.Errorf("%d, %s", code, text)
+	}
+	if code, out, text := ask(t, "a long enough password\n", append(user, "--new-municipality", "--network", "10.1.0.0/16")...); code != 0 || !strings.Contains(out, "kari can sign in") || strings.Contains(text, "No network") {
 		t.Errorf("%d, %s%s", code, out, text)
+	}
+	for _, c := range []struct {
+		args []string
+		ok   bool
+		want string
+	}{
+		{[]string{"10.0.0.0/8", "--municipality", "3218"}, true, "10.0.0.0/8 is approved for passwords."},
+		{[]string{"192.0.2.7"}, true, "192.0.2.7 is approved for passwords."},
+		{[]string{"0.0.0.0/0"}, false, "The network is too large."},
+		{[]string{"10.0.0.0/8", "--municipality", "5501"}, false, "The municipality 5501 is not in this installation."},
+	} {
+		code, out, text := ask(t, "", append([]string{"range", "add", "--place", "Rådhuset"}, c.args...)...)
+		if (code == 0) != c.ok || !strings.Contains(out+text, c.want) {
+			t.Errorf("range add %v: %d, %s%s", c.args, code, out, text)
+		}
+	}
+	if n := env.Count(t, `SELECT count(*) FROM address_range WHERE added_by = 0 AND place = 'Rådhuset'`); n != 2 {
+		t.Errorf("%d networks", n)
 	}
 	// What is wrong is said before a password is asked for, in a sentence that says what to do.
 	for _, c := range []struct{ args, nb, en string }{
@@ -236,10 +257,14 @@ func TestSettingUp(t *testing.T) {
 			}
 		}
 	}
+	t.Setenv("LC_ALL", "en_GB.UTF-8")
+	if code, _, text := ask(t, "a long enough password\n", "user", "add", "ida", "--name", "Ida", "--role", "support"); code != 0 || !strings.Contains(text, "No network is approved") {
+		t.Errorf("passwords work nowhere, and nobody says so: %d, %s", code, text)
+	}
 	if code, _, text := ask(t, "", "user", "add", "x", "--name", "X", "--role", "support"); code == 0 || !strings.Contains(text, "set FRIST_PASSWORD_FILE") || strings.Contains(text, "EOF") {
 		t.Errorf("%d, %s", code, text)
 	}
-	if _, err := account.SignIn(t.Context(), env.DB, "kari", "a long enough password", "test"); err != nil {
+	if _, err := account.SignIn(t.Context(), env.DB, "kari", "a long enough password", account.Visit{Address: "10.1.2.3"}); err != nil {
 		t.Errorf("sign-in: %v", err)
 	}
 
@@ -489,7 +514,7 @@ func TestTheDemoFromNothing(t *testing.T) {
 			t.Errorf("persona %v", p)
 		}
 	}
-	if fmt.Sprint(roles) != "map[administrator:3 approver:6 caseworker:6 operator:1 platform_administrator:1 privacy_officer:3 support:1]" {
+	if fmt.Sprint(roles) != "map[administrator:3 approver:6 caseworker:6 operator:1 platform_administrator:2 privacy_officer:3 support:1]" {
 		t.Errorf("roles %v", roles)
 	}
 	for _, path := range []string{"/healthz", "/readyz", "/login"} {
@@ -563,7 +588,7 @@ func signIn(t *testing.T, folder string, persona map[string]string) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if _, err := account.SignIn(t.Context(), db, persona["login"], persona["password"], "test"); err != nil {
+	if _, err := account.SignIn(t.Context(), db, persona["login"], persona["password"], account.Visit{Address: "127.0.0.1"}); err != nil {
 		t.Errorf("%s signs in with the password of demo.json: %v", persona["login"], err)
 	}
 	// The command line of a demo stands in its time.

@@ -28,7 +28,10 @@ type commands struct {
 	User struct {
 		Add userCommand `cmd:"" help:"Make an account: the first one, or any other."`
 	} `cmd:"" help:"Accounts."`
-	Check   checkCommand   `cmd:"" help:"Say by what the database server is weaker than Frist counts on."`
+	Check checkCommand `cmd:"" help:"Say by what the database server is weaker than Frist counts on."`
+	Range struct {
+		Add rangeCommand `cmd:"" help:"Approve a network from which a password may be tried: for the first administrator."`
+	} `cmd:"" help:"Networks for passwords."`
 	Explain explainCommand `cmd:"" help:"Print every table and column with its path to the client, class and deletion action."`
 }
 
@@ -36,7 +39,9 @@ const description = `Frist deletes what the law no longer lets you keep, and pro
 
 Connection strings and secrets come from the environment, never from the command line, which others on the machine can
 read. Each has a sibling ending in _FILE that names a file instead:
-FRIST_WEB_DSN, FRIST_OPERATOR_DSN, FRIST_WORKER_DSN, FRIST_ADMIN_DSN, FRIST_KEY.`
+FRIST_WEB_DSN, FRIST_OPERATOR_DSN, FRIST_WORKER_DSN, FRIST_ADMIN_DSN, FRIST_KEY, FRIST_SMTP_URL (with FRIST_MAIL_FROM).
+
+Providers of identities: FRIST_OIDC_<NAME>_ISSUER, _CLIENT_ID, _KEY_FILE, _LABEL, _KEY_ID, _LEVEL, _CLAIM.`
 
 // console is where a command speaks. Everything that is not an answer goes to err.
 type console struct {

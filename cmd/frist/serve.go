@@ -25,7 +25,13 @@ type serveCommand struct {
 	Home           string   `env:"FRIST_HOME" help:"Folder with the key and the recordings (${env})."`
 	Blobs          string   `env:"FRIST_BLOBS" help:"Folder of the recordings, when not in the home (${env})."`
 	TLS            bool     `env:"FRIST_TLS" help:"A proxy in front speaks TLS: cookies and headers say so (${env})."`
+	URL            string   `env:"FRIST_URL" help:"Where people reach the site, as https://frist.example.no: for passkeys, links in mails and providers of identities (${env})."`
+	Codes          bool     `env:"FRIST_ALLOW_CODES" help:"Support and operator may have one-time codes in place of a passkey (${env})."`
 	TrustedProxies []string `env:"FRIST_TRUSTED_PROXIES" help:"Networks whose X-Forwarded-For is believed (${env})."`
+
+	SecurityContact string    `env:"FRIST_SECURITY_CONTACT" help:"Where somebody who found a hole writes to, as mailto:security@example.no: makes /.well-known/security.txt (${env})."`
+	SecurityPolicy  string    `env:"FRIST_SECURITY_POLICY" help:"Address of the policy for those reports (${env})."`
+	SecurityExpires time.Time `env:"FRIST_SECURITY_EXPIRES" format:"2006-01-02" help:"The day on which security.txt expires, at most a year ahead (${env})."`
 }
 
 // Run serves until it is told to stop. It has no worker's connection: what it decides, a worker does.
@@ -48,6 +54,11 @@ func (s *serveCommand) Run(ctx context.Context, c console) error {
 	}
 	defer blobs.Close() //nolint:errcheck // a folder
 	log := logger(c.err, slog.LevelInfo)
+	house, closeDoor, err := door(key, s.URL, s.Codes, log)
+	if err != nil {
+		return err
+	}
+	defer closeDoor()
 	listener, err := listen(ctx, s.Addr)
 	if err != nil {
 		return err
@@ -62,9 +73,13 @@ func (s *serveCommand) Run(ctx context.Context, c console) error {
 		return err
 	}
 	warn(ctx, web, log)
-	handler, err := pages(edge.Site{DB: db, TLS: s.TLS, TrustedProxies: s.TrustedProxies, Log: log}, blobs, key)
+	security := edge.Security{Contact: s.SecurityContact, Policy: s.SecurityPolicy, Expires: s.SecurityExpires}
+	handler, err := pages(edge.Site{DB: db, TLS: s.TLS, TrustedProxies: s.TrustedProxies, Log: log, House: house, Security: security}, blobs, key)
 	if err != nil {
 		return err
+	}
+	if warning := security.Warning(db.Now()); warning != "" {
+		log.WarnContext(ctx, warning) // also said by /readyz, which somebody watches
 	}
 	log.InfoContext(ctx, "serving", "addr", listener.Addr().String())
 	return serve(ctx, listener, handler, db, log)
@@ -117,6 +132,7 @@ func pages(site edge.Site, blobs *blob.Store, key []byte) (http.Handler, error) 
 		r.Use(s.Signed)
 		(&admin.Server{Site: s, DB: site.DB, Blobs: blobs, Key: key}).Routes(r)
 	})
+	(&admin.Server{Site: s, DB: site.DB}).PublicRoutes(mux)
 	return mux, nil
 }
 

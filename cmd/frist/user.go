@@ -23,6 +23,7 @@ type userCommand struct {
 	Role            []access.Role `required:"" help:"caseworker, approver, privacy_officer, administrator; or support, operator, platform_administrator."`
 	Municipality    string        `help:"Number of the municipality, four digits; none for support, operator and platform administrator."`
 	NewMunicipality bool          `help:"Make the municipality when it is not there yet, with the default rules and the archive question open."`
+	Network         string        `help:"A network from which this municipality's passwords work, as 10.1.0.0/16; needs FRIST_ADMIN_DSN. Later ones are approved on the pages."`
 	Language        string        `default:"nb" enum:"nb,en" help:"nb or en."`
 	Home            string        `env:"FRIST_HOME" help:"Home of a demo (${env})."`
 }
@@ -74,12 +75,25 @@ func (u *userCommand) Run(ctx context.Context, c console) error {
 			return err
 		}
 	}
+	if u.Network != "" {
+		owner, err := dsn("FRIST_ADMIN_DSN", "the owner of the database")
+		if err != nil {
+			return err
+		}
+		if err := account.FirstNetwork(ctx, owner, person.Municipality, u.Network, u.Network); err != nil {
+			return err
+		}
+	}
 	_, staffNumber, err := account.CreateFirst(ctx, db, person)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintln(c.out, text.Say("cli.user.done", problem.Params{"login": u.Login, "number": staffNumber}))
-	return nil
+	anywhere, err := account.AnyNetwork(ctx, db, person.Municipality)
+	if err == nil && !anywhere {
+		fmt.Fprintln(c.err, text.Say("cli.user.no_network", nil))
+	}
+	return err
 }
 
 // unknown stands for a municipality that is not there yet.

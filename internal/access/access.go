@@ -66,6 +66,7 @@ const (
 	DeviationReport  Permission = "deviation.report" // anybody who notices (T25)
 	DeviationRead    Permission = "deviation.read"
 	DeviationHandle  Permission = "deviation.handle"
+	FindingAssess    Permission = "finding.assess" // unusual access: explained, or reported; all that the privacy officer ever writes
 )
 
 // Grant is one line of the role table.
@@ -87,7 +88,7 @@ var Table = []Grant{
 		ProposalDecide, VisitAsk, VisitGrant, VisitRead, InstructionRead, RightsRead, RightsRelease, PrivacyRead, DeviationReport, DeviationRead, DeviationHandle,
 	}},
 	{PrivacyOfficer, "frist_municipality", []Permission{
-		AccessLogRead, RoundRead, ProtocolRead, VisitRead, InstructionRead, RightsRead, PrivacyRead, DeviationRead,
+		AccessLogRead, RoundRead, ProtocolRead, VisitRead, InstructionRead, RightsRead, PrivacyRead, DeviationRead, FindingAssess,
 	}},
 	{Administrator, "frist_municipality", []Permission{
 		RoundRead, ProtocolRead, AccountManage, ProposalMake, ProposalDecide, VisitAsk, VisitRead, InstructionRead, InstructionWrite,
@@ -103,6 +104,25 @@ var Table = []Grant{
 // 12 hours old (the role table's last line).
 var decisions = []Permission{RoundApprove, RoundControl, RoundOperate, OrderPlace, HoldRelease, ProposalDecide, VisitGrant, RightsRelease}
 
+// Decision reports whether p is one of those acts.
+func Decision(p Permission) bool { return slices.Contains(decisions, p) }
+
+// Permissions are all that somebody with these roles may, in the table's order.
+func Permissions(roles ...Role) []Permission {
+	var all []Permission
+	for _, g := range Table {
+		if !slices.Contains(roles, g.Role) {
+			continue
+		}
+		for _, p := range g.Permissions {
+			if !slices.Contains(all, p) {
+				all = append(all, p)
+			}
+		}
+	}
+	return all
+}
+
 // Caller is whoever asks: a person, a person's key, or the system. The zero Caller may do nothing.
 type Caller struct {
 	Account      int64  // 0 for the system
@@ -111,11 +131,39 @@ type Caller struct {
 	Roles        []Role
 	Municipality int // internal id (D23); 0 for people who work for all municipalities
 	Key          bool
-	KeyDecides   bool // the key has the scope `decide` and is young enough
+	KeyDecides   bool         // the key has the scope `decide` and is young enough
+	Scopes       []Permission // what the key is narrowed to; none: whatever its holder may
 	Session      []byte
 	FreshUntil   time.Time // until when a proof of identity counts for acts that ask for a fresh one; zero: none
 	Language     string
+	Visit        Visit // where support stands at the moment; zero: nowhere
 }
+
+// Visit is a granted, timed look of one account of support into one municipality (T21). It is filled from the grant as
+// the database has it, on every request, and says less than the database does: policies there decide what is seen.
+type Visit struct {
+	ID    string // of the grant
+	Scope string // client, page, municipality
+	Page  string // the one kind of page; empty: every kind
+	Until time.Time
+}
+
+// Shows reports whether the visit goes as far as this kind of page.
+func (v Visit) Shows(page string) bool { return v.Page == "" || v.Page == page }
+
+// Visiting reports whether the caller stands in a visit.
+func (c Caller) Visiting() bool { return c.Visit.ID != "" }
+
+// Outside is the same caller as if they had left the visit: who works for all municipalities, and sees nobody.
+func (c Caller) Outside() Caller {
+	if c.Visiting() {
+		c.Visit, c.Municipality = Visit{}, 0
+	}
+	return c
+}
+
+// inVisit is all that a visitor may: read. Everything else that support does waits outside.
+var inVisit = []Permission{ClientRead, RoundRead}
 
 // Fresh reports whether the caller has proved who they are a moment ago, at now: what approving, starting, ordering,
 // exporting and changes of rights ask for (ASVS 7.5.3). A key that may decide is young enough by itself; the system has no
@@ -132,7 +180,7 @@ func SystemFor(municipality int) Caller {
 // In is the same caller standing in one municipality: how support, operator and the system turn to one tenant.
 // People of a municipality stay where they are.
 func (c Caller) In(municipality int) Caller {
-	if c.Blind() || c.Has(System) {
+	if (c.Blind() && !c.Visiting()) || c.Has(System) {
 		c.Municipality = municipality
 	}
 	return c
@@ -143,7 +191,7 @@ func (c Caller) Has(r Role) bool { return slices.Contains(c.Roles, r) }
 
 // Can reports whether one of the caller's roles carries the permission, and the caller's key, if any, is allowed it.
 func (c Caller) Can(p Permission) bool {
-	if c.Key && !c.KeyDecides && slices.Contains(decisions, p) {
+	if c.Key && !c.KeyDecides && slices.Contains(decisions, p) || len(c.Scopes) > 0 && !slices.Contains(c.Scopes, p) {
 		return false
 	}
 	return c.RoleFor(p) != ""
@@ -151,6 +199,12 @@ func (c Caller) Can(p Permission) bool {
 
 // RoleFor is the role under which the caller does p: the one that audit and protocol name. Empty when none allows it.
 func (c Caller) RoleFor(p Permission) Role {
+	if c.Visiting() {
+		if c.Has(Support) && slices.Contains(inVisit, p) {
+			return Support
+		}
+		return ""
+	}
 	for _, g := range Table {
 		if c.Has(g.Role) && slices.Contains(g.Permissions, p) {
 			return g.Role
@@ -177,6 +231,9 @@ func (c Caller) Main() Role {
 // Database is the group role that serves the caller's transactions; empty for somebody without a role.
 // People of a municipality may hold several roles, all of them served by one.
 func (c Caller) Database() string {
+	if c.Visiting() {
+		return "frist_visitor"
+	}
 	for _, g := range Table {
 		if c.Has(g.Role) {
 			return g.Database

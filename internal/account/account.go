@@ -4,10 +4,12 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"math/big"
+	"net/mail"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,7 +29,9 @@ type New struct {
 	Municipality int    // 0 for support, operators and platform administrators
 	Login        string // unique in the whole installation; lower case
 	Name         string
-	Password     string
+	Email        string // where mail goes; may be empty
+	Password     string // of CreateFirst only: who is invited chooses one
+	Machine      bool   // a program: it has keys and never signs in
 	Roles        []access.Role
 	Language     string // "nb" when empty
 }
@@ -38,28 +42,10 @@ const (
 	LongestPassword  = 512
 )
 
-// Create makes an account on behalf of somebody who may: an administrator in the own municipality, a platform
-// administrator for processor and supplier. It gives the id and the opaque staff number under which protocols know the
-// person (D26). Errors: problem.Forbidden, problem.Invalid.
-func Create(ctx context.Context, db *pg.DB, by access.Caller, n New) (id int64, staffNumber string, err error) {
-	own := by.Can(access.AccountManage) && n.Municipality != 0 && n.Municipality == by.Municipality
-	if !own && !by.Can(access.PlatformManage) {
-		return 0, "", refuse(ctx, db, by)
-	}
-	return create(ctx, db, by.Account, by.Main(), n)
-}
-
 // CreateFirst makes an account with nobody's permission: for the command line and the demo, which have the database's
-// own passwords anyway. It gives what Create gives.
+// own passwords anyway. It gives the id and the opaque staff number under which protocols know the person (D26). Everybody
+// else is invited (Invite). Errors: problem.Invalid.
 func CreateFirst(ctx context.Context, db *pg.DB, n New) (id int64, staffNumber string, err error) {
-	return create(ctx, db, 0, access.System, n)
-}
-
-func create(ctx context.Context, db *pg.DB, by int64, role access.Role, n New) (id int64, staffNumber string, err error) {
-	n.Login, n.Name = normal(n.Login), strings.TrimSpace(n.Name)
-	if n.Language == "" {
-		n.Language = "nb"
-	}
 	var wrong problem.Collector
 	for _, err := range []error{n.Check(), CheckPassword(n.Password)} {
 		wrong.Join("", err)
@@ -71,30 +57,11 @@ func create(ctx context.Context, db *pg.DB, by int64, role access.Role, n New) (
 	if err != nil {
 		return 0, "", err
 	}
-	var municipality *int
-	if n.Municipality != 0 {
-		municipality = &n.Municipality
-	}
 	err = db.SignIn(ctx, func(tx *pg.Tx) error {
-		if err := free(ctx, tx, n.Login); err != nil {
+		if id, staffNumber, err = insert(ctx, tx, n, &hash); err != nil {
 			return err
 		}
-		for try := range 50 {
-			staffNumber, err = newStaffNumber(try)
-			if err != nil {
-				return err
-			}
-			err = tx.QueryRow(ctx, `INSERT INTO account (municipality_id, login, name, staff_number, roles, password_hash, language, created_at)
-				VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (staff_number) DO NOTHING RETURNING id`,
-				municipality, n.Login, n.Name, staffNumber, n.Roles, hash, n.Language, tx.Now()).Scan(&id)
-			if !errors.Is(err, pgx.ErrNoRows) {
-				break
-			}
-		}
-		if err != nil {
-			return err
-		}
-		audit.WriteDoor(tx, audit.Door{Municipality: n.Municipality, Account: by, Role: role},
+		audit.WriteDoor(tx, audit.Door{Municipality: n.Municipality, Role: access.System},
 			audit.Record{Act: "account_created", Subject: "account", SubjectID: strconv.FormatInt(id, 10), Detail: map[string]any{"roles": n.Roles}})
 		return nil
 	})
@@ -104,8 +71,42 @@ func create(ctx context.Context, db *pg.DB, by int64, role access.Role, n New) (
 	return id, staffNumber, nil
 }
 
+// insert writes a checked account. Without a hash it is an invited person's or a program's, and shut until a second person
+// has confirmed it.
+func insert(ctx context.Context, tx *pg.Tx, n New, hash *string) (id int64, staffNumber string, err error) {
+	n.Login, n.Name, n.Email = normal(n.Login), strings.TrimSpace(n.Name), strings.TrimSpace(n.Email)
+	var municipality *int
+	if n.Municipality != 0 {
+		municipality = &n.Municipality
+	}
+	var email *string
+	if n.Email != "" {
+		email = &n.Email
+	}
+	var shut *time.Time
+	if now := tx.Now(); hash == nil {
+		shut = &now
+	}
+	if err := free(ctx, tx, n.Login); err != nil {
+		return 0, "", err
+	}
+	for try := range 50 {
+		staffNumber, err = newStaffNumber(try)
+		if err != nil {
+			return 0, "", err
+		}
+		err = tx.QueryRow(ctx, `INSERT INTO account (municipality_id, login, name, email, staff_number, roles, machine, password_hash, language, created_at, disabled_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (staff_number) DO NOTHING RETURNING id`,
+			municipality, n.Login, n.Name, email, staffNumber, n.Roles, n.Machine, hash, cmp.Or(n.Language, "nb"), tx.Now(), shut).Scan(&id)
+		if !errors.Is(err, pgx.ErrNoRows) {
+			break
+		}
+	}
+	return id, staffNumber, err
+}
+
 // Check answers problem.Invalid with everything that is wrong with the account but for its password and a login that is
-// taken: login (required, login_form), name (required), roles (required; role_unknown (role); role_mix when duties of several organisations meet
+// taken: login (required, login_form), name (required), email (email_form), roles (required; role_unknown (role); role_mix when duties of several organisations meet
 // in one person, D13; role_municipality (role) when the municipality is missing; role_no_municipality (role) when there is one).
 func (n New) Check() error {
 	var wrong problem.Collector
@@ -116,6 +117,11 @@ func (n New) Check() error {
 	}
 	if name := strings.TrimSpace(n.Name); name == "" || len(name) > 200 {
 		wrong.Add("name", "required", nil)
+	}
+	if email := strings.TrimSpace(n.Email); email != "" {
+		if a, err := mail.ParseAddress(email); err != nil || a.Address != email || len(email) > 254 {
+			wrong.Add("email", "email_form", nil)
+		}
 	}
 	if len(n.Roles) == 0 {
 		wrong.Add("roles", "required", nil)
@@ -141,7 +147,7 @@ func (n New) Check() error {
 	return wrong.Err()
 }
 
-// CheckPassword answers problem.Invalid of "password": too_short (min), too_long (max).
+// CheckPassword answers problem.Invalid of "password": too_short (min), too_long (max), and what guessable says.
 func CheckPassword(password string) error {
 	length := utf8.RuneCountInString(password)
 	switch {
@@ -150,7 +156,7 @@ func CheckPassword(password string) error {
 	case length > LongestPassword:
 		return problem.InvalidField("password", "too_long", problem.Params{"max": LongestPassword})
 	}
-	return nil
+	return guessable(password)
 }
 
 // Free answers problem.Invalid of "login", taken, when somebody has the login.
@@ -204,34 +210,6 @@ func may(ctx context.Context, tx *pg.Tx, by access.Caller, account int64) (munic
 	return 0, problem.NotFound{What: "row"}
 }
 
-// refuse answers a caller who may not, through a transaction of the caller's own so that the refusal is recorded.
-func refuse(ctx context.Context, db *pg.DB, by access.Caller) error {
-	return db.InTx(ctx, by, func(*pg.Tx) error {
-		return problem.Forbidden{Code: "permission", Params: problem.Params{"permission": string(access.AccountManage)}}
-	})
-}
-
-// Disable ends an account at once: every session and key with it (ASVS 7.4.2). The row stays, because protocols name its
-// staff number.
-func Disable(ctx context.Context, db *pg.DB, by access.Caller, account int64) error {
-	return db.SignIn(ctx, func(tx *pg.Tx) error {
-		municipality, err := may(ctx, tx, by, account)
-		if err != nil {
-			return err
-		}
-		batch := &pgx.Batch{}
-		batch.Queue(`UPDATE account SET disabled_at = coalesce(disabled_at, $2) WHERE id = $1`, account, tx.Now())
-		batch.Queue(`DELETE FROM session WHERE account_id = $1`, account)
-		batch.Queue(`DELETE FROM api_key WHERE account_id = $1`, account)
-		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
-			return err
-		}
-		audit.WriteDoor(tx, audit.Door{Municipality: municipality, Account: by.Account, Role: by.Main()},
-			audit.Record{Act: "account_disabled", Subject: "account", SubjectID: strconv.FormatInt(account, 10)})
-		return nil
-	})
-}
-
 // SetLanguage keeps the caller's choice of language; the edge has checked that it exists.
 func SetLanguage(ctx context.Context, db *pg.DB, caller access.Caller, language string) error {
 	return db.SignIn(ctx, func(tx *pg.Tx) error {
@@ -264,7 +242,7 @@ func Staff(ctx context.Context, tx *pg.Tx) (map[int64]StaffMember, error) {
 		return nil, err
 	}
 	staff := map[int64]StaffMember{}
-	if tx.Caller.Database() != "frist_municipality" {
+	if database := tx.Caller.Database(); database != "frist_municipality" && database != "frist_visitor" { // a visitor reads numbers for names
 		return staff, nil
 	}
 	rows, err := tx.Query(ctx, `SELECT id, name, staff_number, roles FROM staff()`)
@@ -280,15 +258,18 @@ func Staff(ctx context.Context, tx *pg.Tx) (map[int64]StaffMember, error) {
 	return staff, err
 }
 
-// Sweep removes what has run out: sessions, keys and remembered failures. For a timer in the serving process, since no
+// Sweep removes what has run out: sessions, links, keys that ended long ago and remembered failures. For a timer in the serving process, since no
 // other role can reach these tables.
 func Sweep(ctx context.Context, db *pg.DB) error {
 	return db.SignIn(ctx, func(tx *pg.Tx) error {
 		now := tx.Now()
 		batch := &pgx.Batch{}
 		batch.Queue(`DELETE FROM session WHERE expires_at <= $1 OR seen_at <= $2`, now, now.Add(-idle))
-		batch.Queue(`DELETE FROM api_key WHERE expires_at <= $1`, now)
+		batch.Queue(`DELETE FROM api_key WHERE expires_at <= $1`, now.Add(-keepEnded))
+		batch.Queue(`DELETE FROM account_link WHERE expires_at <= $1`, now)
 		batch.Queue(`DELETE FROM sign_in_failure WHERE last_at <= $1`, now.Add(-forget))
+		batch.Queue(`DELETE FROM ceremony WHERE expires_at <= $1`, now)
+		batch.Queue(`DELETE FROM account_link WHERE expires_at <= $1`, now)
 		return tx.SendBatch(ctx, batch).Close()
 	})
 }
@@ -297,8 +278,8 @@ func Sweep(ctx context.Context, db *pg.DB) error {
 // passes in a second. In an installation that is not a demo it does nothing.
 func Travel(ctx context.Context, db *pg.DB, by time.Duration) error {
 	return db.SignIn(ctx, func(tx *pg.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE session SET created_at = created_at + $1::interval, seen_at = seen_at + $1::interval, expires_at = expires_at + $1::interval
-			WHERE (SELECT demo FROM installation)`, by)
+		_, err := tx.Exec(ctx, `UPDATE session SET created_at = created_at + $1::interval, seen_at = seen_at + $1::interval, expires_at = expires_at + $1::interval,
+			fresh_until = fresh_until + $1::interval WHERE (SELECT demo FROM installation)`, by)
 		return err
 	})
 }

@@ -8,10 +8,10 @@ import (
 	"errors"
 	"math"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/alexedwards/argon2id"
@@ -27,9 +27,6 @@ const (
 	idle        = 30 * time.Minute // a session that nobody uses
 	absolute    = 10 * time.Hour   // any session: one working day
 	forget      = 24 * time.Hour   // a failed sign-in
-	decideFor   = 12 * time.Hour   // the scope decide of a key (DOMAIN.md, machine client)
-	longestKey  = 365 * 24 * time.Hour
-	freeTries   = 3
 	longestWait = 15 * time.Minute
 )
 
@@ -53,6 +50,7 @@ func withRoom(ctx context.Context, work func() error) error {
 
 func hashPassword(ctx context.Context, password string) (hash string, err error) {
 	err = withRoom(ctx, func() error {
+		hashes.Add(1)
 		hash, err = argon2id.CreateHash(password, &params)
 		return err
 	})
@@ -65,132 +63,232 @@ var nobodys = sync.OnceValues(func() (string, error) { return argon2id.CreateHas
 // errSignIn is the one answer to everything that was wrong: unknown login, wrong password, disabled account.
 func errSignIn() error { return problem.InvalidField("login", "sign_in", nil) }
 
-// SignIn opens a session and gives the value for the cookie. Unknown login, wrong password and disabled account cost the
-// same work and get the same answer (problem.Invalid, code sign_in). From the fourth failure on, each for one login from
-// one address makes the next wait twice as long, up to a quarter of an hour (problem.TooMany); the tries of one address
-// never shut the account for another.
-func SignIn(ctx context.Context, db *pg.DB, login, password, remoteAddr string) (token string, err error) {
+// Why a sign-in was refused, for the audit row; the person is told none of it.
+const (
+	refusedPassword = "password"
+	refusedNetwork  = "network"
+	refusedDisabled = "disabled"
+	refusedLevel    = "level"
+)
+
+// SignIn opens a session and gives the value for the cookie. A password opens the door only from a network that the
+// account's municipality has approved (T16). Unknown login, wrong password, disabled account and a strange network cost
+// the same work and get the same answer (problem.Invalid, code sign_in); the audit row says which it was. Where the
+// municipality demands the highest level, a right password is told so (problem.Forbidden, code highest_level). The
+// session may be half open: see Opened. Tries are slowed as take describes (problem.TooMany).
+func SignIn(ctx context.Context, db *pg.DB, login, password string, visit Visit) (Opened, error) {
 	login = normal(login)
 	if len(login) > 100 || len(password) > 4*LongestPassword {
-		return "", errSignIn()
+		return Opened{}, errSignIn()
 	}
-	failure := sha256.Sum256([]byte(login + "\x00" + remoteAddr))
-	var found struct {
-		id           int64
-		municipality int
-		hash         string
-		disabled     bool
-	}
-	err = db.SignIn(ctx, func(tx *pg.Tx) error {
-		if err := take(ctx, tx, failure[:]); err != nil {
+	keys := keysOf(login, visit.Address)
+	var found doorAccount
+	err := db.SignIn(ctx, func(tx *pg.Tx) (err error) {
+		if err := take(ctx, tx, keys); err != nil {
 			return err
 		}
-		err := tx.QueryRow(ctx, `SELECT id, coalesce(municipality_id, 0), password_hash, disabled_at IS NOT NULL FROM account WHERE login = $1`, login).
-			Scan(&found.id, &found.municipality, &found.hash, &found.disabled)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return nil
-		}
+		found, err = findAtDoor(ctx, tx, `login = $1`, login, visit)
 		return err
 	})
 	if err != nil {
-		return "", err
+		return Opened{}, err
 	}
-	if found.id == 0 {
-		if found.hash, err = nobodys(); err != nil {
-			return "", err
-		}
-	}
-	right := false
-	// No transaction is open while the hash is worked out: that takes a while, and connections are few.
-	err = withRoom(ctx, func() error {
-		right, err = argon2id.ComparePasswordAndHash(password, found.hash)
-		return err
-	})
+	right, err := compare(ctx, password, found.hash)
 	if err != nil {
-		return "", err
+		return Opened{}, err
 	}
-	if !right || found.id == 0 || found.disabled {
-		err = db.SignIn(ctx, func(tx *pg.Tx) error {
-			r := audit.Record{Act: "sign_in_failed", Subject: "account"}
-			if found.id != 0 {
-				r.SubjectID = strconv.FormatInt(found.id, 10)
-			}
-			audit.WriteDoor(tx, audit.Door{Municipality: found.municipality, Refused: true}, r)
-			return nil
-		})
-		if err != nil {
-			return "", err
+	why := found.refused(right)
+	if why != "" {
+		if err := refuseAtDoor(ctx, db, found, why); err != nil {
+			return Opened{}, err
 		}
-		return "", errSignIn()
+		if why == refusedLevel {
+			return Opened{}, problem.Forbidden{Code: "highest_level"}
+		}
+		return Opened{}, errSignIn()
 	}
+	var opened Opened
 	err = db.SignIn(ctx, func(tx *pg.Tx) error {
-		tx.Later(`DELETE FROM sign_in_failure WHERE key_hash = $1`, failure[:])
-		token, err = open(ctx, tx, `id = $1`, found.id)
+		forgive(tx, keys)
+		opened, err = open(ctx, tx, `id = $1`, found.id, method{name: "password", visit: visit})
 		if errors.Is(err, pgx.ErrNoRows) {
 			return errSignIn() // disabled in between
 		}
 		return err
 	})
-	return token, err
+	return opened, err
+}
+
+// doorAccount is an account as a password meets it.
+type doorAccount struct {
+	id           int64
+	municipality int
+	hash         string
+	disabled     bool
+	approved     bool // the visit comes from a network of the municipality
+	highest      bool // the municipality takes no passwords
+}
+
+// findAtDoor finds the account, with what its municipality demands; the zero doorAccount when there is none.
+func findAtDoor(ctx context.Context, tx *pg.Tx, where string, arg any, visit Visit) (found doorAccount, err error) {
+	err = tx.QueryRow(ctx, `SELECT a.id, coalesce(a.municipality_id, 0), coalesce(a.password_hash, ''), a.disabled_at IS NOT NULL OR a.machine,
+			EXISTS (SELECT FROM address_range r WHERE r.municipality_id = coalesce(a.municipality_id, 0) AND r.network >>= $2::inet),
+			coalesce((SELECT p.highest_level FROM municipality_policy p WHERE p.municipality_id = a.municipality_id), false)
+		FROM account a WHERE a.`+where, arg, visit.ip()).
+		Scan(&found.id, &found.municipality, &found.hash, &found.disabled, &found.approved, &found.highest)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return doorAccount{}, nil
+	}
+	return found, err
+}
+
+// refused is why the account does not open, given whether the password was right; empty when it does. The network comes
+// first: who stands outside learns nothing about anything else.
+func (a doorAccount) refused(right bool) string {
+	switch {
+	case a.id != 0 && !a.approved:
+		return refusedNetwork
+	case a.id == 0 || !right:
+		return refusedPassword
+	case a.disabled:
+		return refusedDisabled
+	case a.highest:
+		return refusedLevel
+	}
+	return ""
+}
+
+// hashes counts how many passwords were worked on, so that tests can count instead of measuring time.
+var hashes atomic.Int64
+
+// compare works as long for an account without a password, or for none, as for any other.
+func compare(ctx context.Context, password, hash string) (right bool, err error) {
+	known := hash != ""
+	if !known {
+		if hash, err = nobodys(); err != nil {
+			return false, err
+		}
+	}
+	// No transaction is open while the hash is worked out: that takes a while, and connections are few.
+	err = withRoom(ctx, func() error {
+		hashes.Add(1)
+		right, err = argon2id.ComparePasswordAndHash(password, hash)
+		return err
+	})
+	return right && known, err
+}
+
+// refuseAtDoor records a refusal: under the account that was named, when there is one.
+func refuseAtDoor(ctx context.Context, db *pg.DB, found doorAccount, why string) error {
+	return db.SignIn(ctx, func(tx *pg.Tx) error {
+		r := audit.Record{Act: "sign_in_failed", Subject: "account", Detail: map[string]any{"why": why}}
+		if found.id != 0 {
+			r.SubjectID = strconv.FormatInt(found.id, 10)
+		}
+		audit.WriteDoor(tx, audit.Door{Municipality: found.municipality, Refused: true}, r)
+		return nil
+	})
+}
+
+// The three counts of failed tries. Each slows, none locks.
+const (
+	freeTries        = 3   // of one login from one address
+	freeFromAddress  = 50  // from one address over all logins: a town hall of people who mistype in the morning
+	dailyOfLogin     = 100 // of one login over all addresses, in a day: from then on
+	floorBeyondDaily = time.Minute
+	longestAtAddress = time.Minute
+)
+
+// tryKeys are the hashes under which the tries of a login from an address are counted.
+type tryKeys struct{ pair, address, login []byte }
+
+func keysOf(login, address string) tryKeys {
+	return tryKeys{pair: tryKey(login, address), address: tryKey("", "address", address), login: tryKey("", "login", login)}
+}
+
+func tryKey(parts ...string) []byte {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return sum[:]
 }
 
 // take counts one try before its password is looked at, so that many tries at once cannot slip past the delay. A right
-// password takes the count away again.
-func take(ctx context.Context, tx *pg.Tx, key []byte) error {
-	var failures int
-	var last time.Time
-	// The row is locked from here on; the next try of the same key waits for this one to be counted.
-	err := tx.QueryRow(ctx, `INSERT INTO sign_in_failure AS f (key_hash, failures, last_at) VALUES ($1, 0, $2)
-		ON CONFLICT (key_hash) DO UPDATE SET failures = CASE WHEN f.last_at <= $3 THEN 0 ELSE f.failures END
-		RETURNING failures, last_at`, key, tx.Now(), tx.Now().Add(-forget)).Scan(&failures, &last)
+// password takes the count away again. All of it lies in the database and holds over several processes.
+//
+// From the fourth failure on, each for one login from one address makes the next wait twice as long, up to a quarter of an
+// hour. From the fifty-first on, those from one address make all of its tries wait, up to a minute. From the hundredth of
+// one login in a day on, an address that has failed at it waits at least a minute. An address without a failure at
+// the login never waits for the login's sake: nobody can shut an owner out from elsewhere.
+func take(ctx context.Context, tx *pg.Tx, keys tryKeys) error {
+	// The rows are locked from here on, always in this order; the next try of the same keys waits for this one to be counted.
+	address, err := count(ctx, tx, keys.address)
 	if err != nil {
 		return err
 	}
-	if left := last.Add(delay(failures)).Sub(tx.Now()); left > 0 {
-		return problem.TooMany{RetryAfterSeconds: int(math.Ceil(left.Seconds()))}
+	login, err := count(ctx, tx, keys.login)
+	if err != nil {
+		return err
+	}
+	pair, err := count(ctx, tx, keys.pair)
+	if err != nil {
+		return err
+	}
+	wait := pair.left(tx.Now(), pair.delay(freeTries, longestWait))
+	if pair.failures > 0 && login.failures >= dailyOfLogin {
+		wait = max(wait, pair.left(tx.Now(), floorBeyondDaily))
+	}
+	wait = max(wait, address.left(tx.Now(), address.delay(freeFromAddress, longestAtAddress)))
+	if wait > 0 {
+		return problem.TooMany{RetryAfterSeconds: int(math.Ceil(wait.Seconds()))}
+	}
+	_, err = tx.Exec(ctx, `UPDATE sign_in_failure SET failures = failures + 1, last_at = $2 WHERE key_hash = ANY ($1)`, [][]byte{keys.address, keys.login, keys.pair}, tx.Now())
+	return err
+}
+
+// takeOne is take for a count that has only one key.
+func takeOne(ctx context.Context, tx *pg.Tx, key []byte, free int) error {
+	c, err := count(ctx, tx, key)
+	if err != nil {
+		return err
+	}
+	if wait := c.left(tx.Now(), c.delay(free, longestWait)); wait > 0 {
+		return problem.TooMany{RetryAfterSeconds: int(math.Ceil(wait.Seconds()))}
 	}
 	_, err = tx.Exec(ctx, `UPDATE sign_in_failure SET failures = failures + 1, last_at = $2 WHERE key_hash = $1`, key, tx.Now())
 	return err
 }
 
-// delay is how long one waits after so many failures: nothing, nothing, nothing, 2 s, 4 s, 8 s and so on.
-func delay(failures int) time.Duration {
-	if failures < freeTries {
+// forgive takes one try away that turned out right; the failures of that login from that address are forgotten.
+func forgive(tx *pg.Tx, keys tryKeys) {
+	tx.Later(`UPDATE sign_in_failure SET failures = greatest(failures - 1, 0) WHERE key_hash = $1`, keys.address)
+	tx.Later(`UPDATE sign_in_failure SET failures = greatest(failures - 1, 0) WHERE key_hash = $1`, keys.login)
+	tx.Later(`DELETE FROM sign_in_failure WHERE key_hash = $1`, keys.pair)
+}
+
+type failures struct {
+	failures int
+	last     time.Time
+}
+
+func count(ctx context.Context, tx *pg.Tx, key []byte) (f failures, err error) {
+	err = tx.QueryRow(ctx, `INSERT INTO sign_in_failure AS f (key_hash, failures, last_at) VALUES ($1, 0, $2)
+		ON CONFLICT (key_hash) DO UPDATE SET failures = CASE WHEN f.last_at <= $3 THEN 0 ELSE f.failures END
+		RETURNING failures, last_at`, key, tx.Now(), tx.Now().Add(-forget)).Scan(&f.failures, &f.last)
+	return f, err
+}
+
+func (f failures) left(now time.Time, delay time.Duration) time.Duration {
+	if delay == 0 {
 		return 0
 	}
-	return min(time.Second<<min(failures-freeTries+1, 20), longestWait)
+	return f.last.Add(delay).Sub(now)
 }
 
-// SignInDemo opens a session without a password, for the one-click personas. The database refuses it (problem.NotFound)
-// unless it was created as a demo.
-func SignInDemo(ctx context.Context, db *pg.DB, login string) (token string, err error) {
-	err = db.SignIn(ctx, func(tx *pg.Tx) error {
-		token, err = open(ctx, tx, `login = $1 AND (SELECT demo FROM installation)`, normal(login))
-		if errors.Is(err, pgx.ErrNoRows) {
-			return problem.NotFound{What: "persona"}
-		}
-		return err
-	})
-	return token, err
-}
-
-// open makes a session for the one account that matches where.
-func open(ctx context.Context, tx *pg.Tx, where string, arg any) (string, error) {
-	var account int64
-	var municipality int
-	var roles []access.Role
-	err := tx.QueryRow(ctx, `SELECT id, coalesce(municipality_id, 0), roles FROM account WHERE disabled_at IS NULL AND `+where+` FOR SHARE`, arg).
-		Scan(&account, &municipality, &roles)
-	if err != nil {
-		return "", err
+// delay is how long one waits after so many failures: nothing for the free ones, then 2 s, 4 s, 8 s and so on.
+func (f failures) delay(free int, longest time.Duration) time.Duration {
+	if f.failures < free {
+		return 0
 	}
-	token, hash := newToken("")
-	now := tx.Now()
-	tx.Later(`DELETE FROM session WHERE account_id = $1 AND (expires_at <= $2 OR seen_at <= $3)`, account, now, now.Add(-idle))
-	tx.Later(`INSERT INTO session (token_hash, account_id, created_at, seen_at, expires_at) VALUES ($1, $2, $3, $3, $4)`, hash, account, now, now.Add(absolute))
-	audit.WriteDoor(tx, audit.Door{Municipality: municipality, Account: account, Role: access.Caller{Roles: roles}.Main()},
-		audit.Record{Act: "signed_in", Subject: "account", SubjectID: strconv.FormatInt(account, 10)})
-	return token, nil
+	return min(time.Second<<min(f.failures-free+1, 20), longest)
 }
 
 // newToken is 256 random bits; only their hash is kept, so that a copy of the database opens no door.
@@ -204,55 +302,6 @@ func newToken(prefix string) (token string, hash []byte) {
 func hashToken(token string) []byte {
 	sum := sha256.Sum256([]byte(token))
 	return sum[:]
-}
-
-// Profile is how a person wants the pages to look.
-type Profile struct{ Language, Scheme string }
-
-// Resolve finds who holds the session with this cookie value; problem.Unauthenticated when it has run out, was ended, or
-// its account was disabled. Roles are read anew each time, so that a change is effective at once (ASVS 8.3.2).
-func Resolve(ctx context.Context, db *pg.DB, token string) (access.Caller, Profile, error) {
-	caller := access.Caller{Session: hashToken(token)}
-	var profile Profile
-	err := db.SignIn(ctx, func(tx *pg.Tx) error {
-		now := tx.Now()
-		var seen time.Time
-		err := tx.OnlyRow(ctx, `SELECT a.id, a.staff_number, a.name, a.roles, coalesce(a.municipality_id, 0), a.language, a.scheme, s.seen_at
-			FROM session s JOIN account a ON a.id = s.account_id
-			WHERE s.token_hash = $1 AND s.expires_at > $2 AND s.seen_at > $3 AND a.disabled_at IS NULL`, caller.Session, now, now.Add(-idle)).
-			Scan(&caller.Account, &caller.StaffNumber, &caller.Name, &caller.Roles, &caller.Municipality, &profile.Language, &profile.Scheme, &seen)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return problem.Unauthenticated{}
-		}
-		if err == nil && now.Sub(seen) >= time.Minute {
-			tx.Later(`UPDATE session SET seen_at = $2 WHERE token_hash = $1`, caller.Session, now)
-		}
-		return err
-	})
-	if err != nil {
-		return access.Caller{}, Profile{}, err
-	}
-	caller.Language = profile.Language
-	return caller, profile, nil
-}
-
-// SignOut ends the session with this cookie value, with the searches stored in it. Ending what has ended is no error.
-func SignOut(ctx context.Context, db *pg.DB, token string) error {
-	return db.SignIn(ctx, func(tx *pg.Tx) error {
-		var account int64
-		var municipality int
-		var roles []access.Role
-		err := tx.QueryRow(ctx, `DELETE FROM session s USING account a WHERE s.token_hash = $1 AND a.id = s.account_id
-			RETURNING a.id, coalesce(a.municipality_id, 0), a.roles`, hashToken(token)).Scan(&account, &municipality, &roles)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return nil
-		}
-		if err == nil {
-			audit.WriteDoor(tx, audit.Door{Municipality: municipality, Account: account, Role: access.Caller{Roles: roles}.Main()},
-				audit.Record{Act: "signed_out", Subject: "account", SubjectID: strconv.FormatInt(account, 10)})
-		}
-		return err
-	})
 }
 
 // EndSessions signs an account out everywhere. People may end their own, administrators those of their municipality;
@@ -271,69 +320,4 @@ func EndSessions(ctx context.Context, db *pg.DB, by access.Caller, account int64
 			audit.Record{Act: "sessions_ended", Subject: "account", SubjectID: strconv.FormatInt(account, 10), Detail: map[string]any{"count": ended}})
 		return nil
 	})
-}
-
-// ScopeDecide lets a personal key approve, control, order and start, for its first 12 hours.
-const ScopeDecide = "decide"
-
-const keyPrefix = "frist_" // so that scanners for leaked secrets know one
-
-// NewKey makes a personal key for the API and gives it, once. It does what its account does; decisions only with
-// ScopeDecide. ttl is at most a year.
-func NewKey(ctx context.Context, db *pg.DB, account int64, scopes []string, ttl time.Duration) (key string, err error) {
-	var wrong problem.Collector
-	if ttl <= 0 || ttl > longestKey {
-		wrong.Add("ttl", "between", problem.Params{"low": 1, "high": int(longestKey / time.Hour / 24)})
-	}
-	if slices.ContainsFunc(scopes, func(s string) bool { return s != ScopeDecide }) {
-		wrong.Add("scopes", "choice", nil)
-	}
-	if err := wrong.Err(); err != nil {
-		return "", err
-	}
-	if scopes == nil {
-		scopes = []string{}
-	}
-	key, hash := newToken(keyPrefix)
-	err = db.SignIn(ctx, func(tx *pg.Tx) error {
-		var municipality int
-		var roles []access.Role
-		err := tx.QueryRow(ctx, `SELECT coalesce(municipality_id, 0), roles FROM account WHERE id = $1 AND disabled_at IS NULL FOR SHARE`, account).Scan(&municipality, &roles)
-		if err != nil {
-			return err
-		}
-		tx.Later(`INSERT INTO api_key (key_hash, account_id, scopes, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)`, hash, account, scopes, tx.Now(), tx.Now().Add(ttl))
-		audit.WriteDoor(tx, audit.Door{Municipality: municipality, Account: account, Role: access.Caller{Roles: roles}.Main()},
-			audit.Record{Act: "key_created", Subject: "account", SubjectID: strconv.FormatInt(account, 10), Detail: map[string]any{"scopes": scopes}})
-		return nil
-	})
-	if err != nil {
-		return "", err
-	}
-	return key, nil
-}
-
-// ResolveKey finds who holds the key; problem.Unauthenticated when it has run out or its account was disabled.
-func ResolveKey(ctx context.Context, db *pg.DB, key string) (access.Caller, error) {
-	caller := access.Caller{Key: true}
-	if !strings.HasPrefix(key, keyPrefix) {
-		return access.Caller{}, problem.Unauthenticated{}
-	}
-	err := db.SignIn(ctx, func(tx *pg.Tx) error {
-		var scopes []string
-		var created time.Time
-		err := tx.OnlyRow(ctx, `SELECT a.id, a.staff_number, a.name, a.roles, coalesce(a.municipality_id, 0), a.language, k.scopes, k.created_at
-			FROM api_key k JOIN account a ON a.id = k.account_id
-			WHERE k.key_hash = $1 AND k.expires_at > $2 AND a.disabled_at IS NULL`, hashToken(key), tx.Now()).
-			Scan(&caller.Account, &caller.StaffNumber, &caller.Name, &caller.Roles, &caller.Municipality, &caller.Language, &scopes, &created)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return problem.Unauthenticated{}
-		}
-		caller.KeyDecides = slices.Contains(scopes, ScopeDecide) && tx.Now().Before(created.Add(decideFor))
-		return err
-	})
-	if err != nil {
-		return access.Caller{}, err
-	}
-	return caller, nil
 }

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/frist-app/frist/internal/account"
-	"github.com/frist-app/frist/internal/audit"
 	"github.com/frist-app/frist/internal/calendar"
 	"github.com/frist-app/frist/internal/client"
 	"github.com/frist-app/frist/internal/device"
@@ -80,9 +79,6 @@ func (p *addressPage) load(ctx context.Context, tx *pg.Tx, id uuid.UUID) (err er
 	if p.Dwelling, err = client.FindAddress(ctx, tx, id); err != nil {
 		return err
 	}
-	if p.Dwelling.Hidden { // only protected clients live here: nothing about the place is shown (D21)
-		return problem.NotFound{What: "address"}
-	}
 	if p.Residents, err = client.Residents(ctx, tx, id); err != nil {
 		return err
 	}
@@ -95,11 +91,7 @@ func (p *addressPage) load(ctx context.Context, tx *pg.Tx, id uuid.UUID) (err er
 	if p.Staff, err = account.Staff(ctx, tx); err != nil {
 		return err
 	}
-	var ids []client.ID
-	for _, r := range p.Residents {
-		ids = append(ids, r.ID)
-	}
-	audit.Looked(tx, "address", "record", ids...)
+	p.Dwelling.LookedAt(tx, p.Residents)
 	if len(p.Residents) == 0 {
 		return nil
 	}

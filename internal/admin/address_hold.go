@@ -8,7 +8,6 @@ import (
 	"github.com/frist-app/frist/internal/deletion"
 	"github.com/frist-app/frist/internal/edge"
 	"github.com/frist-app/frist/internal/pg"
-	"github.com/frist-app/frist/internal/problem"
 )
 
 // addressHoldPage is the form for a hold on an address, and so on everybody who lives there (D24).
@@ -37,9 +36,11 @@ func (s *Server) showAddressHold(w http.ResponseWriter, r *http.Request, status 
 			return err
 		}
 		page.Dwelling, err = client.FindAddress(r.Context(), tx, id)
-		if err == nil && page.Dwelling.Hidden {
-			err = problem.NotFound{What: "address"}
+		if err != nil {
+			return err
 		}
+		residents, err := client.Residents(r.Context(), tx, id)
+		page.Dwelling.LookedAt(tx, residents) // where somebody lives stands on the form
 		return err
 	})
 	if err != nil {

@@ -33,10 +33,15 @@ type clientHead struct {
 // on how much there is. A client of another municipality is problem.NotFound like one that never was.
 func openClient(ctx context.Context, tx *pg.Tx, h *clientHead, id client.ID, tab string) error {
 	h.Tab, h.Once = tab, newOnce()
+	placement := func() (err error) { h.Placement, err = deletion.PlacementOf(ctx, tx, id); return err }
+	groups := func() (err error) { h.Groups, err = deletion.OpenGroups(ctx, tx); return err }
+	if !h.ShowsDeadline() { // what it is made of is not theirs to read: half of it would make another date
+		placement, groups = func() error { return nil }, func() error { return nil }
+	}
 	return tx.Together(ctx,
 		func() (err error) { h.Client, err = client.FindTab(ctx, tx, id, tab); return err },
-		func() (err error) { h.Placement, err = deletion.PlacementOf(ctx, tx, id); return err },
-		func() (err error) { h.Groups, err = deletion.OpenGroups(ctx, tx); return err },
+		placement,
+		groups,
 		func() (err error) { h.Counts, err = client.Counts(ctx, tx, id); return err },
 		func() (err error) { h.Devices, err = device.Count(ctx, tx, id); return err },
 	)
@@ -72,6 +77,14 @@ func (s *Server) changeClient(r *http.Request, act func(ctx context.Context, tx 
 		return err
 	})
 }
+
+// ShowsDeadline reports whether the reader sees when the client goes: everybody but a visitor with another kind of page.
+func (h clientHead) ShowsDeadline() bool {
+	return !h.Caller.Visiting() || h.Caller.Visit.Shows("deletion")
+}
+
+// ShowsTrail reports whether the reader sees the client's trail.
+func (h clientHead) ShowsTrail() bool { return !h.Caller.Visiting() || h.Caller.Visit.Shows("trail") }
 
 // Path is the address of one of the client's pages.
 func (h clientHead) Path(tab string) string { return clientPath(h.Client.ID, tab) }
@@ -111,8 +124,11 @@ func (h clientHead) Tabs() []tab {
 		{Key: "recordings", Path: "opptak", N: h.Counts.Recordings},
 		{Key: "holds", Path: "palegg", N: len(h.holds())},
 	}
+	if h.Caller.Visiting() {
+		tabs = slices.DeleteFunc(tabs, func(t tab) bool { return !h.Caller.Visit.Shows(t.Key) })
+	}
 	for i := range tabs {
-		tabs[i].Current = tabs[i].Key == h.Tab || h.Tab == "" && i == 0
+		tabs[i].Current = tabs[i].Key == h.Tab || h.Tab == "" && tabs[i].Key == "deletion"
 		tabs[i].Path = h.Path(tabs[i].Path)
 	}
 	return tabs

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 
@@ -13,7 +14,9 @@ import (
 	"github.com/frist-app/frist/internal/device"
 	"github.com/frist-app/frist/internal/edge"
 	"github.com/frist-app/frist/internal/pg"
+	"github.com/frist-app/frist/internal/problem"
 	"github.com/frist-app/frist/internal/retention"
+	"github.com/go-chi/chi/v5"
 )
 
 func init() {
@@ -39,7 +42,12 @@ type deletionPage struct {
 
 func (s *Server) clientDeletion(w http.ResponseWriter, r *http.Request) error {
 	page := deletionPage{}
-	return s.showDeletion(w, r, http.StatusOK, &page)
+	err := s.showDeletion(w, r, http.StatusOK, &page)
+	if refusal := (problem.Forbidden{}); errors.As(err, &refusal) && refusal.Code == "restricted" {
+		id, _ := client.ParseID(chi.URLParam(r, "client")) // it was read already
+		return s.showRestricted(w, r, id)
+	}
+	return err
 }
 
 func (s *Server) showDeletion(w http.ResponseWriter, r *http.Request, status int, page *deletionPage) error {

@@ -6,6 +6,7 @@ import (
 	"github.com/frist-app/frist/internal/access"
 	"github.com/frist-app/frist/internal/client"
 	"github.com/frist-app/frist/internal/edge"
+	"github.com/frist-app/frist/internal/municipality"
 	"github.com/frist-app/frist/internal/pg"
 )
 
@@ -14,6 +15,8 @@ type newClientPage struct {
 	edge.Page
 	Once string
 	Form recordForm
+
+	Pseudonymous bool // of the municipality: a pseudonym, and nothing else about the person (T10)
 }
 
 // Genders are the choices of P12.
@@ -29,7 +32,13 @@ func (p newClientPage) Statuses() []edge.Option {
 
 func (s *Server) newClient(w http.ResponseWriter, r *http.Request) error {
 	page := newClientPage{Page: edge.NewPage(r), Once: newOnce(), Form: recordForm{Gender: "U", Status: string(client.Ordered)}}
-	err := s.DB.InTx(r.Context(), page.Caller, func(tx *pg.Tx) error { return tx.Require(access.ClientWrite) })
+	err := s.DB.InTx(r.Context(), page.Caller, func(tx *pg.Tx) (err error) {
+		if err := tx.Require(access.ClientWrite); err != nil {
+			return err
+		}
+		page.Pseudonymous, err = municipality.Pseudonymous(r.Context(), tx)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -63,5 +72,12 @@ func (s *Server) createClient(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	page := newClientPage{Page: edge.NewPage(r), Once: newOnce(), Form: typed}
+	e := s.DB.InTx(r.Context(), page.Caller, func(tx *pg.Tx) (err error) {
+		page.Pseudonymous, err = municipality.Pseudonymous(r.Context(), tx)
+		return err
+	})
+	if e != nil {
+		return e
+	}
 	return edge.Render(w, r, page.Fail(err), "client-new", page)
 }

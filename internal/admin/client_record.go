@@ -1,12 +1,15 @@
 package admin
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"time"
 
+	"github.com/frist-app/frist/internal/access"
 	"github.com/frist-app/frist/internal/client"
 	"github.com/frist-app/frist/internal/edge"
+	"github.com/frist-app/frist/internal/pg"
 )
 
 func init() {
@@ -58,6 +61,22 @@ type recordPage struct {
 	clientHead
 	Form  recordForm
 	Stale *stale
+
+	Unshielding client.Unshielding // whether the mark shall go (D21)
+	Asked       bool
+	MayDecide   bool
+}
+
+// shielding reads whether somebody has asked for the mark to be taken away, and whether the caller may decide it.
+func (p *recordPage) shielding(ctx context.Context, tx *pg.Tx) (err error) {
+	if !p.Client.Protected {
+		return nil
+	}
+	if p.Unshielding, p.Asked, err = client.UnshieldingOf(ctx, tx, p.Client.ID); err != nil || !p.Asked {
+		return err
+	}
+	p.MayDecide = p.Unshielding.AskedBy != p.Caller.Account && (p.Caller.Has(access.Approver) || p.Client.Shown)
+	return nil
 }
 
 // Genders are the choices of P12.
@@ -70,7 +89,7 @@ func (p recordPage) Genders() []edge.Option { return genders(p.Page) }
 
 func (s *Server) clientRecord(w http.ResponseWriter, r *http.Request) error {
 	page := recordPage{}
-	if err := s.showClient(r, &page.clientHead, "record", nil); err != nil {
+	if err := s.showClient(r, &page.clientHead, "record", page.shielding); err != nil {
 		return err
 	}
 	page.Form = formOf(page.Client)

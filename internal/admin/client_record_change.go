@@ -32,7 +32,7 @@ func (s *Server) changeRecord(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	page := recordPage{Form: typedRecord(f)}
-	if e := s.showClient(r, &page.clientHead, "record", nil); e != nil {
+	if e := s.showClient(r, &page.clientHead, "record", page.shielding); e != nil {
 		return e
 	}
 	status := page.Fail(err)
@@ -67,15 +67,27 @@ func changeRecord(ctx context.Context, tx *pg.Tx, id client.ID, f *form) error {
 	}
 	typed := typedRecord(f)
 	birth, start, review := f.date("birth_date"), f.date("agreement_start"), f.date("next_review_on")
-	changes := client.Changes{
-		GivenName: &typed.GivenName, FamilyName: &typed.FamilyName, NationalID: &typed.NationalID, BirthDate: &birth, Gender: &typed.Gender, Email: &typed.Email,
-		Protected: &typed.Protected, AgreementStart: &start, NextReviewOn: &review,
+	changes := client.Changes{AgreementStart: &start, NextReviewOn: &review}
+	// The page leaves out what its reader may not see (D21), and what is not held at all (T10).
+	for name, field := range map[string]struct {
+		to   **string
+		text *string
+	}{
+		"given_name": {&changes.GivenName, &typed.GivenName}, "family_name": {&changes.FamilyName, &typed.FamilyName}, "national_id": {&changes.NationalID, &typed.NationalID},
+		"gender": {&changes.Gender, &typed.Gender}, "phone": {&changes.Phone, &typed.Phone}, "email": {&changes.Email, &typed.Email},
+	} {
+		if f.Has(name) {
+			*field.to = field.text
+		}
 	}
-	if f.Has("phone") { // a protected client's page has neither telephone nor address (D21)
-		changes.Phone = &typed.Phone
+	if f.Has("birth_date") {
+		changes.BirthDate = &birth
 	}
 	if f.Has("street") {
 		changes.Address = &client.Address{Street: typed.Street, Postcode: typed.Postcode, Town: typed.Town}
+	}
+	if typed.Protected { // it is taken away by two persons, and not here
+		changes.Protected = &typed.Protected
 	}
 	return client.Change(ctx, tx, id, version, changes)
 }

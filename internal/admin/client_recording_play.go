@@ -30,7 +30,7 @@ func (s *Server) playRecording(w http.ResponseWriter, r *http.Request) error {
 		if recording, err = client.FindRecording(r.Context(), tx, id, number); err != nil {
 			return err
 		}
-		return client.Opened(tx, id, "recording")
+		return client.Opened(r.Context(), tx, id, "recording")
 	})
 	if err != nil {
 		return err

@@ -64,7 +64,7 @@ type trailLine struct {
 func (p trailPage) Shows() []view {
 	var views []view
 	for _, show := range []string{trailAll, trailChanges, trailActs, trailLooks} {
-		if show == trailLooks && !p.Caller.Can(access.AccessLogRead) {
+		if show == trailLooks && !p.Caller.Can(access.AccessLogRead) || p.Caller.Visiting() && show != trailChanges {
 			continue
 		}
 		key := show
@@ -95,6 +95,10 @@ func (p *trailPage) load(ctx context.Context, tx *pg.Tx, older string) error {
 	staff, err := account.Staff(ctx, tx)
 	if err != nil {
 		return err
+	}
+	if p.Caller.Visiting() { // what was changed, and nothing of who did what else or who looked
+		p.Show = trailChanges
+		return p.loadChanges(ctx, tx, staff, older)
 	}
 	switch p.Show {
 	case trailChanges:

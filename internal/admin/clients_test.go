@@ -228,6 +228,11 @@ var allowed = map[string][]access.Role{
 	"POST /klienter/{client}/palegg/{hold}/be-om-oppheving":  {access.Caseworker, access.Approver},
 	"POST /klienter/{client}/palegg/{hold}/opphev":           {access.Approver},
 	"GET /klienter/{client}/revisjonsspor":                   {access.Caseworker, access.Approver},
+	"POST /klienter/{client}/skjerming":                      {access.Caseworker},
+	"POST /klienter/{client}/skjerming/opphev":               {access.Caseworker, access.Approver},
+	"POST /klienter/{client}/skjerming/behold":               {access.Caseworker, access.Approver},
+	"GET /klienter/{client}/rettigheter":                     {access.Caseworker},
+	"POST /klienter/{client}/rettigheter":                    {access.Caseworker},
 	"GET /adresser/{address}":                                {access.Caseworker, access.Approver},
 	"GET /adresser/{address}/palegg/nytt":                    {access.Caseworker, access.Approver},
 	"POST /adresser/{address}/palegg/nytt":                   {access.Caseworker, access.Approver},
@@ -236,6 +241,12 @@ var allowed = map[string][]access.Role{
 	"GET /import/{run}":                                      {access.Caseworker},
 	"GET /innsyn":                                            {access.PrivacyOfficer},
 	"GET /innsyn/{client}":                                   {access.PrivacyOfficer},
+	"GET /innsyn/person":                                     {access.PrivacyOfficer},
+	"POST /innsyn/person":                                    {access.PrivacyOfficer},
+	"POST /innsyn/sok":                                       {access.PrivacyOfficer},
+	"POST /innsyn/eksport":                                   {access.PrivacyOfficer},
+	"GET /innsyn/funn":                                       {access.PrivacyOfficer},
+	"POST /innsyn/funn/{finding}":                            {access.PrivacyOfficer},
 }
 
 func mine(route string) bool {
@@ -295,6 +306,9 @@ func TestEachRouteAsksForItsPermission(t *testing.T) {
 			}
 			if strings.HasSuffix(path, "/enheter") && form != nil || strings.HasSuffix(path, "/bytt") && form != nil {
 				form = url.Values{"code": {"300412"}}
+			}
+			if strings.HasSuffix(path, "/rettigheter") && form != nil {
+				form = url.Values{"kind": {"access"}, "received_on": {"19.09.23"}, "channel": {"letter"}, "reference": {"1"}}
 			}
 			if strings.HasSuffix(path, "/flytt") {
 				form = url.Values{"resident": {id.String()}}
@@ -629,7 +643,7 @@ func TestAProtectedClientsAddressStaysAfterAnEdit(t *testing.T) {
 		t.Error("the form shows what is protected")
 	}
 	b.post("/klienter/"+id.String()+"/opplysninger", "version", hidden(t, page.Body, "version"), "given_name", "Ny", "family_name", "Navn", "gender", "U", "protected", "1").sees(t, 303)
-	if n := p.Count(t, `SELECT count(*) FROM client WHERE id = $1 AND given_name = 'Ny' AND phone = '90000999' AND address_id IS NOT NULL AND protected`, id); n != 1 {
+	if n := p.Count(t, `SELECT count(*) FROM client c JOIN protected_contact p ON p.client_id = c.id WHERE c.id = $1 AND given_name = 'Ny' AND p.phone = '90000999' AND address_id IS NOT NULL AND protected`, id); n != 1 {
 		t.Error("the edit took the telephone or the address away")
 	}
 }
@@ -720,7 +734,7 @@ func TestWhoLookedIsWrittenDown(t *testing.T) {
 		t.Errorf("the sound: %d %v", sound.Status, sound.Header)
 	}
 	officer := p.as(t, access.PrivacyOfficer)
-	officer.get("/innsyn/"+id.String()).sees(t, 200, "4 innsyn", "klientlisten", "Notater", "avspilling av opptak", "Ansatt 101")
+	officer.get("/innsyn/"+id.String()).sees(t, 200, "åpnet 3 ganger", "klientlisten", "klienten: notater", "oversikt over klienter", "avspilling av opptak", "Ansatt 101")
 	officer.get("/innsyn").sees(t, 200, "Logget inn")
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/frist-app/frist/internal/calendar"
 	"github.com/frist-app/frist/internal/edge"
 	"github.com/frist-app/frist/internal/exchange"
+	"github.com/frist-app/frist/internal/municipality"
 	"github.com/frist-app/frist/internal/pg"
 	"github.com/frist-app/frist/internal/problem"
 	"github.com/go-chi/chi/v5"
@@ -44,6 +45,8 @@ type importPage struct {
 	Mapping exchange.Mapping
 	Ask     bool             // the columns are to be looked through
 	Report  *exchange.Report // of a try
+
+	Pseudonymous bool // of the municipality: only number, pseudonym, status and days are read (T10)
 }
 
 // By is who did it.
@@ -109,6 +112,9 @@ func reasons(p edge.Page, refusals []exchange.Refusal) []reason {
 
 func (p *importPage) load(ctx context.Context, tx *pg.Tx) (err error) {
 	if p.Runs, err = exchange.Runs(ctx, tx); err != nil {
+		return err
+	}
+	if p.Pseudonymous, err = municipality.Pseudonymous(ctx, tx); err != nil {
 		return err
 	}
 	p.Staff, err = account.Staff(ctx, tx)

@@ -81,7 +81,7 @@ func init() {
 
 func (s *Server) protocol(w http.ResponseWriter, r *http.Request) error {
 	page := protocolPage{Page: edge.NewPage(r), Path: r.URL.Path, Back: strings.TrimSuffix(r.URL.Path, "/protokoll")}
-	p, owner, staff, err := s.findProtocol(r)
+	p, owner, staff, err := s.findProtocol(r, deletion.FindProtocol)
 	if err != nil {
 		return err
 	}
@@ -101,9 +101,10 @@ func (s *Server) protocol(w http.ResponseWriter, r *http.Request) error {
 }
 
 // findProtocol reads the protocol of the round in the address, and who of the own municipality has which staff number.
-func (s *Server) findProtocol(r *http.Request) (p deletion.Protocol, owner municipality.Municipality, staff people, err error) {
+// find is deletion.FindProtocol or deletion.ExportProtocol.
+func (s *Server) findProtocol(r *http.Request, find func(context.Context, *pg.Tx, int64) (deletion.Protocol, error)) (p deletion.Protocol, owner municipality.Municipality, staff people, err error) {
 	err = s.inRound(r, func(ctx context.Context, tx *pg.Tx, round deletion.Round) error {
-		if p, err = deletion.FindProtocol(ctx, tx, round.ID); err != nil {
+		if p, err = find(ctx, tx, round.ID); err != nil {
 			return err
 		}
 		if p.Suppressed { // what people wrote stays in the municipality

@@ -5,13 +5,14 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/frist-app/frist/internal/deletion"
 	"github.com/frist-app/frist/internal/edge"
 )
 
 // protocolJSON is the document itself: the bytes whose SHA-256 the sheet shows (in the supplier's copy, which is another
 // document, it is the check sum of the whole one). It holds roles and staff numbers, no names.
 func (s *Server) protocolJSON(w http.ResponseWriter, r *http.Request) error {
-	p, _, _, err := s.findProtocol(r)
+	p, _, _, err := s.findProtocol(r, deletion.ExportProtocol)
 	if err != nil {
 		return err
 	}
@@ -27,7 +28,7 @@ func (s *Server) protocolJSON(w http.ResponseWriter, r *http.Request) error {
 
 // protocolPDF is the sheet as a file to keep.
 func (s *Server) protocolPDF(w http.ResponseWriter, r *http.Request) error {
-	p, owner, _, err := s.findProtocol(r)
+	p, owner, _, err := s.findProtocol(r, deletion.ExportProtocol)
 	if err != nil {
 		return err
 	}

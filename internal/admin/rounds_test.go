@@ -229,7 +229,10 @@ func TestEachRouteOfARoundAsksForItsPermission(t *testing.T) {
 	err := chi.Walk(r.routes, func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
 		name := method + " " + strings.ReplaceAll(route, "/*/", "/")
 		path := strings.TrimPrefix(name, method+" ")
-		if !slices.ContainsFunc([]string{"/runder", "/bestillinger", "/support", "/drift", "/protokoller", "/plattform"}, func(root string) bool { return strings.HasPrefix(path, root) }) {
+		if !slices.ContainsFunc([]string{"/runder", "/bestillinger", "/support", "/drift", "/protokoller", "/plattform"}, func(root string) bool { return strings.HasPrefix(path, root) }) || strings.HasPrefix(path, "/plattform/underleverandorer") {
+			return nil
+		}
+		if strings.HasPrefix(path, "/support/innsyn") || strings.HasPrefix(path, "/support/instrukser") { // visits_test.go
 			return nil
 		}
 		roles, ok := allowedRounds[name]

@@ -47,6 +47,9 @@ func keepFindings(ctx context.Context, tx *pg.Tx, round int64, chosen map[int]st
 	if err := tx.Require(access.RoundControl); err != nil {
 		return 0, 0, err
 	}
+	if err := deletion.Covered(ctx, tx, round); err != nil {
+		return 0, 0, err
+	}
 	checks, err := deletion.SpotChecks(ctx, tx, round)
 	if err != nil {
 		return 0, 0, err

@@ -3,6 +3,8 @@ package admin
 import (
 	"context"
 	"net/http"
+	"slices"
+	"strconv"
 
 	"github.com/frist-app/frist/internal/access"
 	"github.com/frist-app/frist/internal/calendar"
@@ -17,22 +19,23 @@ import (
 // supportRoundPage is /support/runder/{number}: everything checked, as counts, and the sample by device code.
 type supportRoundPage struct {
 	edge.Page
-	Round       deletion.Round
-	Owner       municipality.Municipality
-	State       string
-	Controls    []controlLine
-	Checked     int
-	Stays       int
-	Ready       int
-	Left        int // have left the group
-	Checks      []spotCheck
-	Found       int
-	Instruction int64 // 0: the municipality has given none
-	Pending     bool  // the control runs
-	Editable    bool  // findings can be entered
-	Growing     bool  // a deviation was found, and the sample is about to grow
-	Deviations  int
-	Grown       int // spot checks that were drawn because of deviations
+	Round      deletion.Round
+	Owner      municipality.Municipality
+	State      string
+	Controls   []controlLine
+	Checked    int
+	Stays      int
+	Ready      int
+	Left       int // have left the group
+	Checks     []spotCheck
+	Found      int
+	Cover      municipality.Cover                // what covers the control today
+	Asked      []municipality.InstructionRequest // of this round, the newest first
+	Pending    bool                              // the control runs
+	Editable   bool                              // findings can be entered
+	Growing    bool                              // a deviation was found, and the sample is about to grow
+	Deviations int
+	Grown      int // spot checks that were drawn because of deviations
 }
 
 // controlLine is one kind of thing that was checked for every client.
@@ -53,7 +56,8 @@ func init() {
 	finding := deletion.FoundInStock
 	edge.Pages["support-round"] = supportRoundPage{
 		Round:    deletion.Round{Number: "1580-231001", RunOn: calendar.On(2023, 10, 1), SampleSeed: new(int64), SampleSize: new(int)},
-		Controls: []controlLine{{"a", 0}, {"b", 2}}, Editable: true, Instruction: 1,
+		Controls: []controlLine{{"a", 0}, {"b", 2}}, Editable: true,
+		Asked:  []municipality.InstructionRequest{{State: "asked"}, {State: "no", Answer: "x"}},
 		Checks: []spotCheck{{SpotCheck: deletion.SpotCheck{Position: 1, Code: "158127", Kind: "GPS", Finding: &finding}, Error: "e", Choices: []edge.Option{{Value: "a", Label: "b", Chosen: true}}}},
 	}
 }
@@ -64,7 +68,7 @@ var findings = []string{deletion.FoundInStock, deletion.FoundNot, deletion.Found
 // controls are the checks that every client passes through, in the order of the page.
 var controls = []retention.Code{
 	retention.Reactivated, retention.TooEarly, retention.DeviceOnClient, retention.DeviceOnAddress, retention.Held, retention.DuplicateActive,
-	retention.ArchiveUnanswered, retention.ToPreserve, retention.MissingRule, retention.NoStartDate,
+	retention.ArchiveUnanswered, retention.ToPreserve, retention.MissingRule, retention.NoStartDate, retention.OpenRequest, retention.Restricted,
 }
 
 func (s *Server) supportRound(w http.ResponseWriter, r *http.Request) error {
@@ -95,6 +99,19 @@ func (p supportRoundPage) Seed() string {
 		return ""
 	}
 	return seedWords(*p.Round.SampleSeed)
+}
+
+// InstructionNumber is the instruction that covers the control, as digits.
+func (p supportRoundPage) InstructionNumber() string {
+	if p.Cover.Instruction == nil {
+		return ""
+	}
+	return strconv.FormatInt(*p.Cover.Instruction, 10)
+}
+
+// Waits reports whether the municipality has been asked and has not answered.
+func (p supportRoundPage) Waits() bool {
+	return slices.ContainsFunc(p.Asked, func(r municipality.InstructionRequest) bool { return r.State == "asked" })
 }
 
 // Open is how many spot checks wait for their finding.
@@ -129,20 +146,22 @@ func (p *supportRoundPage) fill(ctx context.Context, tx *pg.Tx, round deletion.R
 		return err
 	}
 	p.Zone = p.Owner.Zone
-	if p.Instruction, _, err = municipality.InstructionFor(ctx, tx, municipality.PreRunControl); err != nil {
+	if p.Cover, err = municipality.CoverFor(ctx, tx, municipality.PreRunControl, round.ID); err != nil {
 		return err
 	}
-	if round.InstructionID != nil {
-		p.Instruction = *round.InstructionID
+	if p.Asked, err = municipality.InstructionRequests(ctx, tx, round.ID); err != nil {
+		return err
 	}
 	tally, err := deletion.Tally(ctx, tx, round.ID)
 	if err != nil {
 		return err
 	}
 	p.count(tally)
-	checks, err := deletion.SpotChecks(ctx, tx, round.ID)
-	if err != nil {
-		return err
+	var checks []deletion.SpotCheck
+	if p.Cover.Basis() != "" { // without, nobody of support looks at a device
+		if checks, err = deletion.SpotChecks(ctx, tx, round.ID); err != nil {
+			return err
+		}
 	}
 	for _, c := range checks {
 		one := spotCheck{SpotCheck: c, Stock: p.Say("support.stock." + c.StockState)}

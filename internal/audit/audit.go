@@ -22,10 +22,11 @@ type Record struct {
 	SubjectID string   // its id
 	Fields    []string // the names of the fields that changed
 	Detail    map[string]any
+	Basis     string // what covers an act of processor or supplier: "instruction:12", "request:3", "order:<uuid>", "approval:<round>", "visit:<uuid>"
 }
 
-const insert = `INSERT INTO audit (municipality_id, at, account_id, role, act, subject, subject_id, fields, detail, refused)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+const insert = `INSERT INTO audit (municipality_id, at, account_id, role, act, subject, subject_id, fields, detail, refused, basis)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, nullif($11, ''))`
 
 // Write records r in the transaction that does it; the row travels with the commit. p is the permission under which the
 // caller acts and decides which role the row names.
@@ -64,14 +65,22 @@ func write(tx *pg.Tx, municipality int, account int64, role access.Role, r Recor
 	if detail == nil {
 		detail = map[string]any{}
 	}
-	tx.Later(insert, municipality, tx.Now(), account, string(role), r.Act, r.Subject, r.SubjectID, fields, detail, refused)
+	if tx.Caller.Visiting() {
+		r.Basis = visit(tx.Caller)
+	}
+	tx.Later(insert, municipality, tx.Now(), account, string(role), r.Act, r.Subject, r.SubjectID, fields, detail, refused, r.Basis)
 }
+
+func visit(c access.Caller) string { return "visit:" + c.Visit.ID }
 
 // Looked records that a page showed these clients, with the purpose for which they were looked at; it is committed with
 // the read, so that there is no look without a row (T8). No clients, no row.
 func Looked(tx *pg.Tx, page, purpose string, clients ...uuid.UUID) {
 	if len(clients) == 0 {
 		return
+	}
+	if tx.Caller.Visiting() { // a visitor has one purpose: what the visit was granted for
+		purpose = visit(tx.Caller)
 	}
 	tx.Later(`INSERT INTO access_log (municipality_id, at, account_id, role, page, purpose, client_ids) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
 		tx.Municipality(), tx.Now(), tx.Caller.Account, string(tx.Caller.Main()), page, purpose, clients)
@@ -128,9 +137,18 @@ func Trail(ctx context.Context, tx *pg.Tx, subjectID string, before int64, limit
 		}
 		clientOnly = true
 	}
+	w := where{args: []any{tx.Municipality()}, sql: `municipality_id = $1`}
+	if subjectID != "" {
+		w.and(`subject_id = %s`, subjectID)
+	}
+	if clientOnly {
+		w.sql += ` AND subject = 'client'`
+	}
+	if before != 0 {
+		w.and(`id < %s`, before)
+	}
 	rows, err := tx.Query(ctx, `SELECT id, at, account_id, role, act, subject, subject_id, fields, detail, refused FROM audit
-		WHERE municipality_id = $1 AND ($2 = '' OR subject_id = $2) AND (NOT $3 OR subject = 'client') AND ($4 = 0 OR id < $4)
-		ORDER BY id DESC LIMIT $5`, tx.Municipality(), subjectID, clientOnly, before, limit)
+		WHERE `+w.sql+w.limit(` ORDER BY id DESC`, limit), w.args...)
 	if err != nil {
 		return nil, err
 	}
@@ -153,9 +171,13 @@ func Looks(ctx context.Context, tx *pg.Tx, client uuid.UUID, before int64, limit
 	if err := tx.Require(access.AccessLogRead); err != nil {
 		return nil, err
 	}
+	w := where{args: []any{tx.Municipality()}, sql: `municipality_id = $1`}
+	w.and(`id = ANY (ARRAY(SELECT looks_at(%s)))`, []uuid.UUID{client})
+	if before != 0 {
+		w.and(`id < %s`, before)
+	}
 	rows, err := tx.Query(ctx, `SELECT id, at, account_id, role, page, purpose, cardinality(client_ids) AS shown FROM access_log
-		WHERE municipality_id = $1 AND client_ids @> ARRAY[$2::uuid] AND ($3 = 0 OR id < $3)
-		ORDER BY id DESC LIMIT $4`, tx.Municipality(), client, before, limit)
+		WHERE `+w.sql+w.limit(` ORDER BY id DESC`, limit), w.args...)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package audit_test
 import (
 	"context"
 	"errors"
-	"os"
 	"strings"
 	"testing"
 
@@ -14,8 +13,6 @@ import (
 	"github.com/frist-app/frist/internal/problem"
 	"github.com/google/uuid"
 )
-
-func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
 func caller(municipality int, roles ...access.Role) access.Caller {
 	return access.Caller{Account: 7, Roles: roles, Municipality: municipality}
@@ -135,7 +132,7 @@ func TestARefusalIsRecordedAfterTheRollback(t *testing.T) {
 		{caller(0, access.Support).In(2), 2, "support"},
 		{access.SystemFor(2), 2, "system"},
 	} {
-		env.Exec(t, `TRUNCATE audit`)
+		env.EmptyLogs(t)
 		err := env.DB.InTx(t.Context(), c.caller, func(tx *pg.Tx) error {
 			audit.Write(tx, access.RoundApprove, audit.Record{Act: "approved", Subject: "round", SubjectID: "1"})
 			return tx.Require(access.RoundApprove)

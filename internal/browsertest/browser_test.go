@@ -27,13 +27,15 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
-// TestBrowser is one world with three walks through it. They come after each other because the world is one.
+// TestBrowser is one world with the walks through it. They come after each other because the world is one.
 func TestBrowser(t *testing.T) {
 	w := newWorld(t)
 	b := chromium(t, w)
 	t.Run("pages", func(t *testing.T) { everyPage(t, w, b) })
 	t.Run("story", func(t *testing.T) { story(t, w, b) })
+	t.Run("visits", func(t *testing.T) { visits(t, w, b) })
 	t.Run("without script", func(t *testing.T) { withoutScript(t, w, b) })
+	t.Run("signing in", func(t *testing.T) { signingIn(t, w, b) })
 	t.Run("nothing is left out", func(t *testing.T) {
 		missing, err := w.unseen()
 		if err != nil || len(missing) > 0 {
@@ -90,6 +92,7 @@ type person struct {
 	lang   string
 	mute   bool            // scripts are switched off
 	looked map[string]bool // what is the same on every page, at which width
+	doubts bool            // does not prove anew who they are by themselves: the walk does it
 
 	mu   sync.Mutex
 	said []string // what the console said that it should not
@@ -377,6 +380,9 @@ func (p *person) press(words string, within ...string) {
 	p.click(pressable, words, within...)
 	p.until("“"+words+"” leads on", fmt.Sprintf(`performance.timeOrigin !== %v && %s`, before, settled))
 	p.quiet(p.where() + " after " + words)
+	if !p.doubts && ask[bool](p, `!!document.querySelector('form[action="/konto/bekreft"] [name=again-action]')`) { // five minutes have passed
+		p.press("Bekreft og send")
+	}
 }
 
 // tap presses something that changes the page in place: a dialog, a folded part, what htmx swaps.

@@ -75,6 +75,7 @@ func story(t *testing.T, w *world, browser context.Context) {
 		name string
 		tell func(*tale)
 	}{
+		{"the municipality answers for its data", (*tale).answersFor},
 		{"the caseworker filters the list", (*tale).filters},
 		{"registers a client and keeps the record", (*tale).registers},
 		{"disconnects a client", (*tale).disconnects},
@@ -82,7 +83,9 @@ func story(t *testing.T, w *world, browser context.Context) {
 		{"connects, exchanges and hands over devices", (*tale).devices},
 		{"holds, and an approver confirms the release", (*tale).holds},
 		{"holds everybody at an address", (*tale).holdsAddress},
+		{"a person asks for their rights", (*tale).asksForRights},
 		{"knows an old registration", (*tale).knows},
+		{"shields a client", (*tale).shields},
 		{"a client is active again", (*tale).reactivates},
 		{"a file is imported", (*tale).imports},
 		{"support controls", (*tale).controls},
@@ -91,8 +94,10 @@ func story(t *testing.T, w *world, browser context.Context) {
 		{"the municipality reads the proof", (*tale).reads},
 		{"an extra run", (*tale).ordersMore},
 		{"the next group exists", (*tale).goesOn},
+		{"the privacy officer asks who looked", (*tale).asksWhoLooked},
 		{"what is gone is gone", (*tale).isGone},
 		{"an open archive question blocks, and the round is called off", (*tale).callsOff},
+		{"two people decide who has access", (*tale).accesses},
 		{"somebody signs in by password, and settles", (*tale).settles},
 	} {
 		if !t.Run(chapter.name, func(t *testing.T) { s.T = t; chapter.tell(s) }) {
@@ -420,6 +425,7 @@ func (s *tale) imports() {
 func (s *tale) control(p *person, number string) {
 	s.Helper()
 	p.open("/support")
+	p.reload("/support", number) // an extra run is filled in the background
 	p.press("Kontroller " + number)
 	p.sees("Frist kontrollerer alle, ikke et utvalg.")
 	p.press("Kontroller alle")
@@ -585,6 +591,7 @@ func (s *tale) reads() {
 	o.sees("Sletteprotokoll", "Ås kommune (3218), sletterunde 01.10.23", fmt.Sprintf("klienter slettet %d", len(s.purged)), fmt.Sprintf("bekreftet borte %d", len(s.blobs)), "Regler som gjaldt", "Godkjenner i kommunen", "Support hos databehandler", "Drift hos underleverandør", "bekreftet borte")
 	o.printed()
 	path := o.path()
+	o.proves()
 	pdf := o.fetch(path + ".pdf")
 	if pdf.Status != 200 || pdf.Type != "application/pdf" || !strings.HasPrefix(pdf.Body, "%PDF-") {
 		s.Errorf("the protocol as PDF: %d %s %.20q", pdf.Status, pdf.Type, pdf.Body)
@@ -760,6 +767,7 @@ func (s *tale) callsOff() {
 // settles is a person's own: signing in by password, the language, light or dark, signing out.
 func (s *tale) settles() {
 	p := sit(s.T, s.w, s.browser, "Terje Aanensen")
+	p.comes(approved)
 	p.open("/klienter")
 	p.sees("Logg inn i Frist")
 	p.write("Brukernavn", "saksbehandler2.kristiansand")

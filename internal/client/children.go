@@ -55,7 +55,9 @@ func Notes(ctx context.Context, tx *pg.Tx, id ID) ([]Note, error) {
 		WHERE e.municipality_id = $1 AND e.client_id = $2 ORDER BY e.at DESC, e.id DESC`, id)
 }
 
-// AddNote adds a note of at most 4000 letters. problem.Invalid of "text" (required, too_long), problem.NotFound.
+// AddNote adds a note of at most 4000 letters. problem.Invalid of "text" (required, too_long), problem.NotFound,
+// problem.Forbidden "shielded" (of a protected client only the named few read and write notes), problem.Conflict
+// "pseudonym_only" (free words can hold a name, T10).
 func AddNote(ctx context.Context, tx *pg.Tx, id ID, text string) error {
 	if err := tx.Require(access.ClientWrite); err != nil {
 		return err
@@ -67,10 +69,19 @@ func AddNote(ctx context.Context, tx *pg.Tx, id ID, text string) error {
 	case utf8.RuneCountInString(text) > 4000:
 		return problem.InvalidField("text", "too_long", problem.Params{"most": 4000})
 	}
-	if _, err := Lock(ctx, tx, id); err != nil {
+	l, err := Lock(ctx, tx, id)
+	if err != nil {
 		return err
 	}
-	_, err := tx.Exec(ctx, `INSERT INTO note (municipality_id, client_id, at, text, entered_by) VALUES ($1, $2, $3, $4, $5)`,
+	if l.Protected {
+		if err := requireReader(ctx, tx); err != nil {
+			return err
+		}
+	}
+	if err := refusePseudonymous(ctx, tx); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO note (municipality_id, client_id, at, text, entered_by) VALUES ($1, $2, $3, $4, $5)`,
 		tx.Municipality(), id, tx.Now(), text, tx.Caller.Account)
 	if err != nil {
 		return err
@@ -283,6 +294,9 @@ func FindRecording(ctx context.Context, tx *pg.Tx, id ID, recording int64) (Reco
 	if err := tx.Require(access.ClientRead); err != nil {
 		return Recording{}, err
 	}
+	if err := Openable(ctx, tx, id); err != nil {
+		return Recording{}, err
+	}
 	rows, err := tx.Query(ctx, `SELECT id, at, seconds::float8 AS seconds, blob_key FROM recording
 		WHERE municipality_id = $1 AND client_id = $2 AND id = $3`, tx.Municipality(), id, recording)
 	if err != nil {
@@ -295,8 +309,8 @@ func FindRecording(ctx context.Context, tx *pg.Tx, id ID, recording int64) (Reco
 	return r, err
 }
 
-// ChangeEntry is one change of the client's own history, with the values (D25). Hidden says that they are not shown:
-// address and telephone of a protected client (D21).
+// ChangeEntry is one change of the client's own history, with the values (D25). Hidden says that they are not shown to
+// this caller: what tells where a protected client is (D21).
 type ChangeEntry struct {
 	ID          int64
 	At          time.Time
@@ -311,15 +325,18 @@ type ChangeEntry struct {
 // Cursor is the place behind the change.
 func (c ChangeEntry) Cursor() EventCursor { return EventCursor{c.At, c.ID} }
 
-// ChangeLog gives at most limit changes older than the cursor, newest first.
+// ChangeLog gives at most limit changes older than the cursor, newest first. The database does not give the rows with
+// hidden values; hidden_changes tells that there are such changes, but not a visitor, who sees no protected client.
 func ChangeLog(ctx context.Context, tx *pg.Tx, id ID, before EventCursor, limit int) ([]ChangeEntry, error) {
-	return children[ChangeEntry](ctx, tx, `SELECT h.id, h.at, h.field, c.protected AND h.field IN ('address', 'phone') AS hidden,
-			CASE WHEN NOT (c.protected AND h.field IN ('address', 'phone')) THEN h.from_value END AS from_value,
-			CASE WHEN NOT (c.protected AND h.field IN ('address', 'phone')) THEN h.to_value END AS to_value,
-			h.account_id, coalesce(s.name, '') AS account_name
-		FROM client_change h JOIN client c ON c.municipality_id = h.municipality_id AND c.id = h.client_id
+	hidden := `UNION ALL SELECT id, at, field, true, NULL, NULL, account_id FROM hidden_changes($2)`
+	if tx.Caller.Visiting() {
+		hidden = ""
+	}
+	return children[ChangeEntry](ctx, tx, `SELECT h.id, h.at, h.field, h.hidden, h.from_value, h.to_value, h.account_id, coalesce(s.name, '') AS account_name
+		FROM (SELECT id, at, field, false AS hidden, from_value, to_value, account_id FROM client_change WHERE municipality_id = $1 AND client_id = $2
+			`+hidden+`) h
 		LEFT JOIN staff() s ON s.id = h.account_id
-		WHERE h.municipality_id = $1 AND h.client_id = $2 AND ($3::timestamptz IS NULL OR (h.at, h.id) < ($3, $4))
+		WHERE $3::timestamptz IS NULL OR (h.at, h.id) < ($3, $4)
 		ORDER BY h.at DESC, h.id DESC LIMIT $5`, id, before.at(), before.ID, min(max(limit, 1), most+1))
 }
 

@@ -5,6 +5,7 @@ package client
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/frist-app/frist/internal/access"
@@ -67,8 +68,8 @@ func (a Address) String() string {
 	return a.Street + ", " + a.Postcode + " " + a.Town
 }
 
-// Client is the record's first page (P15-P21). Of a protected client the address, its id and the telephone are empty for
-// everybody (D21): Protected says why.
+// Client is the record's first page (P15-P21). Of a protected client address, its id, telephone and e-mail are empty for
+// everybody but the named few (D21): Hidden says so. So are address and id of whoever lives with one: HomeHidden.
 type Client struct {
 	ID                   ID
 	Number               string // Db nr. (P12)
@@ -82,6 +83,10 @@ type Client struct {
 	AddressID            *uuid.UUID
 	Address              Address `db:"-"`
 	Protected            bool
+	Hidden               bool // protected, and the caller is not one of the named few
+	HomeHidden           bool // has an address that the caller may not see
+	Shown                bool // the caller sees what is hidden from others: the look is written down as such
+	Pseudonymous         bool // of the municipality: the family name is a pseudonym, and there is nothing else (T10)
 	Status               Status
 	StatusSince          time.Time
 	AgreementStart       calendar.Date
@@ -91,6 +96,8 @@ type Client struct {
 	ReviewedOn           calendar.Date
 	NextReviewOn         calendar.Date
 	DuplicateConfirmedAt *time.Time // D21: "this is the old registration"
+	RestrictedAt         *time.Time // GDPR 18: kept and hidden; see Head
+	Asked                string     // requests of the person, as Asks reads them
 	Version              int
 	CreatedBy            int64 // account; 0 is Frist itself
 	CreatedByName        string
@@ -100,11 +107,11 @@ type Client struct {
 	ChangedAt            time.Time
 }
 
-// Name is "Solveig Hansen".
-func (c Client) Name() string { return c.GivenName + " " + c.FamilyName }
+// Name is "Solveig Hansen", or the pseudonym.
+func (c Client) Name() string { return strings.TrimSpace(c.GivenName + " " + c.FamilyName) }
 
 // Find gives the record for its page and writes the page's one row of access ("client"). problem.NotFound when there is
-// none in this municipality.
+// none in this municipality, problem.Forbidden "restricted" when it may only be kept (GDPR 18).
 func Find(ctx context.Context, tx *pg.Tx, id ID) (Client, error) { return FindTab(ctx, tx, id, "") }
 
 // FindTab is Find for a tab of the record: the row of access names it ("client.notes"). A page calls one of the two once.
@@ -117,15 +124,16 @@ func FindTab(ctx context.Context, tx *pg.Tx, id ID, tab string) (Client, error) 
 		Street, Postcode, Town string
 	}
 	rows, err := tx.Query(ctx, `SELECT c.id, c.number, c.given_name, c.family_name, coalesce(c.national_id, '') AS national_id, c.birth_date, c.gender,
-			CASE WHEN c.protected THEN '' ELSE c.phone END AS phone, c.email, CASE WHEN NOT c.protected THEN c.address_id END AS address_id,
-			CASE WHEN c.protected THEN '' ELSE coalesce(a.street, '') END AS street,
-			CASE WHEN c.protected THEN '' ELSE coalesce(a.postcode, '') END AS postcode,
-			CASE WHEN c.protected THEN '' ELSE coalesce(a.town, '') END AS town,
-			c.protected, c.status, c.status_since, c.agreement_start, c.agreement_end, coalesce(c.end_reason, '') AS end_reason,
-			coalesce(c.unplaced_reason, '') AS unplaced_reason, c.reviewed_on, c.next_review_on, c.duplicate_confirmed_at, c.version,
+			coalesce(pc.phone, c.phone) AS phone, coalesce(pc.email, c.email) AS email, a.id AS address_id,
+			coalesce(a.street, '') AS street, coalesce(a.postcode, '') AS postcode, coalesce(a.town, '') AS town,
+			c.protected, c.protected AND NOT sees.hidden AS hidden, c.address_id IS NOT NULL AND a.id IS NULL AS home_hidden, sees.hidden AS shown,
+			coalesce((SELECT p.pseudonymous FROM municipality_policy p WHERE p.municipality_id = $1), false) AS pseudonymous, c.status, c.status_since, c.agreement_start, c.agreement_end, coalesce(c.end_reason, '') AS end_reason,
+			coalesce(c.unplaced_reason, '') AS unplaced_reason, c.restricted_at, `+asked+`, c.reviewed_on, c.next_review_on, c.duplicate_confirmed_at, c.version,
 			c.created_by, coalesce(cs.name, '') AS created_by_name, c.created_at, c.changed_by, coalesce(hs.name, '') AS changed_by_name, c.changed_at
 		FROM client c
 		LEFT JOIN address a ON a.municipality_id = c.municipality_id AND a.id = c.address_id
+		CROSS JOIN LATERAL (SELECT CASE WHEN c.protected OR a.protected THEN frist_reads_protected() ELSE false END AS hidden) sees
+		LEFT JOIN protected_contact pc ON c.protected AND pc.municipality_id = c.municipality_id AND pc.client_id = c.id
 		LEFT JOIN staff() cs ON cs.id = c.created_by
 		LEFT JOIN staff() hs ON hs.id = c.changed_by
 		WHERE c.municipality_id = $1 AND c.id = $2`, tx.Municipality(), id)
@@ -139,27 +147,41 @@ func FindTab(ctx context.Context, tx *pg.Tx, id ID, tab string) (Client, error) 
 	if err != nil {
 		return Client{}, err
 	}
+	if found.RestrictedAt != nil && !found.mayOpen(tx.Caller) {
+		return Client{}, errRestricted
+	}
 	found.Address = Address{found.Street, found.Postcode, found.Town}
-	opened(tx, id, tab)
+	opened(tx, id, tab, found.Shown)
 	return found.Client, nil
 }
 
 // Opened writes the row of access of a fragment that shows a tab without the record (D25).
-func Opened(tx *pg.Tx, id ID, tab string) error {
+func Opened(ctx context.Context, tx *pg.Tx, id ID, tab string) error {
 	if err := tx.Require(access.ClientRead); err != nil {
 		return err
 	}
-	opened(tx, id, tab)
-	return nil
+	var shown bool
+	err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM client c WHERE c.municipality_id = $1 AND c.id = $2 AND c.protected) AND frist_reads_protected()`,
+		tx.Municipality(), id).Scan(&shown)
+	if err == nil {
+		opened(tx, id, tab, shown)
+	}
+	return err
 }
 
-func opened(tx *pg.Tx, id ID, tab string) {
-	page := "client"
+func opened(tx *pg.Tx, id ID, tab string, shown bool) {
+	page, purpose := "client", "record"
 	if tab != "" {
 		page += "." + tab
 	}
-	audit.Looked(tx, page, "record", id)
+	if shown {
+		purpose = LookProtected
+	}
+	audit.Looked(tx, page, purpose, id)
 }
+
+// LookProtected is the purpose of a look at what is hidden from all but the named few.
+const LookProtected = "protected"
 
 // Locked is what a writer needs to know of a client that it holds. Unlike Client it is complete for protected clients:
 // it is for decisions, not for pages.
@@ -171,23 +193,38 @@ type Locked struct {
 	Number      string
 	NationalID  string
 	AddressID   *uuid.UUID
+	Protected   bool
 }
 
 // Lock holds the client's row until the transaction ends (FOR NO KEY UPDATE): the first thing that every writer of a
 // client's facts does. Several clients are locked in the order of their ids, before any address, device or hold.
-// problem.NotFound when there is none in this municipality.
+// problem.NotFound when there is none in this municipality, problem.Forbidden "restricted" when it may only be kept (GDPR 18).
 func Lock(ctx context.Context, tx *pg.Tx, id ID) (Locked, error) {
-	if err := tx.Require(access.ClientRead); err != nil {
-		return Locked{}, err
-	}
-	l := Locked{ID: id}
-	err := tx.QueryRow(ctx, `SELECT status, status_since, version, number, coalesce(national_id, ''), address_id FROM client
-		WHERE municipality_id = $1 AND id = $2 FOR NO KEY UPDATE`, tx.Municipality(), id).
-		Scan(&l.Status, &l.StatusSince, &l.Version, &l.Number, &l.NationalID, &l.AddressID)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return Locked{}, notFound
+	l, c, err := lock(ctx, tx, id)
+	if err == nil && c.RestrictedAt != nil && !c.mayOpen(tx.Caller) && !tx.Caller.Has(access.System) {
+		return Locked{}, errRestricted
 	}
 	return l, err
+}
+
+// LockKept is Lock for those who work with what a person asked for: a restricted client is held too.
+func LockKept(ctx context.Context, tx *pg.Tx, id ID) (Locked, error) {
+	l, _, err := lock(ctx, tx, id)
+	return l, err
+}
+
+func lock(ctx context.Context, tx *pg.Tx, id ID) (Locked, Client, error) {
+	if err := tx.Require(access.ClientRead); err != nil {
+		return Locked{}, Client{}, err
+	}
+	l, c := Locked{ID: id}, Client{ID: id}
+	err := tx.QueryRow(ctx, `SELECT c.status, c.status_since, c.version, c.number, coalesce(c.national_id, ''), c.address_id, c.protected, c.restricted_at, `+askedIfRestricted+`
+		FROM client c WHERE c.municipality_id = $1 AND c.id = $2 FOR NO KEY UPDATE OF c`, tx.Municipality(), id).
+		Scan(&l.Status, &l.StatusSince, &l.Version, &l.Number, &l.NationalID, &l.AddressID, &l.Protected, &c.RestrictedAt, &c.Asked)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Locked{}, Client{}, notFound
+	}
+	return l, c, err
 }
 
 // Changed leaves one line of the client's own history: a field with its value before and after, nil for none. It goes

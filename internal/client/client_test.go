@@ -156,7 +156,7 @@ func TestFindIsTheMunicipalitysOwnAndLeavesOneRow(t *testing.T) {
 		_, err := client.FindTab(ctx, tx, ids[1], "notes")
 		return err
 	}))
-	must(t, in(t, env, caller(1), func(_ context.Context, tx *pg.Tx) error { return client.Opened(tx, ids[1], "status") }))
+	must(t, in(t, env, caller(1), func(ctx context.Context, tx *pg.Tx) error { return client.Opened(ctx, tx, ids[1], "status") }))
 	if n := env.Count(t, `SELECT count(*) FROM access_log`); n != 3 {
 		t.Errorf("%d rows of access, want 3", n)
 	}
@@ -175,23 +175,27 @@ func TestWhoMayNot(t *testing.T) {
 			_, _, err := client.Count(ctx, tx, client.Filter{})
 			return err
 		},
-		"Tally":         func(ctx context.Context, tx *pg.Tx) error { _, err := tally(ctx, tx); return err },
-		"SaveSearch":    func(ctx context.Context, tx *pg.Tx) error { _, err := client.SaveSearch(ctx, tx, "x"); return err },
-		"FindSearch":    func(ctx context.Context, tx *pg.Tx) error { _, err := client.FindSearch(ctx, tx, id); return err },
-		"Counts":        func(ctx context.Context, tx *pg.Tx) error { _, err := client.Counts(ctx, tx, id); return err },
-		"History":       func(ctx context.Context, tx *pg.Tx) error { _, err := client.History(ctx, tx, id); return err },
-		"CarePlans":     func(ctx context.Context, tx *pg.Tx) error { _, err := client.CarePlans(ctx, tx, id); return err },
-		"Residents":     func(ctx context.Context, tx *pg.Tx) error { _, err := client.Residents(ctx, tx, id); return err },
-		"FindAddress":   func(ctx context.Context, tx *pg.Tx) error { _, err := client.FindAddress(ctx, tx, id); return err },
-		"FindRecording": func(ctx context.Context, tx *pg.Tx) error { _, err := client.FindRecording(ctx, tx, id, 1); return err },
-		"Lock":          func(ctx context.Context, tx *pg.Tx) error { _, err := client.Lock(ctx, tx, id); return err },
-		"LockAddress":   func(ctx context.Context, tx *pg.Tx) error { return client.LockAddress(ctx, tx, id) },
-		"Opened":        func(_ context.Context, tx *pg.Tx) error { return client.Opened(tx, id, "") },
-		"Changed":       func(ctx context.Context, tx *pg.Tx) error { return client.Changed(ctx, tx, id, "x", nil, nil) },
-		"SetUnplaced":   func(ctx context.Context, tx *pg.Tx) error { return client.SetUnplaced(ctx, tx, id, nil) },
+		"Tally":          func(ctx context.Context, tx *pg.Tx) error { _, err := tally(ctx, tx); return err },
+		"SaveSearch":     func(ctx context.Context, tx *pg.Tx) error { _, err := client.SaveSearch(ctx, tx, "x"); return err },
+		"FindSearch":     func(ctx context.Context, tx *pg.Tx) error { _, err := client.FindSearch(ctx, tx, id); return err },
+		"Counts":         func(ctx context.Context, tx *pg.Tx) error { _, err := client.Counts(ctx, tx, id); return err },
+		"History":        func(ctx context.Context, tx *pg.Tx) error { _, err := client.History(ctx, tx, id); return err },
+		"CarePlans":      func(ctx context.Context, tx *pg.Tx) error { _, err := client.CarePlans(ctx, tx, id); return err },
+		"Residents":      func(ctx context.Context, tx *pg.Tx) error { _, err := client.Residents(ctx, tx, id); return err },
+		"FindAddress":    func(ctx context.Context, tx *pg.Tx) error { _, err := client.FindAddress(ctx, tx, id); return err },
+		"FindRecording":  func(ctx context.Context, tx *pg.Tx) error { _, err := client.FindRecording(ctx, tx, id, 1); return err },
+		"Lock":           func(ctx context.Context, tx *pg.Tx) error { _, err := client.Lock(ctx, tx, id); return err },
+		"LockAddress":    func(ctx context.Context, tx *pg.Tx) error { return client.LockAddress(ctx, tx, id) },
+		"Opened":         func(ctx context.Context, tx *pg.Tx) error { return client.Opened(ctx, tx, id, "") },
+		"Unshieldings":   func(ctx context.Context, tx *pg.Tx) error { _, err := client.Unshieldings(ctx, tx); return err },
+		"ReadsProtected": func(ctx context.Context, tx *pg.Tx) error { _, err := client.ReadsProtected(ctx, tx); return err },
+		"LockDwelling":   func(ctx context.Context, tx *pg.Tx) error { return client.LockDwelling(ctx, tx, id) },
+		"Changed":        func(ctx context.Context, tx *pg.Tx) error { return client.Changed(ctx, tx, id, "x", nil, nil) },
+		"SetUnplaced":    func(ctx context.Context, tx *pg.Tx) error { return client.SetUnplaced(ctx, tx, id, nil) },
 	}
 	writes := map[string]func(ctx context.Context, tx *pg.Tx) error{
 		"Create":       func(ctx context.Context, tx *pg.Tx) error { _, err := client.Create(ctx, tx, client.New{}); return err },
+		"AskUnshield":  func(ctx context.Context, tx *pg.Tx) error { return client.AskUnshield(ctx, tx, id) },
 		"Change":       func(ctx context.Context, tx *pg.Tx) error { return client.Change(ctx, tx, id, 1, client.Changes{}) },
 		"MarkReviewed": func(ctx context.Context, tx *pg.Tx) error { return client.MarkReviewed(ctx, tx, id, calendar.Date{}) },
 		"Confirm":      func(ctx context.Context, tx *pg.Tx) error { return client.ConfirmOldRegistration(ctx, tx, id) },
@@ -220,85 +224,4 @@ func TestWhoMayNot(t *testing.T) {
 	refuse(access.PrivacyOfficer, writes)
 	refuse(access.Approver, map[string]func(ctx context.Context, tx *pg.Tx) error{"Create": writes["Create"], "Change": writes["Change"], "Erase": writes["Erase"], "AddNote": writes["AddNote"]})
 	refuse(access.Caseworker, map[string]func(ctx context.Context, tx *pg.Tx) error{"Erase": writes["Erase"], "Dwellings": writes["Dwellings"]})
-}
-
-func TestAProtectedClientIsHiddenEverywhere(t *testing.T) { // D21
-	env := world(t)
-	id := create(t, env, 1, client.New{GivenName: "Gerd", FamilyName: "Fossum", Phone: "900 00 299", Address: skole})
-	other := create(t, env, 1, client.New{GivenName: "Arne", FamilyName: "Hansen", Phone: "900 00 172", Address: skole})
-	address := *find(t, env, 1, id).AddressID
-	must(t, change(t, env, 1, id, 1, client.Changes{Protected: ptr(true)}))
-	must(t, change(t, env, 1, id, 2, client.Changes{Phone: ptr("911 11 111"), Address: &client.Address{Street: "Skoleveien 4 B", Postcode: "1430"}}))
-
-	c := find(t, env, 1, id)
-	if !c.Protected || c.Phone != "" || c.AddressID != nil || !c.Address.IsZero() {
-		t.Errorf("the record shows %+v", c)
-	}
-	search := func(text string) []client.Row {
-		t.Helper()
-		var page client.Page
-		must(t, in(t, env, caller(1), func(ctx context.Context, tx *pg.Tx) error {
-			search, err := client.SaveSearch(ctx, tx, text)
-			if err != nil {
-				return err
-			}
-			page, err = client.List(ctx, tx, client.Filter{Search: &search}, client.Cursor{}, 10)
-			return err
-		}))
-		return page.Rows
-	}
-	rows := search("fossum")
-	if len(rows) != 1 || rows[0].ID != id || !rows[0].Protected || rows[0].Phone+rows[0].Street+rows[0].Postcode+rows[0].Town != "" {
-		t.Errorf("the list shows %+v", rows)
-	}
-	for _, phone := range []string{"90000299", "911 11 111"} {
-		if rows := search(phone); len(rows) != 0 {
-			t.Errorf("found by telephone: %+v", rows)
-		}
-	}
-	env.Exec(t, `WITH d AS (INSERT INTO device (municipality_id, code, kind, stock_state) VALUES (1, '300412', 'alarm', 'connected') RETURNING id)
-		INSERT INTO device_connection (municipality_id, device_id, address_id, connected_at) SELECT 1, id, $1, now() FROM d`, address)
-	if rows := search("300 412"); len(rows) != 1 || rows[0].ID != other {
-		t.Errorf("the dwelling's device finds %+v", rows)
-	}
-	must(t, in(t, env, caller(1), func(ctx context.Context, tx *pg.Tx) error {
-		page, err := client.List(ctx, tx, client.Filter{Postcode: "1430"}, client.Cursor{}, 10)
-		if err != nil || len(page.Rows) != 1 || page.Rows[0].ID != other {
-			t.Errorf("the postal code finds %+v, %v", page.Rows, err)
-		}
-		residents, err := client.Residents(ctx, tx, address)
-		if err != nil || len(residents) != 1 || residents[0].ID != other {
-			t.Errorf("residents %+v, %v", residents, err)
-		}
-		counts, err := client.Counts(ctx, tx, other)
-		if err != nil || counts.Residents != 0 {
-			t.Errorf("%d others live there, %v", counts.Residents, err)
-		}
-		log, err := client.ChangeLog(ctx, tx, id, client.EventCursor{}, 10)
-		if err != nil {
-			return err
-		}
-		for _, h := range log {
-			if hidden := h.Field == "phone" || h.Field == "address"; h.Hidden != hidden || hidden && (h.From != nil || h.To != nil) {
-				t.Errorf("the history shows %+v", h)
-			}
-		}
-		d, err := client.FindAddress(ctx, tx, address)
-		if err != nil || d.Hidden || d.Street != skole.Street {
-			t.Errorf("a dwelling that others share: %+v, %v", d, err)
-		}
-		return nil
-	}))
-	must(t, change(t, env, 1, other, 1, client.Changes{Address: &client.Address{}}))
-	must(t, in(t, env, caller(1), func(ctx context.Context, tx *pg.Tx) error {
-		d, err := client.FindAddress(ctx, tx, address)
-		if err != nil || !d.Hidden || d.Street+d.Postcode+d.Town != "" {
-			t.Errorf("a protected client's own dwelling: %+v, %v", d, err)
-		}
-		return nil
-	}))
-	must(t, change(t, env, 1, id, 3, client.Changes{Protected: ptr(false)}))
-	if rows := search("911 11 111"); len(rows) != 1 || rows[0].Street != skole.Street {
-		t.Errorf("after the protection: %+v", rows)
-	}
 }

@@ -25,6 +25,8 @@ func fill(t testing.TB, env *pgtest.Env, municipality int, id client.ID) {
 	t.Helper()
 	behind(t, env, strings.NewReplacer("$m", fmt.Sprint(municipality), "$c", "'"+id.String()+"'").Replace(`
 		INSERT INTO note (municipality_id, client_id, at, text, entered_by) VALUES ($m, $c, '2021-01-01', 'x', 7);
+		INSERT INTO protected_contact (municipality_id, client_id, phone) VALUES ($m, $c, '900 00 000');
+		INSERT INTO protected_release (municipality_id, client_id, asked_by, asked_at) VALUES ($m, $c, 7, now());
 		INSERT INTO property VALUES ($m, $c, 'key box', 'left');
 		INSERT INTO next_of_kin (municipality_id, client_id, name, relation, has_key) VALUES ($m, $c, 'N', 'son', true);
 		WITH p AS (INSERT INTO professional (municipality_id, name, profession) VALUES ($m, 'P', 'nurse') RETURNING id)
@@ -109,7 +111,8 @@ func TestEraseCountsWhatGoes(t *testing.T) {
 				INSERT INTO hold (municipality_id, client_id, address_id, reason, authority, review_on, placed_by, placed_at, release_asked_by, released_by, released_at)
 					SELECT %[1]d, v.c, v.a, 'police', 'x', now(), 7, now(), 1, 2, now() FROM client, LATERAL (VALUES ('%[2]s'::uuid, NULL::uuid), (NULL, address_id)) v (c, a) WHERE id = '%[2]s';
 				INSERT INTO placement (municipality_id, client_id, act, at, account_id) VALUES (%[1]d, '%[2]s', 'placed', now(), 0);
-				INSERT INTO order_client VALUES (%[1]d, '%[2]s', gen_random_uuid())`, m, id))
+				INSERT INTO order_client VALUES (%[1]d, '%[2]s', gen_random_uuid());
+				INSERT INTO rights_request (municipality_id, client_id, kind, state, received_on, due_on, channel, reference, received_by, received_at) VALUES (%[1]d, '%[2]s', 'access', 'withdrawn', '2023-01-31', '2023-02-28', 'letter', '1', 7, now())`, m, id))
 		}
 		due(t, env, m, gone[m]...)
 	}

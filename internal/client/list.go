@@ -18,7 +18,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Row is one line of the list (P12). Of a protected client address and telephone are empty (D21).
+// Row is one line of the list (P12). Of a protected client address and telephone are empty for everybody, the named few
+// among them, whose looks are single ones (D21); so is the address of whoever lives with one.
 type Row struct {
 	ID          ID
 	Number      string
@@ -33,10 +34,17 @@ type Row struct {
 	Status      Status
 	StatusSince time.Time
 	Protected   bool
+	HomeHidden  bool
+	Restricted  bool // GDPR 18: the row tells nothing but who it is
 }
 
-// Name is "Hansen, Solveig", as the list sorts it.
-func (r Row) Name() string { return r.FamilyName + ", " + r.GivenName }
+// Name is "Hansen, Solveig", as the list sorts it, or the pseudonym.
+func (r Row) Name() string {
+	if r.GivenName == "" {
+		return r.FamilyName
+	}
+	return r.FamilyName + ", " + r.GivenName
+}
 
 // Filter says which clients are listed (P34, P35); the zero Filter lists all. Conditions of different fields all hold.
 type Filter struct {
@@ -146,12 +154,9 @@ func (w where) page(ctx context.Context, tx *pg.Tx, at Cursor, limit int) (Page,
 		sought.and(`(c.family_name, c.given_name, c.id) `+than+` (SELECT p.family_name, p.given_name, p.id FROM client p WHERE p.municipality_id = $1 AND p.id = %s)`, at.ID)
 	}
 	rows, err := tx.Query(ctx, fmt.Sprintf(`SELECT c.id, c.number, c.given_name, c.family_name,
-			CASE WHEN c.protected THEN '' ELSE coalesce(a.street, '') END AS street,
-			CASE WHEN c.protected THEN '' ELSE coalesce(a.postcode, '') END AS postcode,
-			CASE WHEN c.protected THEN '' ELSE coalesce(a.town, '') END AS town,
-			CASE WHEN c.protected THEN '' ELSE c.phone END AS phone,
-			c.birth_date, c.gender, c.status, c.status_since, c.protected
-		FROM client c LEFT JOIN address a ON a.municipality_id = c.municipality_id AND a.id = c.address_id
+			coalesce(a.street, '') AS street, coalesce(a.postcode, '') AS postcode, coalesce(a.town, '') AS town, c.phone,
+			c.birth_date, c.gender, c.status, c.status_since, c.protected, c.address_id IS NOT NULL AND a.id IS NULL AS home_hidden, c.restricted_at IS NOT NULL AS restricted
+		FROM client c LEFT JOIN address a ON a.municipality_id = c.municipality_id AND a.id = c.address_id AND NOT a.protected
 		WHERE %[1]s ORDER BY c.family_name %[2]s, c.given_name %[2]s, c.id %[2]s LIMIT %[3]d`, sought.sql, order, limit+1), sought.args...)
 	if err != nil {
 		return Page{}, err
@@ -172,6 +177,7 @@ func (w where) page(ctx context.Context, tx *pg.Tx, at Cursor, limit int) (Page,
 			return page, err
 		}
 	}
+	veilRestricted(list)
 	more := len(list) > limit
 	if more {
 		list = list[:limit]
@@ -265,7 +271,8 @@ func (f Filter) where(ctx context.Context, tx *pg.Tx) (where, error) {
 		w.and(`c.unplaced_reason IS NOT NULL`)
 	}
 	if f.Postcode != "" { // a hit would tell where a protected client lives
-		w.and(`NOT c.protected AND c.address_id IN (SELECT a.id FROM address a WHERE a.municipality_id = $1 AND a.postcode = %s)`, f.Postcode)
+		w.and(`c.restricted_at IS NULL`)
+		w.and(`NOT c.protected AND c.address_id IN (SELECT a.id FROM address a WHERE a.municipality_id = $1 AND a.postcode = %s AND NOT a.protected)`, f.Postcode)
 	}
 	if !f.ReviewBy.IsZero() {
 		w.and(`c.next_review_on <= %s`, f.ReviewBy)

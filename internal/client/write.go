@@ -19,7 +19,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// New is a client to be registered.
+// New is a client to be registered. In a pseudonymous municipality FamilyName is the pseudonym, and nothing else about the
+// person is told (T10).
 type New struct {
 	Number         string // 1 to 12 digits; empty: the municipality's next one
 	GivenName      string
@@ -37,8 +38,8 @@ type New struct {
 	NextReviewOn   calendar.Date
 }
 
-// Changes are the fields of the record that a person changes; nil leaves a field as it is. Of a protected client the page
-// has neither address nor telephone, so it leaves them nil.
+// Changes are the fields of the record that a person changes; nil leaves a field as it is, as the page does with what it
+// may not show (D21).
 type Changes struct {
 	GivenName      *string
 	FamilyName     *string
@@ -71,12 +72,17 @@ type facts struct {
 // problem.Invalid: "number" (bad_number, taken, none_left), "given_name", "family_name" (required, too_long), "national_id"
 // (national_id_length, national_id_check_digits, national_id_date, person_exists: D21), "birth_date" (birth_date_mismatch,
 // future), "gender" (unknown), "phone", "email" (too_long, bad_email), "street" (required, too_long), "postcode" (required,
-// bad_postcode, unknown_postcode), "town" (town_mismatch with the right one), "status" (unknown), "at" (future).
+// bad_postcode, unknown_postcode), "town" (town_mismatch with the right one), "status" (unknown), "at" (future); in a
+// pseudonymous municipality "family_name" (required, bad_pseudonym) and all else about the person (pseudonym_only).
 func Create(ctx context.Context, tx *pg.Tx, n New) (ID, error) {
 	if err := tx.Require(access.ClientWrite); err != nil {
 		return ID{}, err
 	}
 	today, err := municipality.Today(ctx, tx)
+	if err != nil {
+		return ID{}, err
+	}
+	pseudonymous, err := municipality.Pseudonymous(ctx, tx)
 	if err != nil {
 		return ID{}, err
 	}
@@ -89,7 +95,7 @@ func Create(ctx context.Context, tx *pg.Tx, n New) (ID, error) {
 	}
 	f := facts{
 		n.GivenName, n.FamilyName, n.NationalID, n.BirthDate, n.Gender, n.Phone, n.Email, n.Address, n.Protected, n.AgreementStart, calendar.Date{}, n.NextReviewOn,
-	}.check(&wrong, today, true, true)
+	}.check(&wrong, today, true, true, pseudonymous)
 	n.Number = clean(n.Number)
 	if len(n.Number) > 12 || strings.Trim(n.Number, "0123456789") != "" {
 		wrong.Add("number", "bad_number", nil)
@@ -187,6 +193,8 @@ func constraint(err error) string {
 
 // Change changes fields of the record. version is the one that the page was made from: problem.Conflict "stale" with "by"
 // and "at" when somebody was first. Errors otherwise as Create's, and problem.NotFound. Changing nothing is no change.
+// What is hidden from the caller is not the caller's to change: problem.Forbidden "shielded". A client is marked as
+// protected by one person; the mark is taken away by two (AskUnshield), so here problem.Forbidden "second_person".
 func Change(ctx context.Context, tx *pg.Tx, id ID, version int, ch Changes) error {
 	if err := tx.Require(access.ClientWrite); err != nil {
 		return err
@@ -201,6 +209,16 @@ func Change(ctx context.Context, tx *pg.Tx, id ID, version int, ch Changes) erro
 	}
 	if r.Version != version {
 		return problem.Conflict{Code: "stale", Params: problem.Params{"by": r.changedBy, "at": r.changedAt}}
+	}
+	if r.hidden && (ch.Phone != nil || ch.Email != nil || ch.Address != nil) || r.homeHidden && ch.Address != nil {
+		return problem.Forbidden{Code: "shielded"}
+	}
+	if was.Protected && ch.Protected != nil && !*ch.Protected {
+		return problem.Forbidden{Code: "second_person"}
+	}
+	pseudonymous, err := municipality.Pseudonymous(ctx, tx)
+	if err != nil {
+		return err
 	}
 	is := was
 	set(&is.GivenName, ch.GivenName)
@@ -219,7 +237,7 @@ func Change(ctx context.Context, tx *pg.Tx, id ID, version int, ch Changes) erro
 		is.BirthDate = calendar.Date{} // the number tells it anew
 	}
 	var wrong problem.Collector
-	is = is.check(&wrong, today, ch.Address != nil, ch.NationalID != nil || ch.BirthDate != nil)
+	is = is.check(&wrong, today, ch.Address != nil, ch.NationalID != nil || ch.BirthDate != nil, pseudonymous)
 	if is.BirthDate.IsZero() && ch.BirthDate == nil {
 		is.BirthDate = was.BirthDate
 	}
@@ -256,12 +274,20 @@ func Change(ctx context.Context, tx *pg.Tx, id ID, version int, ch Changes) erro
 		return problem.Conflict{Code: "busy"}
 	}
 	batch = &pgx.Batch{}
+	phone, email := is.Phone, is.Email // of who is marked now the database moves them (client_shield)
+	if was.Protected {
+		if was.Phone != phone || was.Email != email {
+			batch.Queue(`INSERT INTO protected_contact (municipality_id, client_id, phone, email) VALUES ($1, $2, $3, $4)
+				ON CONFLICT (municipality_id, client_id) DO UPDATE SET phone = excluded.phone, email = excluded.email`, tx.Municipality(), id, phone, email)
+		}
+		phone, email = "", ""
+	}
 	batch.Queue(`UPDATE client SET given_name = $3, family_name = $4, national_id = $5, birth_date = $6, gender = $7, phone = $8, email = $9, address_id = $10,
 			protected = $11, agreement_start = $12, reviewed_on = $13, next_review_on = $14, version = version + 1, changed_by = $15, changed_at = $16
 		WHERE municipality_id = $1 AND id = $2`,
-		tx.Municipality(), id, is.GivenName, is.FamilyName, value(is.NationalID), is.BirthDate, is.Gender, is.Phone, is.Email, address,
+		tx.Municipality(), id, is.GivenName, is.FamilyName, value(is.NationalID), is.BirthDate, is.Gender, phone, email, address,
 		is.Protected, is.AgreementStart, is.ReviewedOn, is.NextReviewOn, tx.Caller.Account, tx.Now())
-	if text := SearchText(is.GivenName, is.FamilyName, r.Number, is.Phone, is.Protected); text != SearchText(was.GivenName, was.FamilyName, r.Number, was.Phone, was.Protected) {
+	if text := SearchText(is.GivenName, is.FamilyName, r.Number, is.Phone, is.Protected || r.restricted); text != SearchText(was.GivenName, was.FamilyName, r.Number, was.Phone, was.Protected || r.restricted) {
 		batch.Queue(`UPDATE client_search SET text = $3 WHERE municipality_id = $1 AND client_id = $2`, tx.Municipality(), id, text)
 	}
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
@@ -340,25 +366,34 @@ func ConfirmOldRegistration(ctx context.Context, tx *pg.Tx, id ID) error {
 
 type held struct {
 	Locked
-	changedBy string
-	changedAt time.Time
+	restricted         bool
+	changedBy          string
+	changedAt          time.Time
+	hidden, homeHidden bool // as Client's
 }
 
-// hold locks the client and gives its facts.
+// hold locks the client and gives its facts, as far as the caller may see them.
 func hold(ctx context.Context, tx *pg.Tx, id ID) (facts, held, error) {
-	f, r := facts{}, held{Locked: Locked{ID: id}}
-	err := tx.QueryRow(ctx, `SELECT c.given_name, c.family_name, coalesce(c.national_id, ''), c.birth_date, c.gender, c.phone, c.email,
-			coalesce(a.street, ''), coalesce(a.postcode, ''), coalesce(a.town, ''), c.protected, c.agreement_start, c.reviewed_on, c.next_review_on,
-			c.status, c.status_since, c.version, c.number, c.address_id, coalesce((SELECT s.name FROM staff() s WHERE s.id = c.changed_by), ''), c.changed_at
+	f, r, c := facts{}, held{Locked: Locked{ID: id}}, Client{ID: id}
+	err := tx.QueryRow(ctx, `SELECT c.given_name, c.family_name, coalesce(c.national_id, ''), c.birth_date, c.gender, coalesce(pc.phone, c.phone), coalesce(pc.email, c.email),
+			coalesce(a.street, ''), coalesce(a.postcode, ''), coalesce(a.town, ''), c.protected, c.protected AND NOT frist_reads_protected(),
+			c.address_id IS NOT NULL AND a.id IS NULL, c.agreement_start, c.reviewed_on, c.next_review_on,
+			c.status, c.status_since, c.version, c.number, c.address_id, coalesce((SELECT s.name FROM staff() s WHERE s.id = c.changed_by), ''), c.changed_at,
+			c.restricted_at, `+askedIfRestricted+`
 		FROM client c LEFT JOIN address a ON a.municipality_id = c.municipality_id AND a.id = c.address_id
+		LEFT JOIN protected_contact pc ON c.protected AND pc.municipality_id = c.municipality_id AND pc.client_id = c.id
 		WHERE c.municipality_id = $1 AND c.id = $2 FOR NO KEY UPDATE OF c`, tx.Municipality(), id).
 		Scan(&f.GivenName, &f.FamilyName, &f.NationalID, &f.BirthDate, &f.Gender, &f.Phone, &f.Email,
-			&f.Address.Street, &f.Address.Postcode, &f.Address.Town, &f.Protected, &f.AgreementStart, &f.ReviewedOn, &f.NextReviewOn,
-			&r.Status, &r.StatusSince, &r.Version, &r.Number, &r.AddressID, &r.changedBy, &r.changedAt)
+			&f.Address.Street, &f.Address.Postcode, &f.Address.Town, &f.Protected, &r.hidden, &r.homeHidden, &f.AgreementStart, &f.ReviewedOn, &f.NextReviewOn,
+			&r.Status, &r.StatusSince, &r.Version, &r.Number, &r.AddressID, &r.changedBy, &r.changedAt, &c.RestrictedAt, &c.Asked)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = notFound
 	}
-	r.NationalID = f.NationalID
+	r.NationalID, r.Protected = f.NationalID, f.Protected
+	if err == nil && c.RestrictedAt != nil && !c.mayOpen(tx.Caller) {
+		err = errRestricted
+	}
+	r.restricted = c.RestrictedAt != nil
 	return f, r, err
 }
 
@@ -374,8 +409,11 @@ var nationalIDCodes = map[error]string{
 
 // check completes what a person typed and says all that is wrong with it. What nobody touched is not judged: an old
 // record may hold an address that the register no longer knows.
-func (f facts) check(wrong *problem.Collector, today calendar.Date, address, birth bool) facts {
+func (f facts) check(wrong *problem.Collector, today calendar.Date, address, birth, pseudonymous bool) facts {
 	f.GivenName, f.FamilyName, f.Phone, f.Email = clean(f.GivenName), clean(f.FamilyName), clean(f.Phone), clean(f.Email)
+	if pseudonymous {
+		return f.pseudonym(wrong)
+	}
 	for name, v := range map[string]string{"given_name": f.GivenName, "family_name": f.FamilyName} {
 		if v == "" {
 			wrong.Add(name, "required", nil)
@@ -415,6 +453,42 @@ func (f facts) check(wrong *problem.Collector, today calendar.Date, address, bir
 	}
 	if f.BirthDate.After(today) {
 		wrong.Add("birth_date", "future", nil)
+	}
+	return f
+}
+
+// Pseudonym makes a pseudonym of what was typed: capitals, digits and hyphens, 2 to 20 of them, with a digit among them, so
+// that it is nobody's name. The database asks for the same (pseudonym_guard).
+func Pseudonym(s string) (string, bool) {
+	s = strings.ToUpper(clean(s))
+	return s, len(s) >= 2 && len(s) <= 20 && s[0] != '-' && strings.ContainsAny(s, "0123456789") && strings.Trim(s, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-") == ""
+}
+
+// pseudonym is check where Frist holds nothing but a pseudonym (T10).
+func (f facts) pseudonym(wrong *problem.Collector) facts {
+	name, ok := Pseudonym(f.FamilyName)
+	switch {
+	case name == "":
+		wrong.Add("family_name", "required", nil)
+	case !ok:
+		wrong.Add("family_name", "bad_pseudonym", nil)
+	}
+	f.FamilyName = name
+	for _, told := range []struct {
+		field string
+		is    bool
+	}{
+		{"given_name", f.GivenName != ""},
+		{"national_id", f.NationalID != ""},
+		{"birth_date", !f.BirthDate.IsZero()},
+		{"gender", f.Gender != "U"},
+		{"phone", f.Phone != ""},
+		{"email", f.Email != ""},
+		{"street", !f.Address.IsZero()},
+	} {
+		if told.is {
+			wrong.Add(told.field, "pseudonym_only", nil)
+		}
 	}
 	return f
 }

@@ -47,9 +47,9 @@ func MayApprove(ctx context.Context, tx *pg.Tx, round Round) error {
 
 // Approve freezes the set of ready clients by its hash; from here on the round can only shrink (D12). Those that did not
 // pass are carried over to the next group, each with its reasons. The cooling-off period starts (D14). Needs
-// RoundApprove and an account with no hand in the list (D13); problem.Conflict "brake_share" unless the brake is accepted.
+// RoundApprove, a fresh proof of identity, and an account with no hand in the list (D13); problem.Conflict "brake_share" unless the brake is accepted.
 func Approve(ctx context.Context, tx *pg.Tx, id int64, in Approval) error {
-	if err := tx.Require(access.RoundApprove); err != nil {
+	if err := tx.RequireFresh(access.RoundApprove); err != nil {
 		return err
 	}
 	round, err := lockRound(ctx, tx, id)
@@ -350,10 +350,10 @@ func Cancel(ctx context.Context, tx *pg.Tx, id int64, code, remark string) error
 	return nil
 }
 
-// LiftBrake lets a paused round go on in spite of its brake (D16). The operator resumes it. Needs RoundApprove and no
-// hand in the list.
+// LiftBrake lets a paused round go on in spite of its brake (D16). The operator resumes it. Needs RoundApprove, a fresh
+// proof of identity, and no hand in the list.
 func LiftBrake(ctx context.Context, tx *pg.Tx, id int64) error {
-	if err := tx.Require(access.RoundApprove); err != nil {
+	if err := tx.RequireFresh(access.RoundApprove); err != nil {
 		return err
 	}
 	round, err := lockRound(ctx, tx, id)

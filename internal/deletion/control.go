@@ -12,6 +12,7 @@ import (
 	"github.com/frist-app/frist/internal/audit"
 	"github.com/frist-app/frist/internal/municipality"
 	"github.com/frist-app/frist/internal/pg"
+	"github.com/frist-app/frist/internal/privacy"
 	"github.com/frist-app/frist/internal/problem"
 	"github.com/frist-app/frist/internal/retention"
 	"github.com/google/uuid"
@@ -40,7 +41,7 @@ type SpotCheck struct {
 
 // RequestControl orders the pre-run control: the system checks every client of the round, not a sample, and draws the
 // spot checks. Support sees the result as counts. Needs RoundControl, and a standing instruction of the municipality for
-// it (problem.Forbidden "no_instruction", D27).
+// it or a yes for this round (D27): without, the act becomes a task for the municipality (problem.Conflict "instruction_asked").
 func RequestControl(ctx context.Context, tx *pg.Tx, id int64) error {
 	if err := tx.Require(access.RoundControl); err != nil {
 		return err
@@ -55,22 +56,44 @@ func RequestControl(ctx context.Context, tx *pg.Tx, id int64) error {
 	if started(round, tx.Caller.Account) {
 		return problem.Forbidden{Code: "two_acts"}
 	}
-	instruction, ok, err := municipality.InstructionFor(ctx, tx, "pre_run_control")
+	cover, err := covered(ctx, tx, round)
 	if err != nil {
 		return err
 	}
-	if !ok {
-		return problem.Forbidden{Code: "no_instruction"}
-	}
-	_, err = tx.Exec(ctx, `UPDATE deletion_round SET instruction_id = $3, control_asked_by = $4, control_asked_at = $5,
+	_, err = tx.Exec(ctx, `UPDATE deletion_round SET instruction_id = $3, request_id = $6, control_asked_by = $4, control_asked_at = $5,
 		ready_count = NULL, controlled_by = NULL, controlled_at = NULL
-		WHERE municipality_id = $1 AND id = $2`, tx.Municipality(), id, instruction, tx.Caller.Account, tx.Now())
+		WHERE municipality_id = $1 AND id = $2`, tx.Municipality(), id, cover.Instruction, tx.Caller.Account, tx.Now(), cover.Request)
 	if err != nil {
 		return err
 	}
 	event(tx, id, access.RoundControl, "control_asked", "", "")
-	audit.Write(tx, access.RoundControl, audit.Record{Act: "round.control_asked", Subject: "round", SubjectID: round.Number, Detail: map[string]any{"instruction": instruction}})
+	audit.Write(tx, access.RoundControl, audit.Record{Act: "round.control_asked", Subject: "round", SubjectID: round.Number, Basis: cover.Basis()})
 	return tx.Enqueue(ctx, ControlArgs{RoundID: id})
+}
+
+// covered is what lets the processor control this round (D27). Without it the act is refused and the municipality gets a
+// task, left in a transaction of its own.
+func covered(ctx context.Context, tx *pg.Tx, round Round) (municipality.Cover, error) {
+	cover, err := municipality.CoverFor(ctx, tx, municipality.PreRunControl, round.ID)
+	if err != nil || cover.Basis() != "" {
+		return cover, err
+	}
+	return cover, tx.Instead(problem.Conflict{Code: "instruction_asked"}, func(tx *pg.Tx) error {
+		return municipality.AskInstruction(ctx, tx, municipality.PreRunControl, round.ID, round.Number)
+	})
+}
+
+// Covered answers as every act of the control does when nothing covers it (problem.Conflict "instruction_asked", and the
+// municipality's task); nil when the caller may go on. Needs RoundControl.
+func Covered(ctx context.Context, tx *pg.Tx, id int64) error {
+	if err := tx.Require(access.RoundControl); err != nil {
+		return err
+	}
+	round, err := findRound(ctx, tx, id, "")
+	if err == nil {
+		_, err = covered(ctx, tx, round)
+	}
+	return err
 }
 
 func started(round Round, account int64) bool {
@@ -217,6 +240,9 @@ func leave(ctx context.Context, tx *pg.Tx, round Round, id uuid.UUID, a retentio
 	if a.Has(retention.Reactivated) {
 		event(tx, round.ID, access.RoundSweep, "incident", "reactivated_in_list", "")
 		audit.Write(tx, access.RoundSweep, audit.Record{Act: "round.incident", Subject: "round", SubjectID: round.Number, Detail: map[string]any{"code": "reactivated_in_list"}})
+		if err := privacy.Found(ctx, tx, round.ID, "reactivated_in_list"); err != nil {
+			return err
+		}
 	} else {
 		reason = unplacedReason(a)
 		unplaced = &reason
@@ -282,10 +308,20 @@ func drawSample(ctx context.Context, tx *pg.Tx, round, seed int64, wanted int) (
 }
 
 // SpotChecks lists the round's sample in the order in which it was drawn. Needs RoundRead; each view by support is
-// logged under the standing instruction.
+// logged under what covers it, and refused when nothing does (problem.Forbidden "no_instruction").
 func SpotChecks(ctx context.Context, tx *pg.Tx, round int64) ([]SpotCheck, error) {
 	if err := tx.Require(access.RoundRead); err != nil {
 		return nil, err
+	}
+	basis := ""
+	if tx.Caller.Has(access.Support) {
+		cover, err := municipality.CoverFor(ctx, tx, municipality.PreRunControl, round)
+		if err != nil {
+			return nil, err
+		}
+		if basis = cover.Basis(); basis == "" {
+			return nil, problem.Forbidden{Code: "no_instruction"}
+		}
 	}
 	rows, err := tx.Query(ctx, `SELECT s.position, d.code, d.kind, d.stock_state, s.finding, s.found_at
 		FROM spot_check s JOIN device d ON d.municipality_id = s.municipality_id AND d.id = s.device_id
@@ -295,7 +331,11 @@ func SpotChecks(ctx context.Context, tx *pg.Tx, round int64) ([]SpotCheck, error
 	}
 	checks, err := pgx.CollectRows(rows, pgx.RowToStructByName[SpotCheck])
 	if err == nil && len(checks) > 0 && tx.Caller.Has(access.Support) {
-		audit.Write(tx, access.RoundControl, audit.Record{Act: "spotcheck.viewed", Subject: "round", SubjectID: itoa(round), Detail: map[string]any{"devices": len(checks), "under": "pre_run_control"}})
+		var number string // by which every other act on the round is found
+		if err := tx.QueryRow(ctx, `SELECT number FROM round_directory WHERE round_id = $1`, round).Scan(&number); err != nil {
+			return nil, err
+		}
+		audit.Write(tx, access.RoundControl, audit.Record{Act: "spotcheck.viewed", Subject: "round", SubjectID: number, Detail: map[string]any{"devices": len(checks)}, Basis: basis})
 	}
 	return checks, err
 }
@@ -317,6 +357,10 @@ func Find(ctx context.Context, tx *pg.Tx, id int64, position int, finding string
 	if finding != FoundInStock && finding != FoundNot && finding != FoundStillAnswers {
 		return problem.InvalidField("finding", "required", nil)
 	}
+	cover, err := covered(ctx, tx, round)
+	if err != nil {
+		return err
+	}
 	n, err := tx.Exec(ctx, `UPDATE spot_check SET finding = $4, found_by = $5, found_at = $6 WHERE municipality_id = $1 AND round_id = $2 AND position = $3
 		AND (finding IS NULL OR finding = 'in_stock')`,
 		tx.Municipality(), id, position, finding, tx.Caller.Account, tx.Now())
@@ -336,7 +380,7 @@ func Find(ctx context.Context, tx *pg.Tx, id int64, position int, finding string
 		}
 		return problem.Conflict{Code: "finding_stands", Params: problem.Params{"position": position}}
 	}
-	audit.Write(tx, access.RoundControl, audit.Record{Act: "spotcheck.found", Subject: "round", SubjectID: round.Number, Detail: map[string]any{"position": position, "finding": finding}})
+	audit.Write(tx, access.RoundControl, audit.Record{Act: "spotcheck.found", Subject: "round", SubjectID: round.Number, Detail: map[string]any{"position": position, "finding": finding}, Basis: cover.Basis()})
 	if finding != FoundInStock {
 		// Until the consequences are drawn the sample has no size, and the control cannot be finished.
 		if _, err := tx.Exec(ctx, `UPDATE deletion_round SET sample_size = NULL WHERE municipality_id = $1 AND id = $2`, tx.Municipality(), id); err != nil {
@@ -403,6 +447,10 @@ func FinishControl(ctx context.Context, tx *pg.Tx, id int64) error {
 	if round.State != Proposed || round.ReadyCount == nil {
 		return problem.Conflict{Code: "round_step", Params: problem.Params{"state": string(round.State)}}
 	}
+	cover, err := covered(ctx, tx, round)
+	if err != nil {
+		return err
+	}
 	var missing, deviations, drawn int
 	err = tx.QueryRow(ctx, `SELECT count(*) FILTER (WHERE finding IS NULL), count(*) FILTER (WHERE finding <> 'in_stock'), count(*)
 		FROM spot_check WHERE municipality_id = $1 AND round_id = $2`, tx.Municipality(), id).Scan(&missing, &deviations, &drawn)
@@ -422,6 +470,6 @@ func FinishControl(ctx context.Context, tx *pg.Tx, id int64) error {
 	}
 	hand(tx, id, "controlled", 1)
 	event(tx, id, access.RoundControl, "controlled", "", "")
-	audit.Write(tx, access.RoundControl, audit.Record{Act: "round.controlled", Subject: "round", SubjectID: round.Number, Detail: map[string]any{"spot_checks": drawn, "deviations": deviations}})
+	audit.Write(tx, access.RoundControl, audit.Record{Act: "round.controlled", Subject: "round", SubjectID: round.Number, Detail: map[string]any{"spot_checks": drawn, "deviations": deviations}, Basis: cover.Basis()})
 	return nil
 }

@@ -315,6 +315,14 @@ func FindProtocol(ctx context.Context, tx *pg.Tx, id int64) (Protocol, error) {
 	return p, nil
 }
 
+// ExportProtocol is FindProtocol for a file that leaves Frist: it asks for a fresh proof of identity.
+func ExportProtocol(ctx context.Context, tx *pg.Tx, id int64) (Protocol, error) {
+	if err := tx.RequireFresh(access.ProtocolRead); err != nil {
+		return Protocol{}, err
+	}
+	return FindProtocol(ctx, tx, id)
+}
+
 // ForSupplier is the copy without small numbers (D26). Two counts of people stand in it: Approved, how many the run
 // handled, and Carried, how many stayed. Under five they become Few. How many were purged is not told, because its
 // difference from the number handled, which the operator has seen before, would be; nor are rows per table, some of which

@@ -101,11 +101,13 @@ func (s *stage) wipe(m int) {
 	s.must(err)
 	tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	s.must(err)
-	sql := `SET session_replication_role = replica; DELETE FROM river.river_job; DELETE FROM municipality WHERE id = ` + strconv.Itoa(m) + `; `
+	// The logs' own guard is awake in replica mode too.
+	const logs = `ALTER TABLE audit %[1]s TRIGGER log_keeps; ALTER TABLE access_log %[1]s TRIGGER log_keeps; `
+	sql := fmt.Sprintf(logs, "DISABLE") + `SET session_replication_role = replica; DELETE FROM river.river_job; DELETE FROM municipality WHERE id = ` + strconv.Itoa(m) + `; `
 	for _, table := range tables {
 		sql += `DELETE FROM ` + table + ` WHERE municipality_id = ` + strconv.Itoa(m) + `; `
 	}
-	_, err = s.Admin.Exec(ctx, sql+`SET session_replication_role = origin`)
+	_, err = s.Admin.Exec(ctx, sql+fmt.Sprintf(logs, "ENABLE ALWAYS")+`SET session_replication_role = origin`)
 	s.must(err)
 }
 

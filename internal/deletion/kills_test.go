@@ -518,7 +518,7 @@ func (s *stage) copyTable(from *pgxpool.Pool, table string) {
 	s.must(err)
 	defer target.Release()
 	if table == "municipality" {
-		_, err = target.Exec(ctx, `DELETE FROM municipality`)
+		_, err = target.Exec(ctx, `SET session_replication_role = replica; DELETE FROM retention_rule; DELETE FROM municipality; RESET session_replication_role`)
 		s.must(err)
 	}
 	read, write := io.Pipe()

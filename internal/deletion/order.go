@@ -242,10 +242,10 @@ func FindOrder(ctx context.Context, tx *pg.Tx, id uuid.UUID) (Order, error) {
 
 // PlaceOrder orders the extra run that the municipality asked for (D17): the round is made, and the system fills it with
 // the clients asked for that a run on that day may take; the rest stay where they are. From there on it is a round like
-// any other: control, approval by the municipality, cooling-off, start, protocol. It gives the round's number. Needs
-// OrderPlace.
+// any other: control, approval by the municipality, cooling-off, start, protocol. It gives the round's number. The order
+// itself is what covers it; the control that follows needs its own cover. Needs OrderPlace and a fresh proof of identity.
 func PlaceOrder(ctx context.Context, tx *pg.Tx, id uuid.UUID) (string, error) {
-	if err := tx.Require(access.OrderPlace); err != nil {
+	if err := tx.RequireFresh(access.OrderPlace); err != nil {
 		return "", err
 	}
 	// One extra run of a municipality and day at a time gets its number.
@@ -259,13 +259,6 @@ func PlaceOrder(ctx context.Context, tx *pg.Tx, id uuid.UUID) (string, error) {
 	if order.State != "asked" {
 		return "", problem.Conflict{Code: "order_" + order.State}
 	}
-	instruction, ok, err := municipality.InstructionFor(ctx, tx, municipality.PreRunControl)
-	if err != nil {
-		return "", err
-	}
-	if !ok {
-		return "", problem.Forbidden{Code: "no_instruction"}
-	}
 	m, err := municipality.Current(ctx, tx)
 	if err != nil {
 		return "", err
@@ -277,8 +270,8 @@ func PlaceOrder(ctx context.Context, tx *pg.Tx, id uuid.UUID) (string, error) {
 	}
 	number := fmt.Sprintf("%s-E%d", NumberOf(m.Number, order.RunOn), extra+1)
 	var round int64
-	err = tx.QueryRow(ctx, `INSERT INTO deletion_round (municipality_id, kind, run_on, number, state_since, instruction_id, order_id)
-		VALUES ($1, 'extra', $2, $3, $4, $5, $6) RETURNING id`, tx.Municipality(), order.RunOn, number, tx.Now(), instruction, id).Scan(&round)
+	err = tx.QueryRow(ctx, `INSERT INTO deletion_round (municipality_id, kind, run_on, number, state_since, order_id)
+		VALUES ($1, 'extra', $2, $3, $4, $5) RETURNING id`, tx.Municipality(), order.RunOn, number, tx.Now(), id).Scan(&round)
 	if err != nil {
 		return "", err
 	}
@@ -293,7 +286,7 @@ func PlaceOrder(ctx context.Context, tx *pg.Tx, id uuid.UUID) (string, error) {
 	tx.Later(`INSERT INTO round_event (municipality_id, round_id, at, account_id, role, act) VALUES ($1, $2, $3, $4, 'municipality', 'asked')`,
 		tx.Municipality(), round, order.AskedAt, order.AskedBy)
 	event(tx, round, access.OrderPlace, "ordered", order.Reason, "")
-	audit.Write(tx, access.OrderPlace, audit.Record{Act: "order.placed", Subject: "round", SubjectID: number, Detail: map[string]any{"order": id, "reason": order.Reason}})
+	audit.Write(tx, access.OrderPlace, audit.Record{Act: "order.placed", Subject: "round", SubjectID: number, Detail: map[string]any{"order": id, "reason": order.Reason}, Basis: "order:" + id.String()})
 	return number, tx.Enqueue(ctx, FillArgs{RoundID: round})
 }
 
@@ -310,7 +303,7 @@ func DeclineOrder(ctx context.Context, tx *pg.Tx, id uuid.UUID) error {
 	if n == 0 {
 		return problem.NotFound{What: "order"}
 	}
-	audit.Write(tx, access.OrderPlace, audit.Record{Act: "order.declined", Subject: "order", SubjectID: id.String()})
+	audit.Write(tx, access.OrderPlace, audit.Record{Act: "order.declined", Subject: "order", SubjectID: id.String(), Basis: "order:" + id.String()})
 	return nil
 }
 

@@ -22,13 +22,15 @@ const (
 	unplacedNoStartDate = "no_start_date"
 	unplacedMissingRule = "missing_rule"
 	unplacedHeld        = "held"
+	unplacedOpenRequest = "open_request"
+	unplacedRestricted  = "restricted"
 )
 
 // Placement is where a client lies and why: today's assessment, with the group or the reason for none.
 type Placement struct {
 	Assessment retention.Assessment
 	Round      *Round // the group; nil when the client lies in none
-	Unplaced   string // why in none: no_start_date, missing_rule, held; empty for active clients and placed ones
+	Unplaced   string // why in none: no_start_date, missing_rule, held, open_request, restricted; empty for active clients and placed ones
 	ItemState  ItemState
 	PlacedHow  string
 	PlacedAt   time.Time
@@ -245,6 +247,10 @@ func unplacedReason(a retention.Assessment) string {
 	switch {
 	case a.Has(retention.Held):
 		return unplacedHeld
+	case a.Has(retention.OpenRequest):
+		return unplacedOpenRequest
+	case a.Has(retention.Restricted):
+		return unplacedRestricted
 	case a.Has(retention.MissingRule):
 		return unplacedMissingRule
 	case a.DueOn.IsZero():
@@ -469,9 +475,9 @@ func PlaceHold(ctx context.Context, tx *pg.Tx, h retention.NewHold) (uuid.UUID, 
 }
 
 // ReleaseHold confirms the release that somebody else asked for, and places the clients anew in the same transaction
-// (D15). Needs HoldRelease; problem.Forbidden "own_release" for the one who asked.
+// (D15). Needs HoldRelease and a fresh proof of identity; problem.Forbidden "own_release" for the one who asked.
 func ReleaseHold(ctx context.Context, tx *pg.Tx, id uuid.UUID) error {
-	if err := tx.Require(access.HoldRelease); err != nil {
+	if err := tx.RequireFresh(access.HoldRelease); err != nil {
 		return err
 	}
 	hold, err := findHoldTarget(ctx, tx, id)

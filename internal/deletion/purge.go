@@ -32,8 +32,8 @@ func RegistrationHash(key []byte, municipality int, number, nationalID string, d
 	return keyed(key, "registration", strconv.Itoa(municipality), nationalID, disconnected.String())
 }
 
-// subjectHash is how the access log of a purged person is found again by the citizen's own extract (D25).
-func subjectHash(key []byte, municipality int, nationalID string) []byte {
+// SubjectHash is how the access log of a purged person is found again by the citizen's own extract (D25).
+func SubjectHash(key []byte, municipality int, nationalID string) []byte {
 	return keyed(key, "subject", strconv.Itoa(municipality), nationalID)
 }
 
@@ -188,7 +188,7 @@ func erase(ctx context.Context, tx *pg.Tx, key []byte, round Round, chunk, part 
 		if f.NationalID != "" {
 			// A file without numbers must find the registration too.
 			registrations = append(registrations, RegistrationHash(key, m, "", f.NationalID, starts[i]))
-			subjects, subjectIDs = append(subjects, subjectHash(key, m, f.NationalID)), append(subjectIDs, f.Client)
+			subjects, subjectIDs = append(subjects, SubjectHash(key, m, f.NationalID)), append(subjectIDs, f.Client)
 		}
 	}
 	marked, err := tx.Exec(ctx, `UPDATE round_item SET state = 'purged', settled_at = $4, settled_by = 0

@@ -19,6 +19,7 @@ import (
 	"github.com/frist-app/frist/internal/device"
 	"github.com/frist-app/frist/internal/pg"
 	"github.com/frist-app/frist/internal/retention"
+	"github.com/frist-app/frist/internal/rights"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
@@ -106,6 +107,13 @@ func mutations(later int64, roundB func() int64) []mutation {
 			name: "move to a dwelling with a device", role: access.Caseworker, kept: carriedFor("device_on_address"),
 			do: func(ctx context.Context, tx *pg.Tx, v victim) error {
 				return client.Change(ctx, tx, v.id, 1, client.Changes{Address: &client.Address{Street: v.elsewhere, Postcode: "1430", Town: "Ås"}})
+			},
+		},
+		{
+			name: "a request of the person", role: access.Caseworker, kept: withdrawnFor("open_request", "disconnected", "open_request", ""),
+			do: func(ctx context.Context, tx *pg.Tx, v victim) error {
+				_, err := rights.Receive(ctx, tx, v.id, rights.New{Kind: rights.Access, ReceivedOn: calendar.On(2023, 10, 1), Channel: "letter", Reference: "23/1"})
+				return err
 			},
 		},
 		{name: "hold on the client", role: access.Caseworker, kept: withdrawnFor("held", "disconnected", "held", ""), do: hold(true)},

@@ -58,6 +58,7 @@ type Round struct {
 	State           State
 	StateSince      time.Time
 	InstructionID   *int64
+	RequestID       *int64 // the yes for this round alone that the control ran under
 	OrderID         *uuid.UUID
 	Population      *int // the municipality's clients when the round was proposed
 	ProposedAt      *time.Time
@@ -99,7 +100,7 @@ const CarryEscalates = 3
 
 // Column lists. The supplier's database role may not read all of a round, so its reads name fewer.
 const (
-	roundColumns = `id, kind, run_on, number, state, state_since, instruction_id, order_id, population, proposed_at,
+	roundColumns = `id, kind, run_on, number, state, state_since, instruction_id, request_id, order_id, population, proposed_at,
 	control_asked_by, control_asked_at, controlled_by, controlled_at, sample_seed, sample_size, ready_count, approved_by, approved_at,
 	approved_hash, approved_count, brake, brake_lifted_by, cooling_off_until, chunks, started_by, started_at, incident, finished_at`
 	supplierColumns = `id, kind, run_on, number, state, state_since, cooling_off_until, approved_at, approved_by, controlled_by, approved_hash, approved_count,

@@ -3,7 +3,6 @@ package deletion
 import (
 	"bytes"
 	"context"
-	"strconv"
 	"strings"
 
 	"github.com/frist-app/frist/internal/access"
@@ -12,18 +11,18 @@ import (
 	"github.com/frist-app/frist/internal/client"
 	"github.com/frist-app/frist/internal/municipality"
 	"github.com/frist-app/frist/internal/pg"
+	"github.com/frist-app/frist/internal/privacy"
 	"github.com/frist-app/frist/internal/problem"
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 )
 
-func itoa(n int64) string { return strconv.FormatInt(n, 10) }
-
 // Start starts an approved round. The operator types the round's number, which names the municipality and the date
 // (problem.InvalidField "number" else). Refused before the run date (D7), inside the cooling-off period (D14), and for
-// anybody who controlled or approved the round (D13); the database refuses the same. Needs RoundOperate.
+// anybody who controlled or approved the round (D13); the database refuses the same. Needs RoundOperate and a fresh
+// proof of identity.
 func Start(ctx context.Context, tx *pg.Tx, id int64, typed string) error {
-	if err := tx.Require(access.RoundOperate); err != nil {
+	if err := tx.RequireFresh(access.RoundOperate); err != nil {
 		return err
 	}
 	round, err := lockRound(ctx, tx, id)
@@ -55,9 +54,12 @@ func Start(ctx context.Context, tx *pg.Tx, id int64, typed string) error {
 		return err
 	}
 	event(tx, id, access.RoundOperate, "started", "", "")
-	audit.Write(tx, access.RoundOperate, audit.Record{Act: "round.started", Subject: "round", SubjectID: round.Number})
+	audit.Write(tx, access.RoundOperate, audit.Record{Act: "round.started", Subject: "round", SubjectID: round.Number, Basis: approval(round)})
 	return tx.Enqueue(ctx, BeginArgs{RoundID: id})
 }
+
+// approval is what covers the operator's acts: the municipality approved exactly this round.
+func approval(round Round) string { return "approval:" + round.Number }
 
 func acted(round Round, account int64) bool {
 	return (round.ApprovedBy != nil && *round.ApprovedBy == account) || (round.ControlledBy != nil && *round.ControlledBy == account)
@@ -94,7 +96,7 @@ func turn(ctx context.Context, tx *pg.Tx, id int64, from, to State, act string) 
 		return err
 	}
 	event(tx, id, access.RoundOperate, act, "", "")
-	audit.Write(tx, access.RoundOperate, audit.Record{Act: "round." + act, Subject: "round", SubjectID: round.Number})
+	audit.Write(tx, access.RoundOperate, audit.Record{Act: "round." + act, Subject: "round", SubjectID: round.Number, Basis: approval(round)})
 	if to == Running {
 		return tx.Enqueue(ctx, BeginArgs{RoundID: id})
 	}
@@ -230,7 +232,10 @@ func stop(ctx context.Context, tx *pg.Tx, round Round, what, code string) error 
 		tx.Municipality(), round.ID, tx.Now(), code)
 	event(tx, round.ID, access.RoundSweep, what, code, "")
 	audit.Write(tx, access.RoundSweep, audit.Record{Act: "round." + what, Subject: "round", SubjectID: round.Number, Detail: map[string]any{"code": code}})
-	return err
+	if err != nil || what != "incident" {
+		return err
+	}
+	return privacy.Found(ctx, tx, round.ID, code) // an incident may be a deviation (T25): somebody looks at it
 }
 
 // today is the municipality's day of this transaction, for expiry dates.

@@ -14,6 +14,7 @@ import (
 	"github.com/frist-app/frist/internal/client"
 	"github.com/frist-app/frist/internal/municipality"
 	"github.com/frist-app/frist/internal/pg"
+	"github.com/frist-app/frist/internal/privacy"
 	"github.com/frist-app/frist/internal/retention"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -22,7 +23,7 @@ import (
 // Sweep is what the hourly tick does. It decides nothing by itself: rows are due or not, and whatever was missed is made
 // up for. For each municipality, in its own transactions: the calendar reaches four quarters ahead; inactive clients
 // without a group get one as soon as they can; a round within LeadDays of its date is proposed; a round that was not
-// started by the next run date lapses; rounds that run are woken; what has expired is dropped. One municipality's trouble
+// started by the next run date lapses; rounds that run are woken; what has expired is dropped; the logs are tended. One municipality's trouble
 // does not keep the others waiting; all errors come back joined.
 func Sweep(ctx context.Context, db *pg.DB) error {
 	var all []municipality.Municipality
@@ -42,10 +43,15 @@ func Sweep(ctx context.Context, db *pg.DB) error {
 		problems = append(problems, err)
 	}
 	for _, m := range all {
-		for _, step := range []func(context.Context, *pg.Tx) error{keepCalendar, placeForgotten, lapseOld, proposeDue, wake, expire, client.DropEmptyDwellings} {
+		for _, step := range []func(context.Context, *pg.Tx) error{keepCalendar, placeForgotten, lapseOld, proposeDue, wake, expire, privacy.Expire, client.DropEmptyDwellings} {
 			if err := db.InTx(ctx, access.SystemFor(m.ID), func(tx *pg.Tx) error { return step(ctx, tx) }); err != nil {
 				problems = append(problems, fmt.Errorf("municipality %d: %w", m.ID, err))
 			}
+		}
+	}
+	for _, m := range append(all, municipality.Municipality{}) {
+		if err := tendLogs(ctx, db, m); err != nil {
+			problems = append(problems, fmt.Errorf("logs of municipality %d: %w", m.ID, err))
 		}
 	}
 	return errors.Join(problems...)
@@ -238,6 +244,7 @@ func expire(ctx context.Context, tx *pg.Tx) error {
 	batch := &pgx.Batch{}
 	batch.Queue(`DELETE FROM purged_registration WHERE municipality_id = $1 AND expires_on <= $2`, tx.Municipality(), day)
 	batch.Queue(`DELETE FROM access_subject WHERE municipality_id = $1 AND expires_on <= $2`, tx.Municipality(), day)
+	batch.Queue(`DELETE FROM rights_former WHERE municipality_id = $1 AND expires_on <= $2`, tx.Municipality(), day) // of rights, which lies above
 	batch.Queue(`DELETE FROM import_refusal r USING import_run i WHERE r.municipality_id = $1 AND i.municipality_id = $1 AND i.id = r.import_id AND i.expires_on <= $2`, tx.Municipality(), day)
 	batch.Queue(`DELETE FROM import_run WHERE municipality_id = $1 AND expires_on <= $2`, tx.Municipality(), day)
 	batch.Queue(`DELETE FROM stored_search WHERE municipality_id = $1 AND created_at < $2`, tx.Municipality(), tx.Now().AddDate(0, 0, -1))

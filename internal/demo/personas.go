@@ -19,7 +19,7 @@ type Persona struct {
 	Name         string
 }
 
-// Personas lists them: six in each municipality, then support, operator and platform administrator. There are two
+// Personas lists them: six in each municipality, then support, operator and two platform administrators. There are two
 // approvers, so that whoever had a hand in a list (D13) leaves one.
 func Personas() []Persona {
 	var all []Persona
@@ -44,6 +44,7 @@ func Personas() []Persona {
 		Persona{Role: access.Support, Login: "support", Name: staffNames[n]},
 		Persona{Role: access.Operator, Login: "operator", Name: staffNames[n+1]},
 		Persona{Role: access.PlatformAdministrator, Login: "plattform", Name: staffNames[n+2]},
+		Persona{Role: access.PlatformAdministrator, Login: "plattform2", Name: staffNames[n+3]},
 	)
 }
 
@@ -51,7 +52,7 @@ var staffNames = []string{
 	"Kari Nordmann", "Jonas Lie", "Astrid Sæther", "Ole Martin Vik", "Ingvild Aas", "Per Øverland",
 	"Elle Márjá Gaup", "Sindre Johansen", "Turid Nilsen", "Håkon Berg", "Randi Mikkelsen", "Morten Dahl",
 	"Silje Tveit", "Terje Aanensen", "Gunn Kristiansen", "Espen Lunde", "Marit Homme", "Arild Skaar",
-	"Sara Support", "Odd Operatør", "Petra Plattform",
+	"Sara Support", "Odd Operatør", "Petra Plattform", "Pål Plattform",
 }
 
 // keyFor is how long a personal key that may decide can be used.

@@ -72,11 +72,11 @@ func Find(ctx context.Context, dsn string) (State, time.Time, error) {
 	state, latest := Half, time.Time{}
 	for _, id := range ids { // the owner stands behind the policies too, unless it is a superuser
 		var at *time.Time
-		var loaded bool
+		var loaded bool // where the sweep has dropped old rows, that row may be among them
 		if _, err := conn.Exec(ctx, `SELECT set_config('frist.municipality', $1::text, false)`, strconv.Itoa(id)); err != nil {
 			return Empty, time.Time{}, pg.Translate(err)
 		}
-		err := conn.QueryRow(ctx, `SELECT max(at), coalesce(bool_or(act = $2), false) FROM audit WHERE municipality_id = $1`, id, loadedAct).Scan(&at, &loaded)
+		err := conn.QueryRow(ctx, `SELECT max(at), coalesce(bool_or(act = $2 OR act = 'log_expired'), false) FROM audit WHERE municipality_id = $1`, id, loadedAct).Scan(&at, &loaded)
 		if err != nil {
 			return Empty, time.Time{}, pg.Translate(err)
 		}
@@ -120,12 +120,21 @@ func Load(ctx context.Context, config Config) error {
 	if err := p.found(ctx); err != nil {
 		return fmt.Errorf("demo: municipalities: %w", err)
 	}
+	if err := Networks(ctx, config.Admin); err != nil {
+		return fmt.Errorf("demo: networks: %w", err)
+	}
 	p.set(p.days.load)
 	if err := p.people(ctx); err != nil {
 		return fmt.Errorf("demo: people: %w", err)
 	}
 	if err := p.perform(ctx); err != nil {
 		return err
+	}
+	if err := p.access(ctx); err != nil {
+		return fmt.Errorf("demo: access: %w", err)
+	}
+	if err := p.registers(ctx); err != nil {
+		return fmt.Errorf("demo: registers: %w", err)
 	}
 	p.set(p.days.start)
 	return p.db.InTx(ctx, p.platform, func(tx *pg.Tx) error {
@@ -150,6 +159,8 @@ type stage struct {
 	*place
 	id                     int
 	caseworkers, approvers []access.Caller
+	administrator          access.Caller
+	administrators         []access.Caller
 }
 
 func (p *play) set(at time.Time) { p.clock.Store(&at) }
@@ -187,7 +198,7 @@ func (p *play) found(ctx context.Context) error {
 			id, number, err := account.CreateFirst(gctx, p.db, account.New{
 				Municipality: m, Login: persona.Login, Name: persona.Name, Password: p.config.Password(persona.Login), Roles: []access.Role{persona.Role},
 			})
-			callers[i] = access.Caller{Account: id, StaffNumber: number, Name: persona.Name, Roles: []access.Role{persona.Role}, Municipality: m}
+			callers[i] = access.Caller{Account: id, StaffNumber: number, Name: persona.Name, Roles: []access.Role{persona.Role}, Municipality: m, FreshUntil: p.days.start.AddDate(0, 0, 1)}
 			return err
 		})
 	}
@@ -207,7 +218,8 @@ func (p *play) found(ctx context.Context) error {
 		if p.config.Clients > 0 {
 			town.Clients = p.config.Clients
 		}
-		s := &stage{id: municipalities[town.Number], caseworkers: of(town.Number, access.Caseworker), approvers: of(town.Number, access.Approver)}
+		s := &stage{id: municipalities[town.Number], caseworkers: of(town.Number, access.Caseworker), approvers: of(town.Number, access.Approver), administrators: of(town.Number, access.Administrator)}
+		s.administrator = s.administrators[0]
 		var ids staff
 		for _, c := range s.caseworkers {
 			ids.caseworkers = append(ids.caseworkers, c.Account)
@@ -275,6 +287,9 @@ func (p *play) steps(ctx context.Context) error {
 		add(d.at(quarter, 5, 0), "sweep", sweep)
 	}
 	for _, s := range p.towns {
+		for _, l := range p.looks(s) {
+			add(l.at, l.what, l.do)
+		}
 		if !s.town.ArchiveOpen {
 			add(d.at(d.previous.AddDays(-10), 9, 0), "control", func(ctx context.Context) error { return p.control(ctx, s) })
 			add(d.at(d.previous.AddDays(-9), 13, 0), "approve", func(ctx context.Context) error { return p.approve(ctx, s) })
@@ -296,6 +311,11 @@ func (p *play) steps(ctx context.Context) error {
 				return err
 			})
 		})
+		add(d.at(d.previous.AddDays(40), 12, 0), "shielded", func(ctx context.Context) error { return p.shielded(ctx, s) })
+		for _, a := range p.asks(s) {
+			add(a.at, a.what, a.do)
+		}
+		p.visits(s, add)
 		add(d.at(d.previous.AddDays(50), 11, 0), "move", func(ctx context.Context) error { return p.postpone(ctx, s) })
 	}
 	steps = append(steps, step{d.start, "sweep", sweep})

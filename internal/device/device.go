@@ -58,7 +58,7 @@ type Connection struct {
 	Device
 	ConnectionID   uuid.UUID
 	ClientID       *client.ID // one of the two is not nil
-	AddressID      *uuid.UUID // nil also when the address is a protected client's (OnDwelling, History)
+	AddressID      *uuid.UUID // nil also when the caller may not see where it is (D21)
 	Preferred      bool       // Forhåndsvalgt enhet
 	ConnectedAt    time.Time
 	DisconnectedAt *time.Time // nil: still connected
@@ -88,10 +88,10 @@ func OnAddress(ctx context.Context, tx *pg.Tx, address uuid.UUID) ([]Connection,
 		ORDER BY k.preferred DESC, d.code`, address)
 }
 
-// OnDwelling are the devices connected to the address where the client lives. It works for a protected client too, whose
-// address nobody sees (D21): the rows then do not tell it.
+// OnDwelling are the devices connected to the address where the client lives. It works for a hidden address too (D21): the
+// rows then do not tell which it is.
 func OnDwelling(ctx context.Context, tx *pg.Tx, id client.ID) ([]Connection, error) {
-	return connections(ctx, tx, `SELECT `+columns+`, k.id AS connection_id, k.client_id, CASE WHEN NOT c.protected THEN k.address_id END AS address_id,
+	return connections(ctx, tx, `SELECT `+columns+`, k.id AS connection_id, k.client_id, (SELECT a.id FROM address a WHERE a.municipality_id = k.municipality_id AND a.id = k.address_id) AS address_id,
 			k.preferred, k.connected_at, k.disconnected_at
 		FROM client c JOIN device_connection k ON k.municipality_id = c.municipality_id AND k.address_id = c.address_id AND k.disconnected_at IS NULL
 		JOIN device d ON d.municipality_id = k.municipality_id AND d.id = k.device_id
@@ -100,7 +100,7 @@ func OnDwelling(ctx context.Context, tx *pg.Tx, id client.ID) ([]Connection, err
 
 // History are all connections of the client and of the address where the client lives, newest first, also the closed ones.
 func History(ctx context.Context, tx *pg.Tx, id client.ID) ([]Connection, error) {
-	return connections(ctx, tx, `SELECT `+columns+`, k.id AS connection_id, k.client_id, CASE WHEN NOT c.protected THEN k.address_id END AS address_id,
+	return connections(ctx, tx, `SELECT `+columns+`, k.id AS connection_id, k.client_id, (SELECT a.id FROM address a WHERE a.municipality_id = k.municipality_id AND a.id = k.address_id) AS address_id,
 			k.preferred, k.connected_at, k.disconnected_at
 		FROM client c JOIN device_connection k ON k.municipality_id = c.municipality_id AND (k.client_id = c.id OR k.address_id = c.address_id)
 		JOIN device d ON d.municipality_id = k.municipality_id AND d.id = k.device_id
@@ -219,7 +219,7 @@ func Connect(ctx context.Context, tx *pg.Tx, id ID, to Target) error {
 	if (to.Client == uuid.Nil) == (to.Address == uuid.Nil) {
 		return problem.InvalidField("target", "required", nil)
 	}
-	if err := lock(ctx, tx, to); err != nil {
+	if err := lock(ctx, tx, to, client.LockAddress); err != nil {
 		return err
 	}
 	devices, err := lockDevices(ctx, tx, id)
@@ -263,7 +263,7 @@ func Exchange(ctx context.Context, tx *pg.Tx, old, replacement ID) error {
 	if err != nil {
 		return err
 	}
-	if err := lock(ctx, tx, at); err != nil {
+	if err := lock(ctx, tx, at, client.LockDwelling); err != nil {
 		return err
 	}
 	devices, err := lockDevices(ctx, tx, old, replacement)
@@ -299,7 +299,7 @@ func HandOver(ctx context.Context, tx *pg.Tx, id ID, to client.ID) error {
 	case resident.AddressID == nil || *resident.AddressID != at.Address:
 		return problem.Conflict{Code: "lives_elsewhere"}
 	}
-	if err := client.LockAddress(ctx, tx, at.Address); err != nil {
+	if err := client.LockDwelling(ctx, tx, at.Address); err != nil {
 		return err
 	}
 	devices, err := lockDevices(ctx, tx, id)
@@ -363,8 +363,9 @@ func place(ctx context.Context, tx *pg.Tx, id ID) (Target, error) {
 	return at, nil
 }
 
-// lock holds whoever shall have a device, and refuses those who may not.
-func lock(ctx context.Context, tx *pg.Tx, to Target) error {
+// lock holds whoever shall have a device, and refuses those who may not. dwelling holds an address: one that the caller
+// named, or one that a device hangs on.
+func lock(ctx context.Context, tx *pg.Tx, to Target, dwelling func(context.Context, *pg.Tx, uuid.UUID) error) error {
 	if to.Client != uuid.Nil {
 		c, err := client.Lock(ctx, tx, to.Client)
 		if err != nil {
@@ -375,7 +376,7 @@ func lock(ctx context.Context, tx *pg.Tx, to Target) error {
 		}
 		return nil
 	}
-	if err := client.LockAddress(ctx, tx, to.Address); err != nil {
+	if err := dwelling(ctx, tx, to.Address); err != nil {
 		return err
 	}
 	var lived bool
@@ -393,7 +394,7 @@ func lockPlace(ctx context.Context, tx *pg.Tx, at Target) error {
 		_, err := client.Lock(ctx, tx, at.Client)
 		return err
 	}
-	return client.LockAddress(ctx, tx, at.Address)
+	return client.LockDwelling(ctx, tx, at.Address)
 }
 
 // lockDevices holds devices in the order of their ids and gives them in the order asked.

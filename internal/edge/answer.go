@@ -165,6 +165,8 @@ func Fail(w http.ResponseWriter, r *http.Request, err error) {
 		failJSON(w, st.text(r), a)
 	case a.Status == http.StatusUnauthorized:
 		toLogin(w, r)
+	case a.Code == "step_up":
+		toConfirm(w, r)
 	default:
 		page := ErrorPage{Page: NewPage(r), Answer: a}
 		if a.Status >= 500 {

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,6 +39,7 @@ type home struct {
 	client *http.Client
 	log    *lines
 	kari   int64
+	fresh  atomic.Pointer[url.Values] // what was posted to a form that asks for a fresh proof
 }
 
 type lines struct {
@@ -61,6 +63,7 @@ func newHome(t *testing.T, change ...func(*edge.Site)) *home {
 	t.Helper()
 	h := &home{Env: pgtest.New(t), t: t, log: new(lines)}
 	h.Exec(t, `INSERT INTO municipality (id) VALUES (1), (2)`)
+	h.Exec(t, `INSERT INTO address_range (municipality_id, network, place, added_by, added_at) SELECT m, '127.0.0.0/8', 'town hall', 0, now() FROM unnest('{0,1,2}'::int[]) m`)
 	h.Exec(t, `INSERT INTO municipality_name VALUES (1, '2020-01-01', '3218', 'Ås'), (2, '2020-01-01', '5501', 'Tromsø')`)
 	for m, login := range map[int]string{1: "kari", 2: "eva"} {
 		id, _, err := account.CreateFirst(t.Context(), h.DB, account.New{Municipality: m, Login: login, Name: "Kari Nordmann", Password: password, Roles: []access.Role{access.Caseworker}})
@@ -87,6 +90,23 @@ func newHome(t *testing.T, change ...func(*edge.Site)) *home {
 	mux := s.Mux()
 	routes := func(r chi.Router) {
 		r.Use(s.Signed)
+		frisk := func(w http.ResponseWriter, r *http.Request) error {
+			err := h.DB.InTx(r.Context(), edge.Caller(r), func(tx *pg.Tx) error { return tx.RequireFresh(access.ClientRead) })
+			if err != nil {
+				return err
+			}
+			if r.Method == http.MethodGet {
+				return edge.JSON(w, http.StatusOK, "ok")
+			}
+			if err := r.ParseForm(); err != nil {
+				return err
+			}
+			h.fresh.Store(&r.PostForm)
+			http.Redirect(w, r, "/ting/x", http.StatusSeeOther)
+			return nil
+		}
+		r.Get("/frisk/x", edge.Handle(frisk))
+		r.Post("/frisk", edge.Handle(frisk))
 		r.Post("/borte", edge.Handle(func(http.ResponseWriter, *http.Request) error { return problem.Unavailable{What: "database"} }))
 		r.Get("/ting/{id}", edge.Handle(func(w http.ResponseWriter, r *http.Request) error {
 			switch chi.URLParam(r, "id") {

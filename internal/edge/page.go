@@ -13,6 +13,7 @@ import (
 	"unicode"
 
 	"github.com/frist-app/frist/internal/access"
+	"github.com/frist-app/frist/internal/account"
 	"github.com/frist-app/frist/internal/calendar"
 	"github.com/frist-app/frist/internal/municipality"
 	"github.com/frist-app/frist/internal/pg"
@@ -37,6 +38,7 @@ type Page struct {
 	static       string
 	nav          []NavItem
 	flash        *Flash
+	visits       []account.LiveVisit
 }
 
 // NewPage fills a page's base for the caller of r.
@@ -48,6 +50,9 @@ func NewPage(r *http.Request) Page {
 	}
 	if r.Method != http.MethodGet {
 		p.Here = "/"
+	}
+	if st.profile.Visits != nil {
+		p.visits = st.profile.Visits.Here
 	}
 	p.Lang = p.Text.Lang
 	if p.Scheme == "" {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/frist-app/frist/internal/access"
+	"github.com/frist-app/frist/internal/account"
 	"github.com/frist-app/frist/internal/municipality"
 	"github.com/frist-app/frist/web"
 )
@@ -27,7 +28,7 @@ var Pages = map[string]any{
 	"login": LoginPage{
 		Login: "kari", Next: "/", Heads: []Persona{{Number: "3218", Municipality: "Ås"}},
 		Rows:  []PersonaRow{{Role: access.Caseworker, Nth: 1, Cells: []Persona{{Login: "kari", Name: "Kari Nordmann", Number: "3218", Municipality: "Ås"}}}, {Role: access.Caseworker, Nth: 2, Cells: []Persona{{}}}},
-		Blind: []Persona{{Login: "ida", Name: "Ida Berg", Role: access.Support}},
+		Blind: []Persona{{Login: "ida", Name: "Ida Berg", Role: access.Support}}, Providers: []ProviderLink{{"idporten", "ID-porten"}}, High: "idporten",
 	},
 	"error": ErrorPage{Answer: Answer{Status: 500, Title: "T", Detail: "D", Fields: FormErrors{{Field: "a", Code: "b", Message: "c"}}}, Fault: "7f3a19", Again: &Again{"/", []Kept{{"a", "b"}}}},
 }
@@ -239,6 +240,7 @@ func SamplePage(lang string, roles ...access.Role) Page {
 	}
 	if len(roles) > 0 {
 		p.Caller = access.Caller{Account: 1, Name: "Kari Nordmann", Roles: roles, Language: lang}
+		p.visits = []account.LiveVisit{{Scope: "client", Page: "notes", Until: p.Clock, Who: "S-10000"}, {Scope: "municipality", Until: p.Clock}}
 		if !p.Caller.Blind() {
 			p.Caller.Municipality = 1
 			p.Municipality = municipality.Municipality{ID: 1, Number: "3218", Name: "Ås", Zone: defaultZone}

@@ -22,20 +22,33 @@ func (s *Site) cookieName() string {
 }
 
 func (s *Site) setSession(w http.ResponseWriter, token string) {
+	s.setCookie(w, s.cookieName(), token, 0)
+}
+
+// setCookie sets one that no script reads and no other site's form carries; an empty value takes it away. seconds is how
+// long it lives; 0: as long as the browser is open.
+func (s *Site) setCookie(w http.ResponseWriter, name, value string, seconds int) {
 	//nolint:gosec // Secure wherever TLS is; the demo on localhost has none
-	c := &http.Cookie{Name: s.cookieName(), Value: token, Path: "/", HttpOnly: true, Secure: s.TLS, SameSite: http.SameSiteLaxMode}
-	if token == "" {
+	c := &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: seconds, HttpOnly: true, Secure: s.TLS, SameSite: http.SameSiteLaxMode}
+	if value == "" {
 		c.MaxAge = -1
 	}
 	http.SetCookie(w, c)
 }
 
-func (s *Site) token(r *http.Request) string {
-	all := r.CookiesNamed(s.cookieName())
-	if len(all) != 1 { // two are one too many: nobody can tell which is the browser's own
-		return ""
+func (s *Site) token(r *http.Request) string { return cookie(r, s.cookieName()) }
+
+// cookie is the value of the one cookie of that name. Two of them are none: somebody has planted the other.
+func cookie(r *http.Request, name string) string {
+	if all := r.CookiesNamed(name); len(all) == 1 {
+		return all[0].Value
 	}
-	return all[0].Value
+	return ""
+}
+
+// visit is how the person of r comes to the door.
+func visit(r *http.Request) account.Visit {
+	return account.Visit{Address: middleware.GetClientIP(r.Context()), Device: account.Device(r.UserAgent())}
 }
 
 // resolve finds out who asks: the holder of the session on pages, of the key under /api/. Neither opens the other's door.
@@ -48,7 +61,10 @@ func (s *Site) resolve(r *http.Request) error {
 	var err error
 	if isAPI(r) {
 		if key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok && len(r.Header["Authorization"]) == 1 {
-			st.caller, err = account.ResolveKey(r.Context(), s.DB, key)
+			st.caller, err = account.ResolveKey(r.Context(), s.DB, key, middleware.GetClientIPAddr(r.Context()))
+			if visit := r.Header.Get(VisitHeader); err == nil && visit != "" {
+				st.caller, err = account.InVisit(r.Context(), s.DB, st.caller, visit)
+			}
 		}
 	} else if token := s.token(r); token != "" {
 		st.caller, st.profile, err = account.Resolve(r.Context(), s.DB, token)
@@ -78,7 +94,9 @@ func (s *Site) Signed(next http.Handler) http.Handler {
 			Fail(w, r, problem.Unauthenticated{})
 			return
 		}
-		next.ServeHTTP(w, r)
+		if s.visit(w, r) {
+			next.ServeHTTP(w, r)
+		}
 	}))
 }
 
@@ -122,6 +140,9 @@ type LoginPage struct {
 	Rows  []PersonaRow // who works in a municipality, one row for each role
 	Heads []Persona    // the municipalities of the columns
 	Blind []Persona    // who works for all of them
+
+	Providers []ProviderLink
+	High      string // the provider at which to come again with the highest level; empty: that is not what was wrong
 }
 
 // PersonaRow is one role and who has it where; the second of the same role in a municipality gets a row of its own.
@@ -132,7 +153,7 @@ type PersonaRow struct {
 }
 
 func (s *Site) newLoginPage(r *http.Request) LoginPage {
-	p := LoginPage{Page: NewPage(r), Next: local(r.FormValue("next"))}
+	p := LoginPage{Page: NewPage(r), Next: local(r.FormValue("next")), Providers: s.providers()}
 	if !s.Demo {
 		return p
 	}
@@ -175,6 +196,16 @@ func (s *Site) newLoginPage(r *http.Request) LoginPage {
 }
 
 func (s *Site) loginForm(w http.ResponseWriter, r *http.Request) error {
+	if token := s.token(r); token != "" { // half way in: go on where the way goes
+		self, err := account.WhoseSession(r.Context(), s.DB, token)
+		if err == nil && self.Pending != "" {
+			http.Redirect(w, r, onward(self.Pending, r.FormValue("next")), http.StatusSeeOther) //nolint:gosec // local lets only paths of this site through
+			return nil
+		}
+		if err != nil && !errors.As(err, new(problem.Unauthenticated)) {
+			return err
+		}
+	}
 	return Render(w, r, http.StatusOK, "login", s.newLoginPage(r))
 }
 
@@ -182,35 +213,72 @@ func (s *Site) login(w http.ResponseWriter, r *http.Request) error {
 	if err := r.ParseForm(); err != nil {
 		return formError(err)
 	}
-	var token string
+	var opened account.Opened
 	var err error
-	if persona := r.PostForm.Get("persona"); persona != "" {
+	persona := r.PostForm.Get("persona")
+	if persona != "" {
 		if !s.Demo || !slices.ContainsFunc(s.Personas, func(p Persona) bool { return p.Login == persona }) {
 			return problem.NotFound{What: "persona"}
 		}
-		token, err = account.SignInDemo(r.Context(), s.DB, persona)
-	} else {
-		token, err = account.SignIn(r.Context(), s.DB, r.PostForm.Get("login"), r.PostForm.Get("password"), middleware.GetClientIP(r.Context()))
+		opened.Token, err = account.SignInPersona(r.Context(), s.DB, persona, visit(r))
+	} else if err = once(r, "login", "password"); err == nil {
+		opened, err = account.SignIn(r.Context(), s.DB, r.PostForm.Get("login"), r.PostForm.Get("password"), visit(r))
 	}
-	if errors.As(err, new(problem.Invalid)) || errors.As(err, new(problem.TooMany)) {
-		page := s.newLoginPage(r)
-		page.Login = r.PostForm.Get("login")
-		status := page.Fail(err)
-		if retry := page.Text.Answer(err).RetryAfter; retry > 0 {
-			w.Header().Set("Retry-After", page.Text.Number(retry))
-		}
-		return Render(w, r, status, "login", page)
+	if errors.As(err, new(problem.Invalid)) || errors.As(err, new(problem.TooMany)) || errors.As(err, new(problem.Forbidden)) {
+		return s.loginAgain(w, r, err)
 	}
 	if err != nil {
 		return err
 	}
+	return s.enter(w, r, opened, r.PostForm.Get("next"), persona == "")
+}
+
+// loginAgain shows the sign-in page with what kept the person out.
+func (s *Site) loginAgain(w http.ResponseWriter, r *http.Request, err error) error {
+	page := s.newLoginPage(r)
+	page.Login = r.PostForm.Get("login")
+	status := page.Fail(err)
+	if retry := page.Text.Answer(err).RetryAfter; retry > 0 {
+		w.Header().Set("Retry-After", page.Text.Number(retry))
+	}
+	var forbidden problem.Forbidden
+	if errors.As(err, &forbidden) && forbidden.Code == "highest_level" && len(s.House.Providers) > 0 {
+		page.High = s.House.Providers[0].Name
+	}
+	return Render(w, r, status, "login", page)
+}
+
+// enter gives the browser its new session in place of the old one, and goes on: to what is missing, or to next.
+func (s *Site) enter(w http.ResponseWriter, r *http.Request, opened account.Opened, next string, tell bool) error {
 	if old := s.token(r); old != "" { // one browser, one session
 		if err := account.SignOut(r.Context(), s.DB, old); err != nil {
 			return err
 		}
 	}
-	s.setSession(w, token)
-	http.Redirect(w, r, local(r.PostForm.Get("next")), http.StatusSeeOther) //nolint:gosec // local lets only paths of this site through
+	s.setSession(w, opened.Token)
+	if opened.Pending == "" && tell {
+		s.tellLast(w, r, opened)
+	}
+	http.Redirect(w, r, onward(opened.Pending, next), http.StatusSeeOther) //nolint:gosec // local lets only paths of this site through
+	return nil
+}
+
+// tellLast says on the next page when the account was last used, so that its owner notices what somebody else has done.
+func (s *Site) tellLast(w http.ResponseWriter, r *http.Request, opened account.Opened) {
+	if opened.Previous.IsZero() {
+		return
+	}
+	text := stateOf(r).text(r)
+	SetFlash(w, r, Flash{Key: "konto.last_time", Params: map[string]any{"when": text.DateTime(opened.Previous, defaultZone)}})
+}
+
+// once refuses a form in which a field that must not be there twice is.
+func once(r *http.Request, names ...string) error {
+	for _, name := range names {
+		if len(r.PostForm[name]) > 1 {
+			return problem.InvalidField("form", "unreadable", nil)
+		}
+	}
 	return nil
 }
 

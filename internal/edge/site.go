@@ -27,15 +27,18 @@ import (
 // Site is one installation as the browser meets it. Fill the first fields, then call New.
 type Site struct {
 	DB             *pg.DB
-	Demo           bool         // the banner with the clock, and the personas on the sign-in page
-	TLS            bool         // a proxy speaks TLS in front: __Host- cookie and HSTS
-	Personas       []Persona    // people of the demo, in the order of the page
-	Nav            []NavItem    // nil is DefaultNav
-	Hosts          []string     // names under which the site is reached, with the port where there is one; none: any
-	TrustedProxies []string     // networks whose X-Forwarded-For is believed; none: the peer's own address
-	Log            *slog.Logger // nil is slog.Default
-	Verbose        bool         // log what errors say; only where no real person is
+	Demo           bool           // the banner with the clock, and the personas on the sign-in page
+	TLS            bool           // a proxy speaks TLS in front: __Host- cookie and HSTS
+	Personas       []Persona      // people of the demo, in the order of the page
+	Nav            []NavItem      // nil is DefaultNav
+	Hosts          []string       // names under which the site is reached, with the port where there is one; none: any
+	TrustedProxies []string       // networks whose X-Forwarded-For is believed; none: the peer's own address
+	Log            *slog.Logger   // nil is slog.Default
+	Verbose        bool           // log what errors say; only where no real person is
+	House          *account.House // second factors, providers, mail; nil: a House with a key of its own, for this process only
+	Security       Security       // what security.txt says
 
+	root   http.Handler
 	static *static
 	pages  map[string]map[string]*template.Template // by language and name
 	names  *names
@@ -47,10 +50,16 @@ func New(s Site) (*Site, error) {
 		s.Log = slog.Default()
 	}
 	s.names = new(names)
+	if s.House == nil {
+		s.House = &account.House{Key: []byte(rand.Text() + rand.Text())}
+	}
 	if s.Nav == nil {
 		s.Nav = DefaultNav
 	}
-	var err error
+	err := s.Security.Check()
+	if err != nil {
+		return nil, err
+	}
 	if s.static, err = newStatic(); err != nil {
 		return nil, err
 	}
@@ -67,6 +76,7 @@ const BodyLimit = 1 << 20
 // health, static files, errors. Mount the rest on it in groups that Use Signed.
 func (s *Site) Mux() *chi.Mux {
 	mux := chi.NewRouter()
+	s.root = mux
 	address := middleware.ClientIPFromRemoteAddr
 	if len(s.TrustedProxies) > 0 {
 		address = middleware.ClientIPFromXFF(s.TrustedProxies...)
@@ -93,13 +103,19 @@ func (s *Site) Mux() *chi.Mux {
 			plain(w, http.StatusServiceUnavailable, "the database does not answer")
 			return
 		}
+		if warning := s.security().Warning(s.DB.Now()); warning != "" {
+			plain(w, http.StatusOK, "ready; "+warning)
+			return
+		}
 		plain(w, http.StatusOK, "ready")
 	})
+	mux.Get("/.well-known/security.txt", Handle(s.securityTxt))
 	mux.Method(http.MethodGet, "/static/{hash}/*", middleware.Compress(5)(http.HandlerFunc(s.static.serve)))
 	mux.Get("/login", Handle(s.loginForm))
 	mux.Post("/login", Handle(s.login))
 	mux.Post("/logout", Handle(s.logout))
 	mux.With(s.Signed).Post("/innstillinger", Handle(s.settings))
+	s.ownRoutes(mux)
 	return mux
 }
 

@@ -65,7 +65,7 @@ func FuzzValues(f *testing.F) {
 		for n := range cells {
 			cells[n] = strings.ToValidUTF8(strings.ReplaceAll(cells[n], "\x00", ""), "") // decode lets nothing else through
 		}
-		r, notes, ok := newParser(Table{}, mapping, zone, now).parse(Row{Number: 2, Cells: cells})
+		r, notes, ok := newParser(Table{}, mapping, zone, now, false).parse(Row{Number: 2, Cells: cells})
 		refused := false
 		for _, n := range notes {
 			refused = refused || !n.Flag

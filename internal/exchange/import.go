@@ -55,7 +55,10 @@ var errDryRun = errors.New("exchange: a dry run is undone")
 // (bad_postcode), email (bad_email), any (control_characters, too_long, cell_error).
 // Codes of flags: name (one_name), postcode (unknown_postcode, address_left_out), town (town_mismatch), status (status_assumed,
 // status_differs), status_date (status_date_differs, status_unknown), agreement_end (not_inactive, future), group (group_too_early,
-// group_computed).
+// group_computed), phone, email, street (shielded: of a protected client they stay as they are).
+//
+// In a pseudonymous municipality only number, pseudonym (from the column of the name), status, dates and group are read, and a
+// row whose name is no pseudonym is refused (name: bad_pseudonym); a number is required (T10).
 //
 // Needs ImportRun. Errors: problem.Invalid of "mapping" (Mapping.Check) or "file" (Read), problem.Conflict "import_running"
 // when another import of the municipality is under way, "busy" when somebody holds a client for too long.
@@ -93,12 +96,21 @@ func run(ctx context.Context, tx *pg.Tx, table Table, mapping Mapping, options O
 	if err != nil {
 		return Report{}, err
 	}
+	pseudonymous, err := municipality.Pseudonymous(ctx, tx)
+	if err != nil {
+		return Report{}, err
+	}
+	if pseudonymous {
+		if mapping, err = mapping.pseudonymous(len(table.Header)); err != nil {
+			return Report{}, err
+		}
+	}
 	s := staging{tx: tx, run: uuid.New(), zone: zone.String()}
 	if err := s.open(ctx); err != nil {
 		return Report{}, err
 	}
 	source := &source{
-		ctx: ctx, parser: newParser(table, mapping, zone, tx.Now()), municipality: tx.Municipality(), key: options.Key,
+		ctx: ctx, parser: newParser(table, mapping, zone, tx.Now(), pseudonymous), municipality: tx.Municipality(), key: options.Key,
 		seen: map[string]bool{},
 	}
 	if err := source.copy(ctx, tx, table.Rows); err != nil {

@@ -154,3 +154,18 @@ func (m Mapping) Check(columns int) error {
 	}
 	return wrong.Err()
 }
+
+// impersonal are the fields that a pseudonymous municipality takes (T10).
+var impersonal = []Field{Number, Name, GivenName, FamilyName, Status, StatusDate, AgreementEnd, Group}
+
+// pseudonymous is the mapping without what is not held there. A number tells who is meant, so problem.Invalid of "mapping"
+// (missing_column) without one.
+func (m Mapping) pseudonymous(columns int) (Mapping, error) {
+	held := Mapping{}
+	for i, field := range m {
+		if slices.Contains(impersonal, field) {
+			held[i] = field
+		}
+	}
+	return held, held.Check(columns)
+}

@@ -73,7 +73,9 @@ const (
 	moving = `NOT s.refused AND s.street IS NOT NULL AND (s.client_id IS NULL OR s.held)`
 
 	resolve = `UPDATE import_row s SET address_id = a.id FROM address a
-		WHERE a.municipality_id = @municipality AND a.postcode = s.postcode AND lower(a.street) = lower(s.street) AND NOT s.refused AND s.street IS NOT NULL`
+		WHERE a.municipality_id = @municipality AND a.postcode = s.postcode AND lower(a.street) = lower(s.street) AND NOT a.protected AND NOT s.refused AND s.street IS NOT NULL`
+	// settled is true of clients whose address is not a file's to change: it is hidden (D21).
+	settled = `(c.protected OR c.address_id IS NOT NULL AND NOT EXISTS (SELECT FROM address a WHERE a.municipality_id = @municipality AND a.id = c.address_id AND NOT a.protected))`
 )
 
 // refusing marks the rows that a query selects, and notes why.
@@ -115,6 +117,12 @@ var match = []string{
 		WHERE NOT s.refused AND s.national_id IS NOT NULL AND CASE WHEN s.client_id IS NULL THEN coalesce(s.status, 'active') IN ` + living + `
 			ELSE c.national_id IS NULL AND c.status IN ` + living + ` END) t
 		WHERE t.taken`),
+	// D21: what is hidden of a protected client is not taken from a file, whether it differs or not: comparing would tell.
+	`INSERT INTO import_note (row, field, code, flag) SELECT s.row, told.field, 'shielded', true FROM import_row s JOIN client c ON ` + known + `
+		CROSS JOIN LATERAL (VALUES ('phone', s.phone), ('email', s.email), ('street', s.street)) told (field, value)
+		WHERE NOT s.refused AND told.value IS NOT NULL AND CASE told.field WHEN 'street' THEN ` + settled + ` ELSE c.protected END`,
+	`UPDATE import_row s SET phone = NULL, email = NULL FROM client c WHERE ` + known + ` AND c.protected`,
+	`UPDATE import_row s SET street = NULL, postcode = NULL, town = NULL FROM client c WHERE ` + known + ` AND ` + settled,
 }
 
 // number gives the rows without one the municipality's next ones, as client.Create does.
@@ -144,9 +152,9 @@ var hold = []string{
 	`INSERT INTO address (municipality_id, street, postcode, town)
 		SELECT DISTINCT ON (s.postcode, lower(s.street)) @municipality::int, s.street, s.postcode, coalesce(s.town, '') FROM import_row s
 		WHERE ` + moving + ` AND s.address_id IS NULL ORDER BY s.postcode, lower(s.street), s.row
-		ON CONFLICT (municipality_id, postcode, lower(street)) DO NOTHING`,
+		ON CONFLICT (municipality_id, postcode, lower(street)) WHERE NOT protected DO NOTHING`,
 	`SELECT count(*) FROM (SELECT a.id FROM address a WHERE a.municipality_id = @municipality AND a.id IN (
-			SELECT x.id FROM address x JOIN import_row s ON x.postcode = s.postcode AND lower(x.street) = lower(s.street)
+			SELECT x.id FROM address x JOIN import_row s ON x.postcode = s.postcode AND lower(x.street) = lower(s.street) AND NOT x.protected
 			WHERE x.municipality_id = @municipality AND ` + moving + `
 			UNION SELECT c.address_id FROM client c JOIN import_row s ON ` + known + ` WHERE s.held AND s.street IS NOT NULL)
 		ORDER BY a.id FOR NO KEY UPDATE) held`,

@@ -64,15 +64,16 @@ func (r record) startDay(zone *time.Location) calendar.Date {
 
 // parser reads rows of one table, at one instant.
 type parser struct {
-	column map[Field]int
-	zone   *time.Location
-	now    time.Time
-	today  calendar.Date
-	moment func(float64) time.Time
+	column       map[Field]int
+	zone         *time.Location
+	now          time.Time
+	today        calendar.Date
+	moment       func(float64) time.Time
+	pseudonymous bool // of the municipality: a name is a pseudonym
 }
 
-func newParser(t Table, m Mapping, zone *time.Location, now time.Time) *parser {
-	p := &parser{column: map[Field]int{}, zone: zone, now: now, today: calendar.DateOf(now.In(zone)), moment: t.moment}
+func newParser(t Table, m Mapping, zone *time.Location, now time.Time, pseudonymous bool) *parser {
+	p := &parser{column: map[Field]int{}, zone: zone, now: now, today: calendar.DateOf(now.In(zone)), moment: t.moment, pseudonymous: pseudonymous}
 	for i, field := range m {
 		p.column[field] = i
 	}
@@ -146,6 +147,17 @@ func (p *parser) parse(row Row) (r record, notes []Refusal, ok bool) {
 
 func (p *parser) name(r *record, value func(Field) string, refuse, flag func(Field, string)) {
 	r.given, r.family = value(GivenName), value(FamilyName)
+	if p.pseudonymous {
+		pseudonym, ok := client.Pseudonym(r.given + r.family + value(Name))
+		switch {
+		case pseudonym == "":
+			refuse(Name, "required")
+		case !ok:
+			refuse(Name, "bad_pseudonym")
+		}
+		r.given, r.family = "", pseudonym
+		return
+	}
 	if r.given == "" && r.family == "" {
 		name := value(Name)
 		family, given, comma := strings.Cut(name, ",")

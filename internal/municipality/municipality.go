@@ -135,6 +135,7 @@ type Policy struct {
 	MaxErrorPercent int           // the brake for a round that fails too often (D16)
 	SpotCheckSize   int           // D27
 	ChunkSize       int           // clients of one transaction
+	Pseudonymous    bool          // Frist holds a pseudonym only (T10)
 }
 
 // DefaultPolicy is what a municipality has that decided nothing else.
@@ -147,15 +148,12 @@ func PolicyOf(ctx context.Context, tx *pg.Tx) (Policy, error) {
 	}
 	var p Policy
 	var seconds int
-	err := tx.QueryRow(ctx, `SELECT cooling_off_seconds, max_share_percent, max_error_percent, spot_check_size, chunk_size
+	err := tx.QueryRow(ctx, `SELECT cooling_off_seconds, max_share_percent, max_error_percent, spot_check_size, chunk_size, pseudonymous
 		FROM municipality_policy WHERE municipality_id = $1`, tx.Municipality()).
-		Scan(&seconds, &p.MaxSharePercent, &p.MaxErrorPercent, &p.SpotCheckSize, &p.ChunkSize)
+		Scan(&seconds, &p.MaxSharePercent, &p.MaxErrorPercent, &p.SpotCheckSize, &p.ChunkSize, &p.Pseudonymous)
 	p.CoolingOff = time.Duration(seconds) * time.Second
 	return p, err
 }
-
-// PreRunControl is the standing instruction that lets support look at the sample before a run (D27).
-const PreRunControl = "pre_run_control"
 
 // Seeded with every municipality: the processor works under the data processing agreement until something else is
 // written down, and an office decided it, not a person.
@@ -207,14 +205,18 @@ func Create(ctx context.Context, tx *pg.Tx, number, name string, policy Policy) 
 	}
 	batch := &pgx.Batch{}
 	batch.Queue(`INSERT INTO municipality_name (municipality_id, valid_from, number, name) VALUES ($1, $2, $3, $4)`, id, today, number, name)
-	batch.Queue(`INSERT INTO municipality_policy (municipality_id, cooling_off_seconds, max_share_percent, max_error_percent, spot_check_size, chunk_size)
-		VALUES ($1, $2, $3, $4, $5, $6)`, id, int(policy.CoolingOff/time.Second), policy.MaxSharePercent, policy.MaxErrorPercent, policy.SpotCheckSize, policy.ChunkSize)
-	batch.Queue(`INSERT INTO instruction (municipality_id, action, valid_from, document_reference, decided_by) VALUES ($1, $2, $3, $4, $5)`,
-		id, PreRunControl, today, seededReference, seededOffice)
+	batch.Queue(`INSERT INTO municipality_policy (municipality_id, cooling_off_seconds, max_share_percent, max_error_percent, spot_check_size, chunk_size, pseudonymous)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)`, id, int(policy.CoolingOff/time.Second), policy.MaxSharePercent, policy.MaxErrorPercent, policy.SpotCheckSize, policy.ChunkSize, policy.Pseudonymous)
+	var instruction int64
+	batch.Queue(`INSERT INTO instruction (municipality_id, action, valid_from, document_reference, decided_by, entered_at) VALUES ($1, $2, $3, $4, $5, $6) RETURNING id`,
+		id, PreRunControl, today, seededReference, seededOffice, tx.Now()).QueryRow(func(row pgx.Row) error { return row.Scan(&instruction) })
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return 0, err
 	}
-	audit.Write(tx, access.PlatformManage, audit.Record{Act: "municipality_created", Subject: "municipality", SubjectID: strconv.Itoa(id)})
+	// The agreement that makes it a municipality of ours is also what covers making it.
+	audit.Write(tx, access.PlatformManage, audit.Record{
+		Act: "municipality_created", Subject: "municipality", SubjectID: strconv.Itoa(id), Basis: Cover{Instruction: &instruction}.Basis(),
+	})
 	return id, nil
 }
 
@@ -237,27 +239,4 @@ func check(number, name string, p Policy) error {
 	between("spot_check_size", p.SpotCheckSize, 1, 1000)
 	between("chunk_size", p.ChunkSize, 1, 5000)
 	return wrong.Err()
-}
-
-// InstructionFor finds the instruction under which the processor may do action today in the transaction's municipality;
-// ok is false when there is none, or when it was revoked.
-func InstructionFor(ctx context.Context, tx *pg.Tx, action string) (id int64, ok bool, err error) {
-	if err := tx.Require(access.RoundRead); err != nil {
-		return 0, false, err
-	}
-	today, err := Today(ctx, tx)
-	if err != nil {
-		return 0, false, err
-	}
-	rows, err := tx.Query(ctx, `SELECT id FROM instruction WHERE municipality_id = $1 AND action = $2 AND valid_from <= $3
-		AND (valid_to IS NULL OR valid_to >= $3) AND (revoked_at IS NULL OR revoked_at > $4)
-		ORDER BY valid_from DESC, id DESC LIMIT 1`, tx.Municipality(), action, today, tx.Now())
-	if err != nil {
-		return 0, false, err
-	}
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
-	if err != nil || len(ids) == 0 {
-		return 0, false, err
-	}
-	return ids[0], true, nil
 }

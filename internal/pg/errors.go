@@ -23,6 +23,20 @@ var guards = map[string]string{
 	"FR014": "before_run_date",
 	"FR015": "something_left",
 	"FR016": "placement",
+	"FR081": "second_person",
+	"FR082": "key_decides",
+	"FR030": "second_person",
+	"FR031": "second_person",
+	"FR032": "pseudonym_only",
+	"FR033": "has_clients",
+	"FR083": "rights_step",
+	"FR084": "rights_open",
+	"FR017": "visit_step",
+	"FR018": "instruction_step",
+	"FR041": "subprocessor_version",
+	"FR042": "deviation_step",
+	"FR043": "own_deviation",
+	"FR044": "objection_late",
 }
 
 // Translate turns what the database says into the vocabulary of package problem. A database's own text can hold the

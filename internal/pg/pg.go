@@ -54,7 +54,7 @@ func Open(ctx context.Context, config Config) (*DB, error) {
 		timeout string
 		roles   []string
 	}{
-		{config.Web, "30s", []string{"frist_signin", "frist_municipality", "frist_support", "frist_platform"}},
+		{config.Web, "30s", []string{"frist_signin", "frist_municipality", "frist_support", "frist_visitor", "frist_platform"}},
 		{config.Operator, "30s", []string{"frist_supplier"}},
 		{config.Worker, "10min", []string{"frist_purger"}},
 	} {
@@ -140,6 +140,12 @@ func (db *DB) SignIn(ctx context.Context, fn func(tx *Tx) error) error {
 	return db.in(ctx, access.Caller{}, "frist_signin", fn)
 }
 
+// SignInAs is SignIn for somebody who is known: what they change of accounts stands in their own municipality (0: processor
+// and supplier), in their name, and a refusal is recorded as theirs.
+func (db *DB) SignInAs(ctx context.Context, caller access.Caller, fn func(tx *Tx) error) error {
+	return db.in(ctx, caller, "frist_signin", fn)
+}
+
 func (db *DB) in(ctx context.Context, caller access.Caller, role string, fn func(tx *Tx) error) error {
 	pool, ok := db.pools[role]
 	if !ok {
@@ -158,8 +164,17 @@ func (db *DB) in(ctx context.Context, caller access.Caller, role string, fn func
 	if err != nil {
 		tx.rollback()
 		err = Translate(err)
+		if tx.instead != nil {
+			conn.Release()
+			if err := db.in(ctx, caller, role, tx.instead); err != nil {
+				return err
+			}
+		}
 		var refusal problem.Forbidden
-		if errors.As(err, &refusal) && db.Refused != nil {
+		if errors.As(err, new(problem.StepUp)) {
+			refusal.Code = "step_up"
+		}
+		if (refusal.Code != "" || errors.As(err, &refusal)) && db.Refused != nil {
 			conn.Release()
 			db.Refused(context.WithoutCancel(ctx), caller, refusal)
 		}
@@ -169,14 +184,15 @@ func (db *DB) in(ctx context.Context, caller access.Caller, role string, fn func
 
 // Tx is one transaction of one caller in one municipality at one instant.
 type Tx struct {
-	Caller access.Caller
-	db     *DB
-	role   string
-	conn   *pgx.Conn
-	now    time.Time
-	begun  bool
-	later  pgx.Batch
-	turn   *reader // while reads go Together: whose turn it is
+	Caller  access.Caller
+	db      *DB
+	role    string
+	conn    *pgx.Conn
+	now     time.Time
+	begun   bool
+	later   pgx.Batch
+	instead func(tx *Tx) error
+	turn    *reader // while reads go Together: whose turn it is
 }
 
 // Now is the transaction's instant: everything that happens in it happens then (D8).
@@ -190,6 +206,9 @@ func (tx *Tx) Municipality() int { return tx.Caller.Municipality }
 func (tx *Tx) Require(p access.Permission) error {
 	if tx.Caller.Can(p) {
 		return nil
+	}
+	if tx.Caller.Visiting() && tx.Caller.Outside().Can(p) {
+		return problem.Forbidden{Code: "visiting"} // support's own work waits until they have left
 	}
 	return problem.Forbidden{Code: "permission", Params: problem.Params{"permission": string(p)}}
 }
@@ -208,6 +227,13 @@ func (tx *Tx) RequireFresh(p access.Permission) error {
 // Later keeps a statement for the end: it is sent together with the commit, in the same round trip. For records that
 // must stand or fall with the transaction and whose answer nobody needs.
 func (tx *Tx) Later(sql string, args ...any) { tx.later.Queue(sql, args...) }
+
+// Instead gives err, for fn to end with, and has work done when the transaction was rolled back because of it, in a
+// transaction of its own: what a refusal leaves behind (a task for those who can lift it).
+func (tx *Tx) Instead(err error, work func(tx *Tx) error) error {
+	tx.instead = work
+	return err
+}
 
 // Enqueue inserts a job in this transaction: no job without its decision, no decision without its job. Arguments hold
 // ids only (D26).
@@ -236,7 +262,7 @@ func Complete[T river.JobArgs](ctx context.Context, tx *Tx, job *river.Job[T]) e
 }
 
 const settings = `SELECT set_config('role', $1, true), set_config('frist.municipality', $2, true),
-	set_config('frist.account', $3, true), set_config('frist.now', $4, true)`
+	set_config('frist.account', $3, true), set_config('frist.now', $4, true), set_config('frist.visit', $5, true)`
 
 func (tx *Tx) opening() *pgx.Batch {
 	municipality := ""
@@ -245,7 +271,7 @@ func (tx *Tx) opening() *pgx.Batch {
 	}
 	b := &pgx.Batch{}
 	b.Queue("begin")
-	b.Queue(settings, tx.role, municipality, strconv.FormatInt(tx.Caller.Account, 10), tx.now.Format(time.RFC3339Nano))
+	b.Queue(settings, tx.role, municipality, strconv.FormatInt(tx.Caller.Account, 10), tx.now.Format(time.RFC3339Nano), tx.Caller.Visit.ID)
 	return b
 }
 

@@ -79,8 +79,9 @@ type Env struct {
 	Name  string
 	Admin *pgxpool.Pool // an administrator, to look behind the walls; product code never has it
 
-	mu  sync.Mutex
-	now time.Time
+	mu     sync.Mutex
+	now    time.Time
+	frozen bool
 }
 
 // Start is the instant at which every test's clock stands first: Tuesday 19.09.23, 09.12 in Oslo.
@@ -93,9 +94,26 @@ func New(t testing.TB) *Env {
 	if startErr != nil {
 		t.Fatalf("no database for the tests: %v", startErr)
 	}
+	return from(t, template, Start)
+}
+
+// Copy makes another database that is what e's is now, with the same clock. From the first copy on e itself is only what
+// copies are made of: its connections are closed, because PostgreSQL copies nothing that somebody uses.
+func (e *Env) Copy(t testing.TB) *Env {
+	t.Helper()
+	if !e.frozen {
+		e.frozen = true
+		e.DB.Close()
+		e.Admin.Close()
+	}
+	return from(t, e.Name, e.Now())
+}
+
+func from(t testing.TB, whole string, now time.Time) *Env {
+	t.Helper()
 	ctx := t.Context()
-	env := &Env{Name: fmt.Sprintf("t%d", count.Add(1)), now: Start}
-	if err := exec(ctx, "postgres", fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s", env.Name, template)); err != nil {
+	env := &Env{Name: fmt.Sprintf("t%d", count.Add(1)), now: now}
+	if err := exec(ctx, "postgres", fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s", env.Name, whole)); err != nil {
 		t.Fatal(err)
 	}
 	var err error

@@ -38,7 +38,7 @@ func NewWorld(t testing.TB) *World {
 		w.Exec(t, `INSERT INTO instruction (municipality_id, action, valid_from, document_reference, decided_by) VALUES ($1, 'pre_run_control', '2000-01-01', 'DPA-1', 'chief executive')`, m.id)
 		w.Exec(t, `INSERT INTO retention_rule (municipality_id, class, version, start_event, period_months, period_days, outcome, authority, valid_from)
 			SELECT $1, c, 1, 'disconnected', p, d, 'destroy', 'test', '2000-01-01' FROM (VALUES ('client_record', 6, 0), ('alarm_log', 6, 0), ('recording', 6, 0),
-				('change_values', 6, 0), ('access_log', 60, 0), ('audit', 120, 0), ('round', 120, 0), ('purged_registration', 24, 0), ('import_report', 0, 30)) AS r (c, p, d)`, m.id)
+				('change_values', 6, 0), ('access_log', 60, 0), ('audit', 120, 0), ('round', 120, 0), ('purged_registration', 24, 0), ('import_report', 0, 30), ('deviation', 120, 0)) AS r (c, p, d)`, m.id)
 		for _, role := range []access.Role{access.Caseworker, access.Approver, access.PrivacyOfficer, access.Administrator} {
 			c := w.As(role, m.id)
 			w.account(t, c, m.id)
@@ -48,6 +48,9 @@ func NewWorld(t testing.TB) *World {
 		other.StaffNumber = fmt.Sprintf("S-%05d", other.Account)
 		w.account(t, other, m.id)
 	}
+	// Passwords may be tried from this machine.
+	w.Exec(t, `INSERT INTO address_range (municipality_id, network, place, added_by, added_at)
+		SELECT m, n, 'here', 0, $3 FROM unnest(ARRAY[0, $1, $2]::int[]) m, unnest(ARRAY['127.0.0.0/8', '::1/128']::cidr[]) n`, w.A, w.B, Start)
 	for _, role := range []access.Role{access.Support, access.Operator, access.PlatformAdministrator} {
 		w.account(t, w.As(role, 0), 0)
 	}

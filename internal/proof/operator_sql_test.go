@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/frist-app/frist/internal/access"
+	"github.com/frist-app/frist/internal/account"
 	"github.com/frist-app/frist/internal/calendar"
 	"github.com/frist-app/frist/internal/client"
 	"github.com/frist-app/frist/internal/deletion"
@@ -70,6 +71,13 @@ func (s *stage) populate(more int) {
 			_, err := deletion.PlaceHold(ctx, tx, retention.NewHold{ClientID: &stays.id, Reason: "police", Authority: stays.get("hold.authority"), ReviewOn: calendar.On(2024, 6, 1)})
 			return err
 		})
+		admin := s.World.As(access.Administrator, m) // something that waits for a second person, and somebody gone through
+		if err := account.ProposeRange(t.Context(), s.DB, admin, "10.0.0.0/8", "x"); err != nil {
+			t.Fatal(err)
+		}
+		if err := account.Review(t.Context(), s.DB, admin, s.World.As(access.Caseworker, m).Account); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s.work(false)
 	s.at("2023-09-10 12:00")
@@ -124,6 +132,7 @@ func (s *stage) populate(more int) {
 	if err := deletion.Sweep(t.Context(), s.DB); err != nil {
 		t.Fatal(err)
 	}
+	s.registers()
 	for _, m := range []int{s.A, s.B} {
 		late := s.person(fmt.Sprintf("late%d", m), m) // reports and searches of earlier have expired
 		s.bring(m, late)
@@ -142,6 +151,7 @@ func (s *stage) populate(more int) {
 		})
 		s.until(m, comingRun, func(r deletion.Round) bool { return r.State == deletion.Proposed })
 		s.control(m, comingRun)
+		s.askAround(m)
 	}
 }
 
@@ -300,6 +310,8 @@ func (s *stage) noPersonalColumn(t *testing.T) {
 	for _, c := range []struct{ login, role string }{
 		{"frist_operator", "frist_municipality"},
 		{"frist_operator", "frist_support"},
+		{"frist_operator", "frist_visitor"},
+		{"frist_worker", "frist_visitor"},
 		{"frist_operator", "frist_platform"},
 		{"frist_operator", "frist_signin"},
 		{"frist_operator", "frist_purger"},
@@ -330,11 +342,11 @@ func (s *stage) callEverything(conn *pgx.Conn, b blind, look *scanner) {
 	t.Helper()
 	arguments := map[string]string{
 		"int4": "1", "int8": "(SELECT max(round_id) FROM round_directory)", "text": "'%'", "_uuid": "ARRAY['" + s.people[0].id.String() + "'::uuid]", "uuid": "'" + s.people[0].id.String() + "'", "_text": "'{open,proposed,controlled,approved,running,finished}'",
-		"date": "current_date", "bool": "true", "_regclass": "'{client}'::regclass[]",
+		"date": "current_date", "bool": "true", "jsonb": "'{}'", "_int8": "ARRAY[101::bigint]", "bytea": `'\\x00'::bytea`,
 	}
 	rows, err := s.Admin.Query(ctx, `SELECT p.oid::regprocedure::text, p.proname, (SELECT coalesce(string_agg(a.typname, ' ' ORDER BY n.i), '') FROM unnest(p.proargtypes) WITH ORDINALITY AS n (t, i) JOIN pg_type a ON a.oid = n.t),
-			CASE p.prokind WHEN 'p' THEN 'procedure' ELSE p.prorettype::regtype::text END, has_function_privilege($1, p.oid, 'EXECUTE')
-		FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')`, b.user())
+			p.prorettype::regtype::text, has_function_privilege($1, p.oid, 'EXECUTE')
+		FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace AND p.prokind = 'f' AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')`, b.user())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -443,7 +455,8 @@ func (s *stage) apart(t *testing.T) {
 				seen++
 				var foreign, own, without int
 				err := conn.QueryRow(ctx, `SELECT count(*) FILTER (WHERE municipality_id <> 1), count(*) FROM `+table).Scan(&foreign, &own)
-				if err != nil || foreign != 0 || own == 0 {
+				closed := table == "protected_contact" && role == "frist_municipality" // to all but the named few (D21)
+				if err != nil || foreign != 0 || (own == 0) != closed {
 					t.Errorf("%s sees %d foreign rows of %d in %s: %v", role, foreign, own, table, err)
 				}
 				if err := none.QueryRow(ctx, `SELECT count(*) FROM `+table).Scan(&without); err != nil || without != 0 {
@@ -467,7 +480,8 @@ func (s *stage) apart(t *testing.T) {
 					if table == "deletion_round" { // a new one, so that its entry in the directory is new too
 						change = strings.Replace(change, `"round": 1`, `"id": 987654321, "number": "x", "state": "open"`, 1)
 					}
-					_, err := conn.Exec(ctx, `INSERT INTO `+table+` SELECT (jsonb_populate_record(null::`+table+`, $1::jsonb || $2::jsonb)).*`, row, change)
+					columns := strings.Join(s.names(t, `SELECT quote_ident(attname) FROM pg_attribute WHERE attrelid = '`+table+`'::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum`), ", ")
+					_, err := conn.Exec(ctx, `INSERT INTO `+table+` (`+columns+`) SELECT `+columns+` FROM jsonb_populate_record(null::`+table+`, $1::jsonb || $2::jsonb)`, row, change)
 					if got := state(err); got != "42501" && !strings.HasPrefix(got, "FR0") {
 						t.Errorf("%s writes a foreign row into %s: %v", role, table, err)
 					}

@@ -144,7 +144,7 @@ func etag(version int) string { return `"` + strconv.Itoa(version) + `"` }
 func showClient(c client.Client, history []client.StatusEntry) Client {
 	return Client{
 		Id: c.ID, Number: c.Number, GivenName: c.GivenName, FamilyName: c.FamilyName, NationalId: set(c.NationalID), BirthDate: setDate(c.BirthDate),
-		Gender: Gender(c.Gender), Phone: set(c.Phone), Email: set(c.Email), AddressId: c.AddressID, Address: showAddress(c.Address), Protected: c.Protected,
+		Gender: Gender(c.Gender), Phone: set(c.Phone), Email: set(c.Email), AddressId: c.AddressID, Address: showAddress(c.Address), Protected: c.Protected, Hidden: c.Hidden, AddressHidden: c.HomeHidden,
 		Status: ClientStatus(c.Status), StatusSince: c.StatusSince, AgreementStart: setDate(c.AgreementStart), AgreementEnd: c.AgreementEnd,
 		EndReason: set(EndReason(c.EndReason)), UnplacedReason: set(c.UnplacedReason), ReviewedOn: setDate(c.ReviewedOn), NextReviewOn: setDate(c.NextReviewOn),
 		OldRegistrationConfirmedAt: c.DuplicateConfirmedAt, Version: c.Version, Created: stamp(c.CreatedAt, c.CreatedByName), Changed: stamp(c.ChangedAt, c.ChangedByName),

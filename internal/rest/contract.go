@@ -420,7 +420,7 @@ func bindError(err error) error {
 	default:
 		return nil
 	}
-	if slices.Contains([]string{"client", "device", "hold", "address", "order", "import", "number", "position"}, name) {
+	if slices.Contains([]string{"client", "device", "hold", "address", "order", "import", "number", "position", "reader", "finding"}, name) {
 		return notHere
 	}
 	return badRequest(problem.Field{Name: name, Code: "form"})

@@ -14,8 +14,10 @@ import (
 
 	"github.com/frist-app/frist/internal/access"
 	"github.com/frist-app/frist/internal/account"
+	"github.com/frist-app/frist/internal/pg"
 	"github.com/frist-app/frist/internal/pgtest"
 	"github.com/frist-app/frist/internal/rest"
+	"github.com/frist-app/frist/internal/visit"
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/go-chi/chi/v5"
 	"github.com/google/uuid"
@@ -141,19 +143,29 @@ func TestFew(t *testing.T) {
 // world is everything that an address can name, in one municipality.
 type world struct {
 	client, device, hold, address, order, imported uuid.UUID
+	deviation                                      uuid.UUID
 	number                                         string
+	right, visit                                   uuid.UUID
 }
 
 func (s *stage) fill(municipality int) world {
 	s.t.Helper()
-	w := world{number: map[int]string{1: "3218-240101", 2: "5501-240101"}[municipality], hold: uuid.New(), order: uuid.New(), imported: uuid.New()}
+	w := world{number: map[int]string{1: "3218-240101", 2: "5501-240101"}[municipality], hold: uuid.New(), order: uuid.New(), imported: uuid.New(), right: uuid.New(), deviation: uuid.New()}
 	w.client = s.person(pgtest.Person{Municipality: municipality})
 	w.address = s.AddressOf(s.t, w.client)
 	w.device = s.AddDevice(s.t, municipality, w.client, uuid.Nil)
 	s.Exec(s.t, `INSERT INTO hold (municipality_id, id, client_id, reason, authority, review_on, placed_by, placed_at) VALUES ($1, $2, $3, 'police', 'x', '2030-01-01', 0, $4)`, municipality, w.hold, w.client, s.Now())
 	s.Exec(s.t, `INSERT INTO deletion_order (municipality_id, id, scope, group_id, reason, reference, run_on, asked_by, asked_at)
 		SELECT $1, $2, 'group', id, 'other', '1', '2024-01-01', 0, $3 FROM deletion_round WHERE number = $4`, municipality, w.order, s.Now(), w.number)
+	s.Exec(s.t, `INSERT INTO deviation (municipality_id, id, kind, source, reported_by, reported_at, discovered_at) VALUES ($1, $2, 'integrity', 'municipality', 1, $3, $3)`, municipality, w.deviation, s.Now())
 	s.Exec(s.t, `INSERT INTO import_run (municipality_id, id, started_by, started_at, format, rows, taken, changed, unchanged, refused, expires_on) VALUES ($1, $2, 0, $3, 'csv', 0, 0, 0, 0, 0, '2030-01-01')`, municipality, w.imported, s.Now())
+	s.asked(municipality, w)
+	if err := s.DB.InTx(s.t.Context(), s.As(access.Caseworker, municipality), func(tx *pg.Tx) (err error) {
+		w.visit, err = visit.Ask(s.t.Context(), tx, visit.New{Reason: "other", Reference: "1", Scope: "municipality", Minutes: 60})
+		return err
+	}); err != nil {
+		s.t.Fatal(err)
+	}
 	return w
 }
 
@@ -172,6 +184,7 @@ func (r request) allows(letter string, machine bool) bool {
 func requests(w world) []request {
 	c, n := "/clients/"+w.client.String(), "/rounds/"+w.number
 	dev := c + "/devices/" + w.device.String()
+	right := "/rights-requests/" + w.right.String()
 	key := []string{"Idempotency-Key", "matrix-" + uuid.NewString()}
 	there := "?municipality=" + w.number[:4]
 	return []request{
@@ -193,6 +206,12 @@ func requests(w world) []request {
 		{"placeHold", "POST", c + "/holds", `{"reason":"other","authority":"x","review_on":"2020-01-01"}`, "ca", nil},
 		{"askHoldRelease", "POST", "/holds/" + w.hold.String() + "/release-request", `{"reason":" "}`, "ca", nil},
 		{"releaseHold", "POST", "/holds/" + w.hold.String() + "/release", "", "a!", nil},
+		{"listProtectedReaders", "GET", "/protected-readers", "", "capd", nil},
+		{"nameProtectedReader", "POST", "/protected-readers", `{"account":1}`, "d!", nil},
+		{"confirmProtectedReader", "POST", "/protected-readers/1/confirm", "", "ad!", nil},
+		{"revokeProtectedReader", "POST", "/protected-readers/1/revoke", "", "ad!", nil},
+		{"askUnshield", "POST", c + "/protection/release-request", "", "c", nil},
+		{"decideUnshield", "POST", c + "/protection/release", `{"remove":true}`, "ca!", nil},
 		{"readAddress", "GET", "/addresses/" + w.address.String(), "", "ca", nil},
 		{"connectAddressDevice", "POST", "/addresses/" + w.address.String() + "/devices", `{"device":"` + w.device.String() + `"}`, "c", nil},
 		{"placeAddressHold", "POST", "/addresses/" + w.address.String() + "/holds", `{"reason":"other","authority":"x","review_on":"2020-01-01"}`, "ca", nil},
@@ -215,14 +234,58 @@ func requests(w world) []request {
 		{"resumeRound", "POST", n + "/resume", "", "o!", nil},
 		{"readProgress", "GET", n + "/progress", "", "capdso", nil},
 		{"readProtocol", "GET", n + "/protocol", "", "capdso", nil},
+		{"listSubprocessors", "GET", "/subprocessors", "", "capd", nil},
+		{"readProcessing", "GET", "/processing", "", "capd", nil},
+		{"listDeviations", "GET", "/deviations", "", "capd", nil},
+		{"reportDeviation", "POST", "/deviations" + there, `{"kind":"integrity","discovered_at":"2020-01-01T00:00:00Z"}`, "cadso", nil},
+		{"readDeviation", "GET", "/deviations/" + w.deviation.String(), "", "capd", nil},
 		{"listOrders", "GET", "/orders" + there, "", "capds", nil},
 		{"askOrder", "POST", "/orders" + there, `{"scope":"group","reason":"other","reference":"1","run_on":"2024-01-01"}`, "ca", nil},
 		{"readOrder", "GET", "/orders/" + w.order.String() + there, "", "capds", nil},
 		{"placeOrder", "POST", "/orders/" + uuid.NewString() + "/placement" + there, "", "s!", key},
 		{"declineOrder", "POST", "/orders/" + uuid.NewString() + "/refusal" + there, "", "s!", nil},
+		{"listVisits", "GET", "/visits", "", "capds", nil},
+		{"askVisit", "POST", "/visits", `{"municipality":"` + w.number[:4] + `","reason":"other","reference":"1","scope":"municipality","minutes":60}`, "cads", nil},
+		{"readVisit", "GET", "/visits/" + w.visit.String(), "", "capds", nil},
+		{"listVisitLooks", "GET", "/visits/" + w.visit.String() + "/looks", "", "capd", nil},
+		{"grantVisit", "POST", "/visits/" + uuid.NewString() + "/grant", `{"scope":"municipality","minutes":60}`, "a!", nil},
+		{"refuseVisit", "POST", "/visits/" + uuid.NewString() + "/refusal", `{"answer":"x"}`, "a!", nil},
+		{"withdrawVisit", "POST", "/visits/" + uuid.NewString() + "/withdrawal", "", "cads", nil},
+		{"takeVisit", "POST", "/visits/" + uuid.NewString() + "/taking", "", "s", nil},
+		{"cutVisit", "POST", "/visits/" + uuid.NewString() + "/cut", "", "ads", nil},
+		{"listInstructions", "GET", "/instructions" + there, "", "apds", nil},
+		{"enterInstruction", "POST", "/instructions", `{"action":"pre_run_control","scope":"x","valid_from":"2020-01-01","document_reference":"x","decided_by":"x"}`, "d", nil},
+		{"confirmInstruction", "POST", "/instructions/987654/confirmation", "", "a!", nil},
+		{"declineInstruction", "POST", "/instructions/987654/refusal", "", "a!", nil},
+		{"revokeInstruction", "POST", "/instructions/987654/revocation", "", "ad", nil},
+		{"listInstructionRequests", "GET", "/instruction-requests" + there, "", "apds", nil},
+		{"answerInstructionRequest", "POST", "/instruction-requests/987654/answer", `{"once":true}`, "a!", nil},
+		{"listLog", "GET", "/log", "", "p", nil},
+		{"exportLog", "GET", "/log/export?format=csv", "", "p!", nil},
+		{"findPersons", "POST", "/log/persons", `{"person":"a"}`, "p", nil},
+		{"listLookers", "GET", "/log/clients/" + w.client.String(), "", "p", nil},
+		{"listFindings", "GET", "/log/findings", "", "p", nil},
+		{"assessFinding", "POST", "/log/findings/1000000/assessment", `{"outcome":"explained"}`, "p", nil},
 		{"listImports", "GET", "/imports", "", "c", nil},
 		{"importClients", "POST", "/imports", "--x--", "c", []string{"Content-Type", "multipart/form-data; boundary=x"}},
 		{"readImport", "GET", "/imports/" + w.imported.String(), "", "c", nil},
+		{"listAccounts", "GET", "/accounts", "", "d", nil},
+		{"disableAccount", "POST", "/accounts/999999/disabling", "", "d", nil},
+		{"listProposals", "GET", "/proposals", "", "adl!", nil},
+		{"acceptProposal", "POST", "/proposals/999999/acceptance", "", "adl!", nil},
+		{"rejectProposal", "POST", "/proposals/999999/rejection", "", "adl!", nil},
+		{"listRightsRequests", "GET", "/rights-requests", "", "cap", nil},
+		{"receiveRightsRequest", "POST", c + "/rights-requests", `{"kind":"access","received_on":"2023-09-01","channel":"letter","reference":"1"}`, "c", nil},
+		{"receiveFormerRequest", "POST", "/rights-requests/former", `{"national_id":"13097248022","received_on":"2023-09-01","channel":"letter","reference":"1"}`, "c", nil},
+		{"readRightsRequest", "GET", right, "", "cap", nil},
+		{"prepareRightsRequest", "POST", right + "/preparation", `{}`, "c", nil},
+		{"returnRightsRequest", "POST", right + "/return", `{}`, "a!", nil},
+		{"releaseRightsRequest", "POST", right + "/release", `{}`, "a!", nil},
+		{"refuseRightsRequest", "POST", right + "/refusal", `{"ground":"unfounded"}`, "a!", nil},
+		{"withdrawRightsRequest", "POST", right + "/withdrawal", "", "c", nil},
+		{"extendRightsRequest", "POST", right + "/extension", `{"reason":"many","told_on":"2023-09-02"}`, "c", nil},
+		{"liftRestriction", "POST", right + "/lift", `{"told_on":"2023-09-02","reason":"x"}`, "a!", nil},
+		{"readExtract", "GET", right + "/extract", "", "ca!", nil},
 	}
 }
 
@@ -263,7 +326,7 @@ func TestWhoMay(t *testing.T) {
 				if may == (a.status == 403 || a.status == 401) {
 					t.Errorf("%s by %s (machine %v): %d %s", r.id, as.role, machine, a.status, a.body)
 				}
-				if !may && a.code() != "permission" {
+				if !may && a.code() != "permission" && (!machine || a.code() != "step_up") {
 					t.Errorf("%s by %s is refused with %s", r.id, as.role, a.code())
 				}
 			}
@@ -323,10 +386,12 @@ func TestForeignIsMissing(t *testing.T) {
 	s.sweep()
 	s.fill(s.A)
 	foreign := s.fill(s.B)
-	missing := world{uuid.New(), uuid.New(), uuid.New(), uuid.New(), uuid.New(), uuid.New(), "3218-991001"}
+	missing := world{
+		client: uuid.New(), device: uuid.New(), hold: uuid.New(), address: uuid.New(), order: uuid.New(), imported: uuid.New(), number: "3218-991001", right: uuid.New(), visit: uuid.New(), deviation: uuid.New(),
+	}
 	garbage := requests(missing)
 	for i := range garbage {
-		for _, id := range []uuid.UUID{missing.client, missing.device, missing.hold, missing.address, missing.order, missing.imported} {
+		for _, id := range []uuid.UUID{missing.client, missing.device, missing.hold, missing.address, missing.order, missing.imported, missing.right, missing.deviation} {
 			garbage[i].path = strings.ReplaceAll(garbage[i].path, id.String(), "nonsense")
 		}
 		garbage[i].path = strings.ReplaceAll(garbage[i].path, "/rounds/"+missing.number, "/rounds/nonsense")

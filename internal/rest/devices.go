@@ -6,12 +6,10 @@ import (
 	"slices"
 
 	"github.com/frist-app/frist/internal/access"
-	"github.com/frist-app/frist/internal/audit"
 	"github.com/frist-app/frist/internal/client"
 	"github.com/frist-app/frist/internal/device"
 	"github.com/frist-app/frist/internal/pg"
 	"github.com/frist-app/frist/internal/problem"
-	"github.com/google/uuid"
 )
 
 // ListClientDevices shows the devices of a client and of the dwelling.
@@ -131,9 +129,9 @@ func (s *Server) ReadAddress(ctx context.Context, r ReadAddressRequestObject) (R
 		if err != nil {
 			return err
 		}
-		audit.Looked(tx, "address", "record", list(residents, func(r client.Resident) uuid.UUID { return r.ID })...)
+		d.LookedAt(tx, residents)
 		shown = Dwelling{
-			Id: d.ID, Address: showAddress(client.Address{Street: d.Street, Postcode: d.Postcode, Town: d.Town}), Note: set(d.Note), Hidden: d.Hidden,
+			Id: d.ID, Address: showAddress(client.Address{Street: d.Street, Postcode: d.Postcode, Town: d.Town}), Note: set(d.Note), Hidden: d.Protected,
 			Residents: list(residents, showResident), Devices: list(devices, showConnection),
 		}
 		return nil

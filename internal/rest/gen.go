@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"mime/multipart"
 	"net/http"
 	"net/url"
@@ -24,6 +25,66 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for AccessFindingKind.
+const (
+	AccessFindingKindKin        AccessFindingKind = "kin"
+	AccessFindingKindManyDay    AccessFindingKind = "many_day"
+	AccessFindingKindManyHour   AccessFindingKind = "many_hour"
+	AccessFindingKindNamesake   AccessFindingKind = "namesake"
+	AccessFindingKindNight      AccessFindingKind = "night"
+	AccessFindingKindProtected  AccessFindingKind = "protected"
+	AccessFindingKindUnlikeSelf AccessFindingKind = "unlike_self"
+)
+
+// Valid indicates whether the value is a known member of the AccessFindingKind enum.
+func (e AccessFindingKind) Valid() bool {
+	switch e {
+	case AccessFindingKindKin:
+		return true
+	case AccessFindingKindManyDay:
+		return true
+	case AccessFindingKindManyHour:
+		return true
+	case AccessFindingKindNamesake:
+		return true
+	case AccessFindingKindNight:
+		return true
+	case AccessFindingKindProtected:
+		return true
+	case AccessFindingKindUnlikeSelf:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AccountState.
+const (
+	AccountStateActive   AccountState = "active"
+	AccountStateDisabled AccountState = "disabled"
+	AccountStateInvited  AccountState = "invited"
+	AccountStateMachine  AccountState = "machine"
+	AccountStateWaiting  AccountState = "waiting"
+)
+
+// Valid indicates whether the value is a known member of the AccountState enum.
+func (e AccountState) Valid() bool {
+	switch e {
+	case AccountStateActive:
+		return true
+	case AccountStateDisabled:
+		return true
+	case AccountStateInvited:
+		return true
+	case AccountStateMachine:
+		return true
+	case AccountStateWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for BlockerCode.
 const (
 	BlockerCodeArchiveUnanswered BlockerCode = "archive_unanswered"
@@ -33,7 +94,9 @@ const (
 	BlockerCodeHeld              BlockerCode = "held"
 	BlockerCodeMissingRule       BlockerCode = "missing_rule"
 	BlockerCodeNoStartDate       BlockerCode = "no_start_date"
+	BlockerCodeOpenRequest       BlockerCode = "open_request"
 	BlockerCodeReactivated       BlockerCode = "reactivated"
+	BlockerCodeRestricted        BlockerCode = "restricted"
 	BlockerCodeToPreserve        BlockerCode = "to_preserve"
 	BlockerCodeTooEarly          BlockerCode = "too_early"
 )
@@ -55,7 +118,11 @@ func (e BlockerCode) Valid() bool {
 		return true
 	case BlockerCodeNoStartDate:
 		return true
+	case BlockerCodeOpenRequest:
+		return true
 	case BlockerCodeReactivated:
+		return true
+	case BlockerCodeRestricted:
 		return true
 	case BlockerCodeToPreserve:
 		return true
@@ -108,6 +175,150 @@ func (e ConnectedDeviceConnectedTo) Valid() bool {
 	}
 }
 
+// Defines values for DeviationClockClock.
+const (
+	Authority DeviationClockClock = "authority"
+	First     DeviationClockClock = "first"
+)
+
+// Valid indicates whether the value is a known member of the DeviationClockClock enum.
+func (e DeviationClockClock) Valid() bool {
+	switch e {
+	case Authority:
+		return true
+	case First:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DeviationKind.
+const (
+	DeviationKindAvailability    DeviationKind = "availability"
+	DeviationKindConfidentiality DeviationKind = "confidentiality"
+	DeviationKindIntegrity       DeviationKind = "integrity"
+	DeviationKindNotDeleted      DeviationKind = "not_deleted"
+	DeviationKindWrongAccess     DeviationKind = "wrong_access"
+	DeviationKindWrongDeletion   DeviationKind = "wrong_deletion"
+)
+
+// Valid indicates whether the value is a known member of the DeviationKind enum.
+func (e DeviationKind) Valid() bool {
+	switch e {
+	case DeviationKindAvailability:
+		return true
+	case DeviationKindConfidentiality:
+		return true
+	case DeviationKindIntegrity:
+		return true
+	case DeviationKindNotDeleted:
+		return true
+	case DeviationKindWrongAccess:
+		return true
+	case DeviationKindWrongDeletion:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DeviationNoticeBreached.
+const (
+	DeviationNoticeBreachedAvailability    DeviationNoticeBreached = "availability"
+	DeviationNoticeBreachedConfidentiality DeviationNoticeBreached = "confidentiality"
+	DeviationNoticeBreachedIntegrity       DeviationNoticeBreached = "integrity"
+)
+
+// Valid indicates whether the value is a known member of the DeviationNoticeBreached enum.
+func (e DeviationNoticeBreached) Valid() bool {
+	switch e {
+	case DeviationNoticeBreachedAvailability:
+		return true
+	case DeviationNoticeBreachedConfidentiality:
+		return true
+	case DeviationNoticeBreachedIntegrity:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DeviationSource.
+const (
+	DeviationSourceMunicipality DeviationSource = "municipality"
+	DeviationSourceSupplier     DeviationSource = "supplier"
+	DeviationSourceSupport      DeviationSource = "support"
+	DeviationSourceSystem       DeviationSource = "system"
+)
+
+// Valid indicates whether the value is a known member of the DeviationSource enum.
+func (e DeviationSource) Valid() bool {
+	switch e {
+	case DeviationSourceMunicipality:
+		return true
+	case DeviationSourceSupplier:
+		return true
+	case DeviationSourceSupport:
+		return true
+	case DeviationSourceSystem:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DeviationState.
+const (
+	DeviationStateClosed    DeviationState = "closed"
+	DeviationStateDismissed DeviationState = "dismissed"
+	DeviationStateDraft     DeviationState = "draft"
+	DeviationStateOpen      DeviationState = "open"
+)
+
+// Valid indicates whether the value is a known member of the DeviationState enum.
+func (e DeviationState) Valid() bool {
+	switch e {
+	case DeviationStateClosed:
+		return true
+	case DeviationStateDismissed:
+		return true
+	case DeviationStateDraft:
+		return true
+	case DeviationStateOpen:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DeviationToldParty.
+const (
+	DeviationToldPartyController   DeviationToldParty = "controller"
+	DeviationToldPartyDatatilsynet DeviationToldParty = "datatilsynet"
+	DeviationToldPartyKin          DeviationToldParty = "kin"
+	DeviationToldPartyNsm          DeviationToldParty = "nsm"
+	DeviationToldPartyPersons      DeviationToldParty = "persons"
+)
+
+// Valid indicates whether the value is a known member of the DeviationToldParty enum.
+func (e DeviationToldParty) Valid() bool {
+	switch e {
+	case DeviationToldPartyController:
+		return true
+	case DeviationToldPartyDatatilsynet:
+		return true
+	case DeviationToldPartyKin:
+		return true
+	case DeviationToldPartyNsm:
+		return true
+	case DeviationToldPartyPersons:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for EndReason.
 const (
 	EndReasonDeceased    EndReason = "deceased"
@@ -138,6 +349,21 @@ func (e EndReason) Valid() bool {
 	}
 }
 
+// Defines values for ExtractSchema.
+const (
+	FristExtract1 ExtractSchema = "frist-extract/1"
+)
+
+// Valid indicates whether the value is a known member of the ExtractSchema enum.
+func (e ExtractSchema) Valid() bool {
+	switch e {
+	case FristExtract1:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Finding.
 const (
 	FindingInStock      Finding = "in_stock"
@@ -153,6 +379,24 @@ func (e Finding) Valid() bool {
 	case FindingNotFound:
 		return true
 	case FindingStillAnswers:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FindingOutcome.
+const (
+	Deviation FindingOutcome = "deviation"
+	Explained FindingOutcome = "explained"
+)
+
+// Valid indicates whether the value is a known member of the FindingOutcome enum.
+func (e FindingOutcome) Valid() bool {
+	switch e {
+	case Deviation:
+		return true
+	case Explained:
 		return true
 	default:
 		return false
@@ -264,6 +508,78 @@ func (e ImportReportFormat) Valid() bool {
 	}
 }
 
+// Defines values for InstructionState.
+const (
+	InstructionStateComing   InstructionState = "coming"
+	InstructionStateDeclined InstructionState = "declined"
+	InstructionStateEntered  InstructionState = "entered"
+	InstructionStateInForce  InstructionState = "in_force"
+	InstructionStateOver     InstructionState = "over"
+	InstructionStateRevoked  InstructionState = "revoked"
+)
+
+// Valid indicates whether the value is a known member of the InstructionState enum.
+func (e InstructionState) Valid() bool {
+	switch e {
+	case InstructionStateComing:
+		return true
+	case InstructionStateDeclined:
+		return true
+	case InstructionStateEntered:
+		return true
+	case InstructionStateInForce:
+		return true
+	case InstructionStateOver:
+		return true
+	case InstructionStateRevoked:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for InstructionAction.
+const (
+	CorrectContactData InstructionAction = "correct_contact_data"
+	PreRunControl      InstructionAction = "pre_run_control"
+)
+
+// Valid indicates whether the value is a known member of the InstructionAction enum.
+func (e InstructionAction) Valid() bool {
+	switch e {
+	case CorrectContactData:
+		return true
+	case PreRunControl:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for InstructionRequestState.
+const (
+	InstructionRequestStateAsked    InstructionRequestState = "asked"
+	InstructionRequestStateNo       InstructionRequestState = "no"
+	InstructionRequestStateOnce     InstructionRequestState = "once"
+	InstructionRequestStateStanding InstructionRequestState = "standing"
+)
+
+// Valid indicates whether the value is a known member of the InstructionRequestState enum.
+func (e InstructionRequestState) Valid() bool {
+	switch e {
+	case InstructionRequestStateAsked:
+		return true
+	case InstructionRequestStateNo:
+		return true
+	case InstructionRequestStateOnce:
+		return true
+	case InstructionRequestStateStanding:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ItemState.
 const (
 	ItemStateBlocked   ItemState = "blocked"
@@ -291,6 +607,24 @@ func (e ItemState) Valid() bool {
 	case ItemStateReady:
 		return true
 	case ItemStateWithdrawn:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LogKind.
+const (
+	Act  LogKind = "act"
+	Look LogKind = "look"
+)
+
+// Valid indicates whether the value is a known member of the LogKind enum.
+func (e LogKind) Valid() bool {
+	switch e {
+	case Act:
+		return true
+	case Look:
 		return true
 	default:
 		return false
@@ -408,11 +742,40 @@ func (e OrderState) Valid() bool {
 	}
 }
 
+// Defines values for Organisation.
+const (
+	OrganisationFrist        Organisation = "frist"
+	OrganisationMunicipality Organisation = "municipality"
+	OrganisationProcessor    Organisation = "processor"
+	OrganisationSupplier     Organisation = "supplier"
+	OrganisationUnknown      Organisation = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the Organisation enum.
+func (e Organisation) Valid() bool {
+	switch e {
+	case OrganisationFrist:
+		return true
+	case OrganisationMunicipality:
+		return true
+	case OrganisationProcessor:
+		return true
+	case OrganisationSupplier:
+		return true
+	case OrganisationUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PlacementUnplaced.
 const (
 	PlacementUnplacedHeld        PlacementUnplaced = "held"
 	PlacementUnplacedMissingRule PlacementUnplaced = "missing_rule"
 	PlacementUnplacedNoStartDate PlacementUnplaced = "no_start_date"
+	PlacementUnplacedOpenRequest PlacementUnplaced = "open_request"
+	PlacementUnplacedRestricted  PlacementUnplaced = "restricted"
 )
 
 // Valid indicates whether the value is a known member of the PlacementUnplaced enum.
@@ -423,6 +786,100 @@ func (e PlacementUnplaced) Valid() bool {
 	case PlacementUnplacedMissingRule:
 		return true
 	case PlacementUnplacedNoStartDate:
+		return true
+	case PlacementUnplacedOpenRequest:
+		return true
+	case PlacementUnplacedRestricted:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PreparationRestrictionGround.
+const (
+	PreparationRestrictionGroundContested        PreparationRestrictionGround = "contested"
+	PreparationRestrictionGroundLegalClaim       PreparationRestrictionGround = "legal_claim"
+	PreparationRestrictionGroundObjectionPending PreparationRestrictionGround = "objection_pending"
+	PreparationRestrictionGroundUnlawful         PreparationRestrictionGround = "unlawful"
+)
+
+// Valid indicates whether the value is a known member of the PreparationRestrictionGround enum.
+func (e PreparationRestrictionGround) Valid() bool {
+	switch e {
+	case PreparationRestrictionGroundContested:
+		return true
+	case PreparationRestrictionGroundLegalClaim:
+		return true
+	case PreparationRestrictionGroundObjectionPending:
+		return true
+	case PreparationRestrictionGroundUnlawful:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProposalAct.
+const (
+	Add    ProposalAct = "add"
+	Remove ProposalAct = "remove"
+)
+
+// Valid indicates whether the value is a known member of the ProposalAct enum.
+func (e ProposalAct) Valid() bool {
+	switch e {
+	case Add:
+		return true
+	case Remove:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProposalKind.
+const (
+	Enable ProposalKind = "enable"
+	Policy ProposalKind = "policy"
+	Ranges ProposalKind = "ranges"
+	Roles  ProposalKind = "roles"
+	Rule   ProposalKind = "rule"
+)
+
+// Valid indicates whether the value is a known member of the ProposalKind enum.
+func (e ProposalKind) Valid() bool {
+	switch e {
+	case Enable:
+		return true
+	case Policy:
+		return true
+	case Ranges:
+		return true
+	case Roles:
+		return true
+	case Rule:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProposedRuleOutcome.
+const (
+	Destroy  ProposedRuleOutcome = "destroy"
+	Preserve ProposedRuleOutcome = "preserve"
+	Review   ProposedRuleOutcome = "review"
+)
+
+// Valid indicates whether the value is a known member of the ProposedRuleOutcome enum.
+func (e ProposedRuleOutcome) Valid() bool {
+	switch e {
+	case Destroy:
+		return true
+	case Preserve:
+		return true
+	case Review:
 		return true
 	default:
 		return false
@@ -459,6 +916,183 @@ func (e RefusalCode) Valid() bool {
 	case RefusalCodeSpotChecks:
 		return true
 	case RefusalCodeToKeep:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RightsChannel.
+const (
+	RightsChannelEmail  RightsChannel = "email"
+	RightsChannelLetter RightsChannel = "letter"
+	RightsChannelPhone  RightsChannel = "phone"
+	RightsChannelPortal RightsChannel = "portal"
+	RightsChannelVisit  RightsChannel = "visit"
+)
+
+// Valid indicates whether the value is a known member of the RightsChannel enum.
+func (e RightsChannel) Valid() bool {
+	switch e {
+	case RightsChannelEmail:
+		return true
+	case RightsChannelLetter:
+		return true
+	case RightsChannelPhone:
+		return true
+	case RightsChannelPortal:
+		return true
+	case RightsChannelVisit:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RightsExtensionReason.
+const (
+	RightsExtensionReasonComplex RightsExtensionReason = "complex"
+	RightsExtensionReasonMany    RightsExtensionReason = "many"
+)
+
+// Valid indicates whether the value is a known member of the RightsExtensionReason enum.
+func (e RightsExtensionReason) Valid() bool {
+	switch e {
+	case RightsExtensionReasonComplex:
+		return true
+	case RightsExtensionReasonMany:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RightsKind.
+const (
+	Access        RightsKind = "access"
+	Erasure       RightsKind = "erasure"
+	Objection     RightsKind = "objection"
+	Rectification RightsKind = "rectification"
+	Restriction   RightsKind = "restriction"
+)
+
+// Valid indicates whether the value is a known member of the RightsKind enum.
+func (e RightsKind) Valid() bool {
+	switch e {
+	case Access:
+		return true
+	case Erasure:
+		return true
+	case Objection:
+		return true
+	case Rectification:
+		return true
+	case Restriction:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RightsRefusalGround.
+const (
+	RightsRefusalGroundCompellingGrounds RightsRefusalGround = "compelling_grounds"
+	RightsRefusalGroundConditionMissing  RightsRefusalGround = "condition_missing"
+	RightsRefusalGroundCorrectAsIs       RightsRefusalGround = "correct_as_is"
+	RightsRefusalGroundLegalClaim        RightsRefusalGround = "legal_claim"
+	RightsRefusalGroundNotIdentified     RightsRefusalGround = "not_identified"
+	RightsRefusalGroundOthersRights      RightsRefusalGround = "others_rights"
+	RightsRefusalGroundRetention         RightsRefusalGround = "retention"
+	RightsRefusalGroundUnfounded         RightsRefusalGround = "unfounded"
+)
+
+// Valid indicates whether the value is a known member of the RightsRefusalGround enum.
+func (e RightsRefusalGround) Valid() bool {
+	switch e {
+	case RightsRefusalGroundCompellingGrounds:
+		return true
+	case RightsRefusalGroundConditionMissing:
+		return true
+	case RightsRefusalGroundCorrectAsIs:
+		return true
+	case RightsRefusalGroundLegalClaim:
+		return true
+	case RightsRefusalGroundNotIdentified:
+		return true
+	case RightsRefusalGroundOthersRights:
+		return true
+	case RightsRefusalGroundRetention:
+		return true
+	case RightsRefusalGroundUnfounded:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RightsRequestExtensionReason.
+const (
+	RightsRequestExtensionReasonComplex RightsRequestExtensionReason = "complex"
+	RightsRequestExtensionReasonMany    RightsRequestExtensionReason = "many"
+)
+
+// Valid indicates whether the value is a known member of the RightsRequestExtensionReason enum.
+func (e RightsRequestExtensionReason) Valid() bool {
+	switch e {
+	case RightsRequestExtensionReasonComplex:
+		return true
+	case RightsRequestExtensionReasonMany:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RightsRequestRestrictionGround.
+const (
+	RightsRequestRestrictionGroundContested        RightsRequestRestrictionGround = "contested"
+	RightsRequestRestrictionGroundLegalClaim       RightsRequestRestrictionGround = "legal_claim"
+	RightsRequestRestrictionGroundObjectionPending RightsRequestRestrictionGround = "objection_pending"
+	RightsRequestRestrictionGroundUnlawful         RightsRequestRestrictionGround = "unlawful"
+)
+
+// Valid indicates whether the value is a known member of the RightsRequestRestrictionGround enum.
+func (e RightsRequestRestrictionGround) Valid() bool {
+	switch e {
+	case RightsRequestRestrictionGroundContested:
+		return true
+	case RightsRequestRestrictionGroundLegalClaim:
+		return true
+	case RightsRequestRestrictionGroundObjectionPending:
+		return true
+	case RightsRequestRestrictionGroundUnlawful:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RightsState.
+const (
+	RightsStatePrepared  RightsState = "prepared"
+	RightsStateReceived  RightsState = "received"
+	RightsStateRefused   RightsState = "refused"
+	RightsStateReleased  RightsState = "released"
+	RightsStateWithdrawn RightsState = "withdrawn"
+)
+
+// Valid indicates whether the value is a known member of the RightsState enum.
+func (e RightsState) Valid() bool {
+	switch e {
+	case RightsStatePrepared:
+		return true
+	case RightsStateReceived:
+		return true
+	case RightsStateRefused:
+		return true
+	case RightsStateReleased:
+		return true
+	case RightsStateWithdrawn:
 		return true
 	default:
 		return false
@@ -579,15 +1213,141 @@ func (e StockState) Valid() bool {
 	}
 }
 
+// Defines values for SubprocessorAccessRule.
+const (
+	SubprocessorAccessRuleLogged  SubprocessorAccessRule = "logged"
+	SubprocessorAccessRuleNone    SubprocessorAccessRule = "none"
+	SubprocessorAccessRuleRequest SubprocessorAccessRule = "request"
+	SubprocessorAccessRuleRole    SubprocessorAccessRule = "role"
+)
+
+// Valid indicates whether the value is a known member of the SubprocessorAccessRule enum.
+func (e SubprocessorAccessRule) Valid() bool {
+	switch e {
+	case SubprocessorAccessRuleLogged:
+		return true
+	case SubprocessorAccessRuleNone:
+		return true
+	case SubprocessorAccessRuleRequest:
+		return true
+	case SubprocessorAccessRuleRole:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SubprocessorCopies.
+const (
+	SubprocessorCopiesBackup SubprocessorCopies = "backup"
+	SubprocessorCopiesCopy   SubprocessorCopies = "copy"
+	SubprocessorCopiesNone   SubprocessorCopies = "none"
+)
+
+// Valid indicates whether the value is a known member of the SubprocessorCopies enum.
+func (e SubprocessorCopies) Valid() bool {
+	switch e {
+	case SubprocessorCopiesBackup:
+		return true
+	case SubprocessorCopiesCopy:
+		return true
+	case SubprocessorCopiesNone:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SubprocessorEncryption.
+const (
+	SubprocessorEncryptionKeys      SubprocessorEncryption = "keys"
+	SubprocessorEncryptionNoKeys    SubprocessorEncryption = "no_keys"
+	SubprocessorEncryptionNotNeeded SubprocessorEncryption = "not_needed"
+)
+
+// Valid indicates whether the value is a known member of the SubprocessorEncryption enum.
+func (e SubprocessorEncryption) Valid() bool {
+	switch e {
+	case SubprocessorEncryptionKeys:
+		return true
+	case SubprocessorEncryptionNoKeys:
+		return true
+	case SubprocessorEncryptionNotNeeded:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SubprocessorService.
+const (
+	SubprocessorServiceBackup            SubprocessorService = "backup"
+	SubprocessorServiceCamera            SubprocessorService = "camera"
+	SubprocessorServiceGateway           SubprocessorService = "gateway"
+	SubprocessorServiceHosting           SubprocessorService = "hosting"
+	SubprocessorServiceMedicineDispenser SubprocessorService = "medicine_dispenser"
+	SubprocessorServiceMobileAlarm       SubprocessorService = "mobile_alarm"
+	SubprocessorServiceOther             SubprocessorService = "other"
+	SubprocessorServiceResponseCentre    SubprocessorService = "response_centre"
+	SubprocessorServiceVideo             SubprocessorService = "video"
+)
+
+// Valid indicates whether the value is a known member of the SubprocessorService enum.
+func (e SubprocessorService) Valid() bool {
+	switch e {
+	case SubprocessorServiceBackup:
+		return true
+	case SubprocessorServiceCamera:
+		return true
+	case SubprocessorServiceGateway:
+		return true
+	case SubprocessorServiceHosting:
+		return true
+	case SubprocessorServiceMedicineDispenser:
+		return true
+	case SubprocessorServiceMobileAlarm:
+		return true
+	case SubprocessorServiceOther:
+		return true
+	case SubprocessorServiceResponseCentre:
+		return true
+	case SubprocessorServiceVideo:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SubprocessorTransferBasis.
+const (
+	Adequacy SubprocessorTransferBasis = "adequacy"
+	Bcr      SubprocessorTransferBasis = "bcr"
+	Scc      SubprocessorTransferBasis = "scc"
+)
+
+// Valid indicates whether the value is a known member of the SubprocessorTransferBasis enum.
+func (e SubprocessorTransferBasis) Valid() bool {
+	switch e {
+	case Adequacy:
+		return true
+	case Bcr:
+		return true
+	case Scc:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SupplierProtocolCopy.
 const (
-	Supplier SupplierProtocolCopy = "supplier"
+	SupplierProtocolCopySupplier SupplierProtocolCopy = "supplier"
 )
 
 // Valid indicates whether the value is a known member of the SupplierProtocolCopy enum.
 func (e SupplierProtocolCopy) Valid() bool {
 	switch e {
-	case Supplier:
+	case SupplierProtocolCopySupplier:
 		return true
 	default:
 		return false
@@ -609,25 +1369,257 @@ func (e SupportView) Valid() bool {
 	}
 }
 
+// Defines values for VisitKind.
+const (
+	VisitKindAlarms        VisitKind = "alarms"
+	VisitKindDeletion      VisitKind = "deletion"
+	VisitKindDevices       VisitKind = "devices"
+	VisitKindHolds         VisitKind = "holds"
+	VisitKindKin           VisitKind = "kin"
+	VisitKindMedical       VisitKind = "medical"
+	VisitKindMedication    VisitKind = "medication"
+	VisitKindNotes         VisitKind = "notes"
+	VisitKindPlans         VisitKind = "plans"
+	VisitKindProfessionals VisitKind = "professionals"
+	VisitKindProperties    VisitKind = "properties"
+	VisitKindRecord        VisitKind = "record"
+	VisitKindRecordings    VisitKind = "recordings"
+	VisitKindStatus        VisitKind = "status"
+	VisitKindTrail         VisitKind = "trail"
+)
+
+// Valid indicates whether the value is a known member of the VisitKind enum.
+func (e VisitKind) Valid() bool {
+	switch e {
+	case VisitKindAlarms:
+		return true
+	case VisitKindDeletion:
+		return true
+	case VisitKindDevices:
+		return true
+	case VisitKindHolds:
+		return true
+	case VisitKindKin:
+		return true
+	case VisitKindMedical:
+		return true
+	case VisitKindMedication:
+		return true
+	case VisitKindNotes:
+		return true
+	case VisitKindPlans:
+		return true
+	case VisitKindProfessionals:
+		return true
+	case VisitKindProperties:
+		return true
+	case VisitKindRecord:
+		return true
+	case VisitKindRecordings:
+		return true
+	case VisitKindStatus:
+		return true
+	case VisitKindTrail:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for VisitReason.
+const (
+	VisitReasonDevice    VisitReason = "device"
+	VisitReasonError     VisitReason = "error"
+	VisitReasonImport    VisitReason = "import"
+	VisitReasonOther     VisitReason = "other"
+	VisitReasonWrongDate VisitReason = "wrong_date"
+)
+
+// Valid indicates whether the value is a known member of the VisitReason enum.
+func (e VisitReason) Valid() bool {
+	switch e {
+	case VisitReasonDevice:
+		return true
+	case VisitReasonError:
+		return true
+	case VisitReasonImport:
+		return true
+	case VisitReasonOther:
+		return true
+	case VisitReasonWrongDate:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for VisitScope.
+const (
+	VisitScopeClient       VisitScope = "client"
+	VisitScopeMunicipality VisitScope = "municipality"
+	VisitScopePage         VisitScope = "page"
+)
+
+// Valid indicates whether the value is a known member of the VisitScope enum.
+func (e VisitScope) Valid() bool {
+	switch e {
+	case VisitScopeClient:
+		return true
+	case VisitScopeMunicipality:
+		return true
+	case VisitScopePage:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for VisitState.
+const (
+	VisitStateActive     VisitState = "active"
+	VisitStateAsked      VisitState = "asked"
+	VisitStateCut        VisitState = "cut"
+	VisitStateEnded      VisitState = "ended"
+	VisitStateRefused    VisitState = "refused"
+	VisitStateUnanswered VisitState = "unanswered"
+	VisitStateWithdrawn  VisitState = "withdrawn"
+)
+
+// Valid indicates whether the value is a known member of the VisitState enum.
+func (e VisitState) Valid() bool {
+	switch e {
+	case VisitStateActive:
+		return true
+	case VisitStateAsked:
+		return true
+	case VisitStateCut:
+		return true
+	case VisitStateEnded:
+		return true
+	case VisitStateRefused:
+		return true
+	case VisitStateUnanswered:
+		return true
+	case VisitStateWithdrawn:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListClientsParamsPeriodOf.
 const (
-	AgreementEnd   ListClientsParamsPeriodOf = "agreement_end"
-	AgreementStart ListClientsParamsPeriodOf = "agreement_start"
-	Status         ListClientsParamsPeriodOf = "status"
+	ListClientsParamsPeriodOfAgreementEnd   ListClientsParamsPeriodOf = "agreement_end"
+	ListClientsParamsPeriodOfAgreementStart ListClientsParamsPeriodOf = "agreement_start"
+	ListClientsParamsPeriodOfStatus         ListClientsParamsPeriodOf = "status"
 )
 
 // Valid indicates whether the value is a known member of the ListClientsParamsPeriodOf enum.
 func (e ListClientsParamsPeriodOf) Valid() bool {
 	switch e {
-	case AgreementEnd:
+	case ListClientsParamsPeriodOfAgreementEnd:
 		return true
-	case AgreementStart:
+	case ListClientsParamsPeriodOfAgreementStart:
 		return true
-	case Status:
+	case ListClientsParamsPeriodOfStatus:
 		return true
 	default:
 		return false
 	}
+}
+
+// Defines values for ExportLogParamsFormat.
+const (
+	ExportLogParamsFormatCsv  ExportLogParamsFormat = "csv"
+	ExportLogParamsFormatFhir ExportLogParamsFormat = "fhir"
+)
+
+// Valid indicates whether the value is a known member of the ExportLogParamsFormat enum.
+func (e ExportLogParamsFormat) Valid() bool {
+	switch e {
+	case ExportLogParamsFormatCsv:
+		return true
+	case ExportLogParamsFormatFhir:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListRightsRequestsParamsList.
+const (
+	ListRightsRequestsParamsListAnswered     ListRightsRequestsParamsList = "answered"
+	ListRightsRequestsParamsListOpen         ListRightsRequestsParamsList = "open"
+	ListRightsRequestsParamsListRestrictions ListRightsRequestsParamsList = "restrictions"
+)
+
+// Valid indicates whether the value is a known member of the ListRightsRequestsParamsList enum.
+func (e ListRightsRequestsParamsList) Valid() bool {
+	switch e {
+	case ListRightsRequestsParamsListAnswered:
+		return true
+	case ListRightsRequestsParamsListOpen:
+		return true
+	case ListRightsRequestsParamsListRestrictions:
+		return true
+	default:
+		return false
+	}
+}
+
+// AccessFinding defines model for AccessFinding.
+type AccessFinding struct {
+	AssessedAt *time.Time `json:"assessed_at,omitempty"`
+
+	// By Who it was. Names are those of the municipality's own people; of others there is the opaque number.
+	By LogBy `json:"by"`
+
+	// Client The one client that it is about
+	Client *openapi_types.UUID `json:"client,omitempty"`
+	Count  int                 `json:"count"`
+
+	// Day A night belongs to the day on which it began
+	Day     openapi_types.Date `json:"day"`
+	First   time.Time          `json:"first"`
+	Hour    *int               `json:"hour,omitempty"`
+	Id      int64              `json:"id"`
+	Kind    AccessFindingKind  `json:"kind"`
+	Last    time.Time          `json:"last"`
+	Outcome *FindingOutcome    `json:"outcome,omitempty"`
+
+	// Usual What the count was held against
+	Usual int `json:"usual"`
+}
+
+// AccessFindingKind defines model for AccessFinding.Kind.
+type AccessFindingKind string
+
+// Account defines model for Account.
+type Account struct {
+	CreatedAt time.Time `json:"created_at"`
+	Id        int64     `json:"id"`
+
+	// LastUsedAt Last sign-in, or a program's last use of a key
+	LastUsedAt  *time.Time `json:"last_used_at,omitempty"`
+	Login       string     `json:"login"`
+	Name        string     `json:"name"`
+	ReviewedAt  *time.Time `json:"reviewed_at,omitempty"`
+	Roles       []Role     `json:"roles"`
+	StaffNumber string     `json:"staff_number"`
+
+	// State waiting: for a second person; machine: a program with keys
+	State AccountState `json:"state"`
+}
+
+// AccountState waiting: for a second person; machine: a program with keys
+type AccountState string
+
+// Accounts defines model for Accounts.
+type Accounts struct {
+	Accounts []Account `json:"accounts"`
+
+	// Next `after` of the next page; left out on the last
+	Next *int64 `json:"next,omitempty"`
 }
 
 // Address defines model for Address.
@@ -676,6 +1668,11 @@ type Approval struct {
 	Remark *string `json:"remark,omitempty"`
 }
 
+// Assessment defines model for Assessment.
+type Assessment struct {
+	Outcome FindingOutcome `json:"outcome"`
+}
+
 // Blocker defines model for Blocker.
 type Blocker struct {
 	Class *string     `json:"class,omitempty"`
@@ -689,6 +1686,19 @@ type Blocker struct {
 
 // BlockerCode defines model for Blocker.Code.
 type BlockerCode string
+
+// ClassAnswer defines model for ClassAnswer.
+type ClassAnswer struct {
+	Authority string              `json:"authority"`
+	Class     string              `json:"class"`
+	Days      int                 `json:"days"`
+	DueOn     *openapi_types.Date `json:"due_on,omitempty"`
+
+	// Kept What keeps the person, as codes
+	Kept   []string            `json:"kept"`
+	Months int                 `json:"months"`
+	RunOn  *openapi_types.Date `json:"run_on,omitempty"`
+}
 
 // ClassDate defines model for ClassDate.
 type ClassDate struct {
@@ -704,7 +1714,10 @@ type ClassDate struct {
 
 // Client defines model for Client.
 type Client struct {
-	Address        *Address            `json:"address,omitempty"`
+	Address *Address `json:"address,omitempty"`
+
+	// AddressHidden There is an address that this caller does not see
+	AddressHidden  bool                `json:"address_hidden"`
 	AddressId      *openapi_types.UUID `json:"address_id,omitempty"`
 	AgreementEnd   *time.Time          `json:"agreement_end,omitempty"`
 	AgreementStart *openapi_types.Date `json:"agreement_start,omitempty"`
@@ -719,6 +1732,9 @@ type Client struct {
 	Gender    Gender `json:"gender"`
 	GivenName string `json:"given_name"`
 
+	// Hidden Telephone and e-mail and what is written in free words are left out for this caller
+	Hidden bool `json:"hidden"`
+
 	// History The status log, newest first
 	History                    []StatusEntry       `json:"history"`
 	Id                         openapi_types.UUID  `json:"id"`
@@ -728,7 +1744,7 @@ type Client struct {
 	OldRegistrationConfirmedAt *time.Time          `json:"old_registration_confirmed_at,omitempty"`
 	Phone                      *string             `json:"phone,omitempty"`
 
-	// Protected Address and telephone are hidden from everybody
+	// Protected Where the client is is hidden from all but a named few
 	Protected   bool                `json:"protected"`
 	ReviewedOn  *openapi_types.Date `json:"reviewed_on,omitempty"`
 	Status      ClientStatus        `json:"status"`
@@ -808,9 +1824,104 @@ type ConnectedDevices struct {
 // CountOrFew A number of people as an operator sees it: 0, five or more, or "<5" (D26). A number from one to four does not fit this schema.
 type CountOrFew = Few
 
+// Country ISO 3166
+type Country = string
+
 // Created defines model for Created.
 type Created struct {
 	Id openapi_types.UUID `json:"id"`
+}
+
+// DeviationClock defines model for DeviationClock.
+type DeviationClock struct {
+	// Clock first: the controller, or NSM; authority: Datatilsynet
+	Clock     DeviationClockClock `json:"clock"`
+	DueAt     time.Time           `json:"due_at"`
+	Late      bool                `json:"late"`
+	StoppedAt *time.Time          `json:"stopped_at,omitempty"`
+}
+
+// DeviationClockClock first: the controller, or NSM; authority: Datatilsynet
+type DeviationClockClock string
+
+// DeviationData defines model for DeviationData.
+type DeviationData = []string
+
+// DeviationKind defines model for DeviationKind.
+type DeviationKind string
+
+// DeviationNotice defines model for DeviationNotice.
+type DeviationNotice struct {
+	Affected      *int                      `json:"affected,omitempty"`
+	AffectedExact bool                      `json:"affected_exact"`
+	Breached      []DeviationNoticeBreached `json:"breached"`
+	Categories    DeviationData             `json:"categories"`
+	Cause         string                    `json:"cause"`
+	Consequences  string                    `json:"consequences"`
+	Controller    string                    `json:"controller"`
+	DiscoveredAt  time.Time                 `json:"discovered_at"`
+	Done          string                    `json:"done"`
+
+	// DueAt To Datatilsynet
+	DueAt          time.Time        `json:"due_at"`
+	HappenedFrom   *time.Time       `json:"happened_from,omitempty"`
+	HappenedTo     *time.Time       `json:"happened_to,omitempty"`
+	Kind           DeviationKind    `json:"kind"`
+	Late           bool             `json:"late"`
+	Measures       string           `json:"measures"`
+	Municipality   string           `json:"municipality"`
+	Number         string           `json:"number"`
+	Persons        DeviationPersons `json:"persons"`
+	PrivacyOfficer string           `json:"privacy_officer"`
+	ReportedFrom   DeviationSource  `json:"reported_from"`
+	State          DeviationState   `json:"state"`
+	Told           []DeviationTold  `json:"told"`
+	What           string           `json:"what"`
+	WhyLate        *string          `json:"why_late,omitempty"`
+}
+
+// DeviationNoticeBreached defines model for DeviationNotice.Breached.
+type DeviationNoticeBreached string
+
+// DeviationPersons defines model for DeviationPersons.
+type DeviationPersons = []string
+
+// DeviationRow defines model for DeviationRow.
+type DeviationRow struct {
+	Clocks       []DeviationClock   `json:"clocks"`
+	DiscoveredAt time.Time          `json:"discovered_at"`
+	Id           openapi_types.UUID `json:"id"`
+	Kind         DeviationKind      `json:"kind"`
+	Number       string             `json:"number"`
+	ReportedAt   time.Time          `json:"reported_at"`
+	Source       DeviationSource    `json:"source"`
+	State        DeviationState     `json:"state"`
+}
+
+// DeviationSource defines model for DeviationSource.
+type DeviationSource string
+
+// DeviationState defines model for DeviationState.
+type DeviationState string
+
+// DeviationTold defines model for DeviationTold.
+type DeviationTold struct {
+	At           *time.Time         `json:"at,omitempty"`
+	DecidedNotTo bool               `json:"decided_not_to"`
+	Party        DeviationToldParty `json:"party"`
+	Reason       *string            `json:"reason,omitempty"`
+	Reference    *string            `json:"reference,omitempty"`
+}
+
+// DeviationToldParty defines model for DeviationTold.Party.
+type DeviationToldParty string
+
+// Deviations defines model for Deviations.
+type Deviations struct {
+	Deviations []DeviationRow `json:"deviations"`
+
+	// Next `after` of the next page; left out on the last
+	Next *openapi_types.UUID `json:"next,omitempty"`
 }
 
 // Device defines model for Device.
@@ -833,7 +1944,7 @@ type Dwelling struct {
 	Address *Address          `json:"address,omitempty"`
 	Devices []ConnectedDevice `json:"devices"`
 
-	// Hidden Only protected clients live here
+	// Hidden A protected client lives here
 	Hidden    bool               `json:"hidden"`
 	Id        openapi_types.UUID `json:"id"`
 	Note      *string            `json:"note,omitempty"`
@@ -842,6 +1953,41 @@ type Dwelling struct {
 
 // EndReason defines model for EndReason.
 type EndReason string
+
+// EnteredInstruction defines model for EnteredInstruction.
+type EnteredInstruction struct {
+	Id int64 `json:"id"`
+}
+
+// Extract docs/extract.md tells every section and field
+type Extract struct {
+	Files []struct {
+		Bytes       int      `json:"bytes"`
+		ContentType string   `json:"content_type"`
+		Name        string   `json:"name"`
+		Seconds     *float32 `json:"seconds,omitempty"`
+	} `json:"files"`
+	MadeAt       time.Time `json:"made_at"`
+	Municipality struct {
+		Name   string `json:"name"`
+		Number string `json:"number"`
+	} `json:"municipality"`
+	Request struct {
+		Id         openapi_types.UUID `json:"id"`
+		ReceivedOn openapi_types.Date `json:"received_on"`
+		Reference  string             `json:"reference"`
+	} `json:"request"`
+	Schema   ExtractSchema                       `json:"schema"`
+	Sections map[string][]map[string]interface{} `json:"sections"`
+	Withheld []struct {
+		Count  int    `json:"count"`
+		Ground string `json:"ground"`
+		What   string `json:"what"`
+	} `json:"withheld"`
+}
+
+// ExtractSchema defines model for Extract.Schema.
+type ExtractSchema string
 
 // FieldError defines model for FieldError.
 type FieldError struct {
@@ -859,6 +2005,26 @@ type Finding string
 // FindingEntry defines model for FindingEntry.
 type FindingEntry struct {
 	Finding Finding `json:"finding"`
+}
+
+// FindingOutcome defines model for FindingOutcome.
+type FindingOutcome string
+
+// Findings defines model for Findings.
+type Findings struct {
+	Findings []AccessFinding `json:"findings"`
+
+	// Next `before` of the next page; left out on the last
+	Next *int64 `json:"next,omitempty"`
+}
+
+// FoundPerson defines model for FoundPerson.
+type FoundPerson struct {
+	FamilyName string             `json:"family_name"`
+	GivenName  string             `json:"given_name"`
+	Id         openapi_types.UUID `json:"id"`
+	Number     string             `json:"number"`
+	Status     ClientStatus       `json:"status"`
 }
 
 // Gender Man, woman (kvinne), unknown
@@ -963,6 +2129,64 @@ type Imports struct {
 	Imports []Import `json:"imports"`
 }
 
+// Instruction defines model for Instruction.
+type Instruction struct {
+	Action            InstructionAction   `json:"action"`
+	DecidedBy         string              `json:"decided_by"`
+	DocumentReference string              `json:"document_reference"`
+	Id                int64               `json:"id"`
+	Replaces          *int64              `json:"replaces,omitempty"`
+	Scope             string              `json:"scope"`
+	State             InstructionState    `json:"state"`
+	ValidFrom         openapi_types.Date  `json:"valid_from"`
+	ValidTo           *openapi_types.Date `json:"valid_to,omitempty"`
+}
+
+// InstructionState defines model for Instruction.State.
+type InstructionState string
+
+// InstructionAction defines model for InstructionAction.
+type InstructionAction string
+
+// InstructionAnswer defines model for InstructionAnswer.
+type InstructionAnswer struct {
+	// Answer Why not
+	Answer *string `json:"answer,omitempty"`
+
+	// Once Yes for this round alone; false is no
+	Once bool `json:"once"`
+}
+
+// InstructionRequest defines model for InstructionRequest.
+type InstructionRequest struct {
+	Action  InstructionAction `json:"action"`
+	Answer  *string           `json:"answer,omitempty"`
+	AskedAt time.Time         `json:"asked_at"`
+
+	// AskedBy A staff number
+	AskedBy string `json:"asked_by"`
+	Id      int64  `json:"id"`
+
+	// Round Municipality, run date (yymmdd) and, for an extra run, E and its count
+	//
+	// Example: 3218-231001
+	Round RoundNumber             `json:"round"`
+	State InstructionRequestState `json:"state"`
+}
+
+// InstructionRequestState defines model for InstructionRequest.State.
+type InstructionRequestState string
+
+// InstructionRequests defines model for InstructionRequests.
+type InstructionRequests struct {
+	Requests []InstructionRequest `json:"requests"`
+}
+
+// Instructions defines model for Instructions.
+type Instructions struct {
+	Instructions []Instruction `json:"instructions"`
+}
+
 // Item defines model for Item.
 type Item struct {
 	Carried int                `json:"carried"`
@@ -990,6 +2214,70 @@ type ItemPage struct {
 
 // ItemState defines model for ItemState.
 type ItemState string
+
+// LogBy Who it was. Names are those of the municipality's own people; of others there is the opaque number.
+type LogBy struct {
+	Name         *string      `json:"name,omitempty"`
+	Organisation Organisation `json:"organisation"`
+	Role         string       `json:"role"`
+	StaffNumber  *string      `json:"staff_number,omitempty"`
+}
+
+// LogKind defines model for LogKind.
+type LogKind string
+
+// LogPage defines model for LogPage.
+type LogPage struct {
+	// Next `after` of the next page; left out on the last
+	Next *string  `json:"next,omitempty"`
+	Rows []LogRow `json:"rows"`
+}
+
+// LogRow defines model for LogRow.
+type LogRow struct {
+	Act *string   `json:"act,omitempty"`
+	At  time.Time `json:"at"`
+
+	// By Who it was. Names are those of the municipality's own people; of others there is the opaque number.
+	By LogBy `json:"by"`
+
+	// Clients At most five of those shown
+	Clients *[]openapi_types.UUID `json:"clients,omitempty"`
+
+	// Fields Names of the fields that changed, never values
+	Fields  *[]string `json:"fields,omitempty"`
+	Id      int64     `json:"id"`
+	Kind    LogKind   `json:"kind"`
+	Page    *string   `json:"page,omitempty"`
+	Purpose *string   `json:"purpose,omitempty"`
+	Refused bool      `json:"refused"`
+
+	// Shown How many clients the page showed
+	Shown     *int    `json:"shown,omitempty"`
+	Subject   *string `json:"subject,omitempty"`
+	SubjectId *string `json:"subject_id,omitempty"`
+}
+
+// Looker defines model for Looker.
+type Looker struct {
+	// By Who it was. Names are those of the municipality's own people; of others there is the opaque number.
+	By    LogBy     `json:"by"`
+	First time.Time `json:"first"`
+	Last  time.Time `json:"last"`
+
+	// Listed Times that the client stood in a list
+	Listed int `json:"listed"`
+
+	// Opened Times that the client's own page was shown
+	Opened   int      `json:"opened"`
+	Pages    []string `json:"pages"`
+	Purposes []string `json:"purposes"`
+}
+
+// Lookers defines model for Lookers.
+type Lookers struct {
+	Lookers []Looker `json:"lookers"`
+}
 
 // Me defines model for Me.
 type Me struct {
@@ -1134,6 +2422,11 @@ type MunicipalityRounds struct {
 // MunicipalityView defines model for MunicipalityView.
 type MunicipalityView string
 
+// NamedProtectedReader defines model for NamedProtectedReader.
+type NamedProtectedReader struct {
+	Id int64 `json:"id"`
+}
+
 // NewAddress All empty is no address. A lost zero of the postal code is put back, an empty town completed.
 type NewAddress struct {
 	Postcode *string `json:"postcode,omitempty"`
@@ -1141,7 +2434,7 @@ type NewAddress struct {
 	Town     *string `json:"town,omitempty"`
 }
 
-// NewClient defines model for NewClient.
+// NewClient In a pseudonymous municipality the pseudonym is the family name, the given name is empty, and nothing else about the person is told
 type NewClient struct {
 	// Address All empty is no address. A lost zero of the postal code is put back, an empty town completed.
 	Address        *NewAddress         `json:"address,omitempty"`
@@ -1167,11 +2460,38 @@ type NewClient struct {
 // NewClientStatus defines model for NewClient.Status.
 type NewClientStatus string
 
+// NewDeviation defines model for NewDeviation.
+type NewDeviation struct {
+	Affected      *int              `json:"affected,omitempty"`
+	AffectedExact *bool             `json:"affected_exact,omitempty"`
+	Categories    *DeviationData    `json:"categories,omitempty"`
+	Cause         *string           `json:"cause,omitempty"`
+	Consequences  *string           `json:"consequences,omitempty"`
+	DiscoveredAt  time.Time         `json:"discovered_at"`
+	Done          *string           `json:"done,omitempty"`
+	HappenedFrom  *time.Time        `json:"happened_from,omitempty"`
+	HappenedTo    *time.Time        `json:"happened_to,omitempty"`
+	Kind          DeviationKind     `json:"kind"`
+	Measures      *string           `json:"measures,omitempty"`
+	Persons       *DeviationPersons `json:"persons,omitempty"`
+
+	// What Due from people of the municipality
+	What *string `json:"what,omitempty"`
+}
+
 // NewDevice defines model for NewDevice.
 type NewDevice struct {
 	Code   string  `json:"code"`
 	Kind   string  `json:"kind"`
 	Serial *string `json:"serial,omitempty"`
+}
+
+// NewFormerRequest defines model for NewFormerRequest.
+type NewFormerRequest struct {
+	Channel    RightsChannel      `json:"channel"`
+	NationalId string             `json:"national_id"`
+	ReceivedOn openapi_types.Date `json:"received_on"`
+	Reference  string             `json:"reference"`
 }
 
 // NewHold defines model for NewHold.
@@ -1185,6 +2505,23 @@ type NewHold struct {
 
 	// ReviewOn When it is looked at again; it never releases by itself
 	ReviewOn openapi_types.Date `json:"review_on"`
+}
+
+// NewInstruction defines model for NewInstruction.
+type NewInstruction struct {
+	Action InstructionAction `json:"action"`
+
+	// DecidedBy An office, not a person
+	DecidedBy         string `json:"decided_by"`
+	DocumentReference string `json:"document_reference"`
+
+	// Replaces Revoked when this one is confirmed
+	Replaces *int64 `json:"replaces,omitempty"`
+
+	// Scope What it covers
+	Scope     string              `json:"scope"`
+	ValidFrom openapi_types.Date  `json:"valid_from"`
+	ValidTo   *openapi_types.Date `json:"valid_to,omitempty"`
 }
 
 // NewOrder defines model for NewOrder.
@@ -1201,6 +2538,48 @@ type NewOrder struct {
 	Reference string             `json:"reference"`
 	RunOn     openapi_types.Date `json:"run_on"`
 	Scope     OrderScope         `json:"scope"`
+}
+
+// NewProtectedReader defines model for NewProtectedReader.
+type NewProtectedReader struct {
+	Account int64               `json:"account"`
+	LastDay *openapi_types.Date `json:"last_day,omitempty"`
+}
+
+// NewRightsRequest defines model for NewRightsRequest.
+type NewRightsRequest struct {
+	Channel RightsChannel `json:"channel"`
+	Kind    RightsKind    `json:"kind"`
+
+	// ReceivedOn The answer is due one calendar month later
+	ReceivedOn openapi_types.Date `json:"received_on"`
+
+	// Reference The municipality's case number
+	Reference string `json:"reference"`
+
+	// Wish What the person asks for; needed but for access
+	Wish *string `json:"wish,omitempty"`
+}
+
+// NewVisit defines model for NewVisit.
+type NewVisit struct {
+	// ClientNumber For people who may read clients; support gives none
+	ClientNumber *string `json:"client_number,omitempty"`
+
+	// Minutes 15 to 480
+	Minutes int `json:"minutes"`
+
+	// Municipality Its number: for support, who must say whom they ask
+	Municipality *string     `json:"municipality,omitempty"`
+	Page         *VisitKind  `json:"page,omitempty"`
+	Reason       VisitReason `json:"reason"`
+
+	// Reference Of the written request
+	Reference string `json:"reference"`
+
+	// Scope One client, one kind of page of all clients, the whole municipality
+	Scope VisitScope `json:"scope"`
+	Words *string    `json:"words,omitempty"`
 }
 
 // OperatorEvent defines model for OperatorEvent.
@@ -1281,6 +2660,9 @@ type OrderScope string
 // OrderState defines model for OrderState.
 type OrderState string
 
+// Organisation defines model for Organisation.
+type Organisation string
+
 // Outcome defines model for Outcome.
 type Outcome struct {
 	Clients int `json:"clients"`
@@ -1291,6 +2673,22 @@ type Outcome struct {
 	// Reason The first blocker
 	Reason *string   `json:"reason,omitempty"`
 	State  ItemState `json:"state"`
+}
+
+// PersonSearch defines model for PersonSearch.
+type PersonSearch struct {
+	Person string `json:"person"`
+}
+
+// Persons defines model for Persons.
+type Persons struct {
+	Clients []FoundPerson `json:"clients"`
+
+	// Former Ids of clients that are purged
+	Former []openapi_types.UUID `json:"former"`
+
+	// More There are more than twenty: write more of the name
+	More bool `json:"more"`
 }
 
 // PlacedOrder defines model for PlacedOrder.
@@ -1333,6 +2731,21 @@ type Placement struct {
 // PlacementUnplaced Why an inactive client lies in no group
 type PlacementUnplaced string
 
+// Preparation defines model for Preparation.
+type Preparation struct {
+	Answer *string `json:"answer,omitempty"`
+
+	// Recipients Who was told of what was corrected
+	Recipients        *string                       `json:"recipients,omitempty"`
+	RestrictionGround *PreparationRestrictionGround `json:"restriction_ground,omitempty"`
+
+	// Statement The person's own words
+	Statement *string `json:"statement,omitempty"`
+}
+
+// PreparationRestrictionGround defines model for Preparation.RestrictionGround.
+type PreparationRestrictionGround string
+
 // Problem RFC 9457, in the caller's language
 type Problem struct {
 	Detail string        `json:"detail"`
@@ -1340,6 +2753,102 @@ type Problem struct {
 	Status int           `json:"status"`
 	Title  string        `json:"title"`
 	Type   string        `json:"type"`
+}
+
+// Processing defines model for Processing.
+type Processing struct {
+	Classes        []ProcessingClass `json:"classes"`
+	Controller     string            `json:"controller"`
+	MadeAt         time.Time         `json:"made_at"`
+	Municipality   Municipality      `json:"municipality"`
+	PrivacyOfficer string            `json:"privacy_officer"`
+}
+
+// ProcessingClass defines model for ProcessingClass.
+type ProcessingClass struct {
+	Class  string            `json:"class"`
+	Rule   *ProcessingRule   `json:"rule,omitempty"`
+	Tables []ProcessingTable `json:"tables"`
+}
+
+// ProcessingRule defines model for ProcessingRule.
+type ProcessingRule struct {
+	Authority    string `json:"authority"`
+	Outcome      string `json:"outcome"`
+	PeriodDays   int    `json:"period_days"`
+	PeriodMonths int    `json:"period_months"`
+	StartEvent   string `json:"start_event"`
+	Version      int    `json:"version"`
+}
+
+// ProcessingTable defines model for ProcessingTable.
+type ProcessingTable struct {
+	Action   string   `json:"action"`
+	Personal []string `json:"personal"`
+	Staff    []string `json:"staff"`
+	Table    string   `json:"table"`
+}
+
+// Proposal defines model for Proposal.
+type Proposal struct {
+	// Act Of a proposal about a network
+	Act       *ProposalAct `json:"act,omitempty"`
+	ExpiresAt time.Time    `json:"expires_at"`
+	Id        int64        `json:"id"`
+	Kind      ProposalKind `json:"kind"`
+
+	// Place Of a proposal about a network
+	Place      *string   `json:"place,omitempty"`
+	ProposedAt time.Time `json:"proposed_at"`
+	ProposedBy string    `json:"proposed_by"`
+
+	// Roles Of a proposal about an account
+	Roles *[]Role       `json:"roles,omitempty"`
+	Rule  *ProposedRule `json:"rule,omitempty"`
+
+	// Subject An account's id, a network, a class, or `policy`
+	Subject string `json:"subject"`
+}
+
+// ProposalAct Of a proposal about a network
+type ProposalAct string
+
+// ProposalKind defines model for Proposal.Kind.
+type ProposalKind string
+
+// Proposals defines model for Proposals.
+type Proposals struct {
+	Proposals []Proposal `json:"proposals"`
+}
+
+// ProposedRule defines model for ProposedRule.
+type ProposedRule struct {
+	Authority    string              `json:"authority"`
+	Outcome      ProposedRuleOutcome `json:"outcome"`
+	PeriodDays   int                 `json:"period_days"`
+	PeriodMonths int                 `json:"period_months"`
+	ValidFrom    openapi_types.Date  `json:"valid_from"`
+	Version      int                 `json:"version"`
+}
+
+// ProposedRuleOutcome defines model for ProposedRule.Outcome.
+type ProposedRuleOutcome string
+
+// ProtectedReader defines model for ProtectedReader.
+type ProtectedReader struct {
+	Account   int64  `json:"account"`
+	Confirmed *Stamp `json:"confirmed,omitempty"`
+	Id        int64  `json:"id"`
+
+	// LastDay Left out: until it is revoked
+	LastDay *openapi_types.Date `json:"last_day,omitempty"`
+	Name    string              `json:"name"`
+	Named   Stamp               `json:"named"`
+}
+
+// ProtectedReaders defines model for ProtectedReaders.
+type ProtectedReaders struct {
+	Readers []ProtectedReader `json:"readers"`
 }
 
 // Protocol defines model for Protocol.
@@ -1464,6 +2973,98 @@ type Resident struct {
 	Status     ClientStatus       `json:"status"`
 }
 
+// RestrictionLift defines model for RestrictionLift.
+type RestrictionLift struct {
+	Reason string `json:"reason"`
+
+	// ToldOn When the person was told
+	ToldOn openapi_types.Date `json:"told_on"`
+}
+
+// RightsChannel defines model for RightsChannel.
+type RightsChannel string
+
+// RightsExtension defines model for RightsExtension.
+type RightsExtension struct {
+	Reason RightsExtensionReason `json:"reason"`
+	ToldOn openapi_types.Date    `json:"told_on"`
+}
+
+// RightsExtensionReason defines model for RightsExtension.Reason.
+type RightsExtensionReason string
+
+// RightsKind defines model for RightsKind.
+type RightsKind string
+
+// RightsRefusal defines model for RightsRefusal.
+type RightsRefusal struct {
+	// Decision What the person is told
+	Decision *string             `json:"decision,omitempty"`
+	Ground   RightsRefusalGround `json:"ground"`
+}
+
+// RightsRefusalGround defines model for RightsRefusal.Ground.
+type RightsRefusalGround string
+
+// RightsRelease defines model for RightsRelease.
+type RightsRelease struct {
+	// RunOn Of an erasure: ask for an extra run on this day
+	RunOn *openapi_types.Date `json:"run_on,omitempty"`
+}
+
+// RightsRequest defines model for RightsRequest.
+type RightsRequest struct {
+	Answer  *string             `json:"answer,omitempty"`
+	Channel RightsChannel       `json:"channel"`
+	Client  *openapi_types.UUID `json:"client,omitempty"`
+
+	// Corrected Names of fields
+	Corrected       []string                      `json:"corrected"`
+	DecidedAt       *time.Time                    `json:"decided_at,omitempty"`
+	Decision        *string                       `json:"decision,omitempty"`
+	DueOn           openapi_types.Date            `json:"due_on"`
+	ExtensionReason *RightsRequestExtensionReason `json:"extension_reason,omitempty"`
+
+	// Former Somebody whose record is gone
+	Former            bool                            `json:"former"`
+	Id                openapi_types.UUID              `json:"id"`
+	Kind              RightsKind                      `json:"kind"`
+	LiftedAt          *time.Time                      `json:"lifted_at,omitempty"`
+	Outcome           []ClassAnswer                   `json:"outcome"`
+	PreparedAt        *time.Time                      `json:"prepared_at,omitempty"`
+	ReceivedOn        openapi_types.Date              `json:"received_on"`
+	Recipients        *string                         `json:"recipients,omitempty"`
+	Reference         string                          `json:"reference"`
+	RefusalGround     *string                         `json:"refusal_ground,omitempty"`
+	Remark            *string                         `json:"remark,omitempty"`
+	RestrictionGround *RightsRequestRestrictionGround `json:"restriction_ground,omitempty"`
+	State             RightsState                     `json:"state"`
+	Statement         *string                         `json:"statement,omitempty"`
+	ToldOn            *openapi_types.Date             `json:"told_on,omitempty"`
+	Wish              *string                         `json:"wish,omitempty"`
+}
+
+// RightsRequestExtensionReason defines model for RightsRequest.ExtensionReason.
+type RightsRequestExtensionReason string
+
+// RightsRequestRestrictionGround defines model for RightsRequest.RestrictionGround.
+type RightsRequestRestrictionGround string
+
+// RightsRequestPage defines model for RightsRequestPage.
+type RightsRequestPage struct {
+	// Next `after` of the next page; left out on the last
+	Next     *string         `json:"next,omitempty"`
+	Requests []RightsRequest `json:"requests"`
+}
+
+// RightsReturn defines model for RightsReturn.
+type RightsReturn struct {
+	Remark *string `json:"remark,omitempty"`
+}
+
+// RightsState defines model for RightsState.
+type RightsState string
+
 // Role defines model for Role.
 type Role string
 
@@ -1578,6 +3179,58 @@ type StockPage struct {
 
 // StockState defines model for StockState.
 type StockState string
+
+// Subprocessor As it is in force today, else as it is announced
+type Subprocessor struct {
+	AccessRule SubprocessorAccessRule `json:"access_rule"`
+	Copies     SubprocessorCopies     `json:"copies"`
+	CopiesDays *int                   `json:"copies_days,omitempty"`
+	Data       string                 `json:"data"`
+	Encryption SubprocessorEncryption `json:"encryption"`
+	Everywhere bool                   `json:"everywhere"`
+	Id         int64                  `json:"id"`
+	InForce    bool                   `json:"in_force"`
+	Name       string                 `json:"name"`
+	NextReview *openapi_types.Date    `json:"next_review,omitempty"`
+
+	// ObjectBy The last day to object to a change that waits for an answer
+	ObjectBy   *openapi_types.Date `json:"object_by,omitempty"`
+	OutsideEea []Country           `json:"outside_eea"`
+
+	// Place ISO 3166
+	Place          *Country                   `json:"place,omitempty"`
+	Purpose        string                     `json:"purpose"`
+	ReviewOverdue  bool                       `json:"review_overdue"`
+	ReviewedOn     *openapi_types.Date        `json:"reviewed_on,omitempty"`
+	Service        SubprocessorService        `json:"service"`
+	StaffCountries []Country                  `json:"staff_countries"`
+	TransferBasis  *SubprocessorTransferBasis `json:"transfer_basis,omitempty"`
+
+	// Used By this municipality today
+	Used      bool               `json:"used"`
+	ValidFrom openapi_types.Date `json:"valid_from"`
+	Version   int                `json:"version"`
+}
+
+// SubprocessorAccessRule defines model for Subprocessor.AccessRule.
+type SubprocessorAccessRule string
+
+// SubprocessorCopies defines model for Subprocessor.Copies.
+type SubprocessorCopies string
+
+// SubprocessorEncryption defines model for Subprocessor.Encryption.
+type SubprocessorEncryption string
+
+// SubprocessorService defines model for Subprocessor.Service.
+type SubprocessorService string
+
+// SubprocessorTransferBasis defines model for Subprocessor.TransferBasis.
+type SubprocessorTransferBasis string
+
+// Subprocessors defines model for Subprocessors.
+type Subprocessors struct {
+	Subprocessors []Subprocessor `json:"subprocessors"`
+}
 
 // SupplierProtocol The copy without small numbers
 type SupplierProtocol struct {
@@ -1722,11 +3375,98 @@ type SupportRounds struct {
 // SupportView defines model for SupportView.
 type SupportView string
 
+// UnshieldDecision defines model for UnshieldDecision.
+type UnshieldDecision struct {
+	// Remove True: the mark goes; false: it stays
+	Remove bool `json:"remove"`
+}
+
+// Visit Without the client, whom support learns when they stand in the visit
+type Visit struct {
+	Answer  *string   `json:"answer,omitempty"`
+	AskedAt time.Time `json:"asked_at"`
+
+	// AskedBy A staff number
+	AskedBy string             `json:"asked_by"`
+	EndsAt  *time.Time         `json:"ends_at,omitempty"`
+	Id      openapi_types.UUID `json:"id"`
+
+	// Looks For people of the municipality
+	Looks        *int        `json:"looks,omitempty"`
+	Minutes      int         `json:"minutes"`
+	Municipality string      `json:"municipality"`
+	Page         *VisitKind  `json:"page,omitempty"`
+	Reason       VisitReason `json:"reason"`
+	Reference    string      `json:"reference"`
+
+	// Scope One client, one kind of page of all clients, the whole municipality
+	Scope    VisitScope `json:"scope"`
+	StartsAt *time.Time `json:"starts_at,omitempty"`
+	State    VisitState `json:"state"`
+
+	// Visitor The staff number of the one person of support that it is for
+	Visitor *string `json:"visitor,omitempty"`
+	Words   *string `json:"words,omitempty"`
+}
+
+// VisitGrant defines model for VisitGrant.
+type VisitGrant struct {
+	ClientNumber *string    `json:"client_number,omitempty"`
+	Minutes      int        `json:"minutes"`
+	Page         *VisitKind `json:"page,omitempty"`
+
+	// Scope One client, one kind of page of all clients, the whole municipality
+	Scope VisitScope `json:"scope"`
+}
+
+// VisitKind defines model for VisitKind.
+type VisitKind string
+
+// VisitLook defines model for VisitLook.
+type VisitLook struct {
+	At      time.Time            `json:"at"`
+	Clients []openapi_types.UUID `json:"clients"`
+	Page    string               `json:"page"`
+}
+
+// VisitLooks defines model for VisitLooks.
+type VisitLooks struct {
+	Looks []VisitLook `json:"looks"`
+
+	// Next `after` of the next page; left out on the last
+	Next *int64 `json:"next,omitempty"`
+}
+
+// VisitReason defines model for VisitReason.
+type VisitReason string
+
+// VisitRefusal defines model for VisitRefusal.
+type VisitRefusal struct {
+	Answer string `json:"answer"`
+}
+
+// VisitScope One client, one kind of page of all clients, the whole municipality
+type VisitScope string
+
+// VisitState defines model for VisitState.
+type VisitState string
+
+// Visits defines model for Visits.
+type Visits struct {
+	Visits []Visit `json:"visits"`
+}
+
+// AccountID defines model for AccountID.
+type AccountID = int64
+
 // AddressID defines model for AddressID.
 type AddressID = openapi_types.UUID
 
 // ClientID defines model for ClientID.
 type ClientID = openapi_types.UUID
+
+// DeviationID defines model for DeviationID.
+type DeviationID = openapi_types.UUID
 
 // DeviceID defines model for DeviceID.
 type DeviceID = openapi_types.UUID
@@ -1746,6 +3486,9 @@ type ImportID = openapi_types.UUID
 // InMunicipality defines model for InMunicipality.
 type InMunicipality = string
 
+// InstructionID defines model for InstructionID.
+type InstructionID = int64
+
 // Limit defines model for Limit.
 type Limit = int
 
@@ -1755,10 +3498,25 @@ type OrderID = openapi_types.UUID
 // Position defines model for Position.
 type Position = int
 
+// ProposalID defines model for ProposalID.
+type ProposalID = int64
+
+// QuestionID defines model for QuestionID.
+type QuestionID = int64
+
+// ReaderID defines model for ReaderID.
+type ReaderID = int64
+
+// RightID defines model for RightID.
+type RightID = openapi_types.UUID
+
 // Round Municipality, run date (yymmdd) and, for an extra run, E and its count
 //
 // Example: 3218-231001
 type Round = RoundNumber
+
+// VisitID defines model for VisitID.
+type VisitID = openapi_types.UUID
 
 // BadRequest RFC 9457, in the caller's language
 type BadRequest = Problem
@@ -1792,6 +3550,12 @@ type Unauthenticated = Problem
 
 // UnsupportedType RFC 9457, in the caller's language
 type UnsupportedType = Problem
+
+// ListAccountsParams defines parameters for ListAccounts.
+type ListAccountsParams struct {
+	// After `next` of the page before
+	After *int64 `form:"after,omitempty" json:"after,omitempty"`
+}
 
 // ListClientsParams defines parameters for ListClients.
 type ListClientsParams struct {
@@ -1847,6 +3611,21 @@ type SetClientStatusParams struct {
 	Preview *bool `form:"preview,omitempty" json:"preview,omitempty"`
 }
 
+// ListDeviationsParams defines parameters for ListDeviations.
+type ListDeviationsParams struct {
+	// After `next` of the page before
+	After *openapi_types.UUID `form:"after,omitempty" json:"after,omitempty"`
+}
+
+// ReportDeviationParams defines parameters for ReportDeviation.
+type ReportDeviationParams struct {
+	// Municipality The municipality's number: for support, who must say whose requests these are
+	Municipality *InMunicipality `form:"municipality,omitempty" json:"municipality,omitempty"`
+
+	// IdempotencyKey Chosen by the caller, one for each act; a repetition gets the first answer
+	IdempotencyKey *IdempotencyKeyOptional `json:"Idempotency-Key,omitempty"`
+}
+
 // ListStockParams defines parameters for ListStock.
 type ListStockParams struct {
 	// After `next` of the page before
@@ -1880,6 +3659,108 @@ type ImportClientsParams struct {
 type ReadImportParams struct {
 	// After `next` of the page before, a row number
 	After *int `form:"after,omitempty" json:"after,omitempty"`
+
+	// Limit Rows of a page
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// ListInstructionRequestsParams defines parameters for ListInstructionRequests.
+type ListInstructionRequestsParams struct {
+	// Municipality The municipality's number: for support, who must say whose requests these are
+	Municipality *InMunicipality `form:"municipality,omitempty" json:"municipality,omitempty"`
+}
+
+// ListInstructionsParams defines parameters for ListInstructions.
+type ListInstructionsParams struct {
+	// Municipality The municipality's number: for support, who must say whose requests these are
+	Municipality *InMunicipality `form:"municipality,omitempty" json:"municipality,omitempty"`
+}
+
+// ListLogParams defines parameters for ListLog.
+type ListLogParams struct {
+	Kind *LogKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Client Looks that showed one of these clients and acts on one of them
+	Client *[]openapi_types.UUID `form:"client,omitempty" json:"client,omitempty"`
+
+	// Staff A staff number, of any organisation
+	Staff        *string       `form:"staff,omitempty" json:"staff,omitempty"`
+	Role         *string       `form:"role,omitempty" json:"role,omitempty"`
+	Organisation *Organisation `form:"organisation,omitempty" json:"organisation,omitempty"`
+
+	// Page What was looked at, a code
+	Page *string `form:"page,omitempty" json:"page,omitempty"`
+
+	// Purpose Why it was looked at, a code
+	Purpose *string `form:"purpose,omitempty" json:"purpose,omitempty"`
+
+	// Act What was done, a code
+	Act *string `form:"act,omitempty" json:"act,omitempty"`
+
+	// Subject What it was done to, as the number of a round
+	Subject *string `form:"subject,omitempty" json:"subject,omitempty"`
+
+	// Refused Only what was refused
+	Refused *bool `form:"refused,omitempty" json:"refused,omitempty"`
+
+	// From From this day on
+	From *openapi_types.Date `form:"from,omitempty" json:"from,omitempty"`
+
+	// Until To this day included
+	Until *openapi_types.Date `form:"until,omitempty" json:"until,omitempty"`
+
+	// After `next` of the page before
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+
+	// Limit Rows of a page
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// ExportLogParams defines parameters for ExportLog.
+type ExportLogParams struct {
+	Format ExportLogParamsFormat `form:"format" json:"format"`
+	Kind   *LogKind              `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Client Looks that showed one of these clients and acts on one of them
+	Client *[]openapi_types.UUID `form:"client,omitempty" json:"client,omitempty"`
+
+	// Staff A staff number, of any organisation
+	Staff        *string       `form:"staff,omitempty" json:"staff,omitempty"`
+	Role         *string       `form:"role,omitempty" json:"role,omitempty"`
+	Organisation *Organisation `form:"organisation,omitempty" json:"organisation,omitempty"`
+
+	// Page What was looked at, a code
+	Page *string `form:"page,omitempty" json:"page,omitempty"`
+
+	// Purpose Why it was looked at, a code
+	Purpose *string `form:"purpose,omitempty" json:"purpose,omitempty"`
+
+	// Act What was done, a code
+	Act *string `form:"act,omitempty" json:"act,omitempty"`
+
+	// Subject What it was done to, as the number of a round
+	Subject *string `form:"subject,omitempty" json:"subject,omitempty"`
+
+	// Refused Only what was refused
+	Refused *bool `form:"refused,omitempty" json:"refused,omitempty"`
+
+	// From From this day on
+	From *openapi_types.Date `form:"from,omitempty" json:"from,omitempty"`
+
+	// Until To this day included
+	Until *openapi_types.Date `form:"until,omitempty" json:"until,omitempty"`
+}
+
+// ExportLogParamsFormat defines parameters for ExportLog.
+type ExportLogParamsFormat string
+
+// ListFindingsParams defines parameters for ListFindings.
+type ListFindingsParams struct {
+	// Assessed Those that somebody has assessed
+	Assessed *bool `form:"assessed,omitempty" json:"assessed,omitempty"`
+
+	// Before `next` of the page before
+	Before *int64 `form:"before,omitempty" json:"before,omitempty"`
 
 	// Limit Rows of a page
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
@@ -1921,6 +3802,21 @@ type DeclineOrderParams struct {
 	Municipality *InMunicipality `form:"municipality,omitempty" json:"municipality,omitempty"`
 }
 
+// ListRightsRequestsParams defines parameters for ListRightsRequests.
+type ListRightsRequestsParams struct {
+	// List Which
+	List *ListRightsRequestsParamsList `form:"list,omitempty" json:"list,omitempty"`
+
+	// After `next` of the page before, of answered ones
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+
+	// Limit Rows of a page
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// ListRightsRequestsParamsList defines parameters for ListRightsRequests.
+type ListRightsRequestsParamsList string
+
 // ListItemsParams defines parameters for ListItems.
 type ListItemsParams struct {
 	// State Any of these; all when left out
@@ -1937,6 +3833,15 @@ type ListItemsParams struct {
 type StartRoundParams struct {
 	// IdempotencyKey Chosen by the caller, one for each act; a repetition gets the first answer
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// ListVisitLooksParams defines parameters for ListVisitLooks.
+type ListVisitLooksParams struct {
+	// After `next` of the page before
+	After *int64 `form:"after,omitempty" json:"after,omitempty"`
+
+	// Limit Rows of a page
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // ConnectAddressDeviceJSONRequestBody defines body for ConnectAddressDevice for application/json ContentType.
@@ -1966,8 +3871,17 @@ type MoveClientJSONRequestBody = Move
 // PlaceHoldJSONRequestBody defines body for PlaceHold for application/json ContentType.
 type PlaceHoldJSONRequestBody = NewHold
 
+// DecideUnshieldJSONRequestBody defines body for DecideUnshield for application/json ContentType.
+type DecideUnshieldJSONRequestBody = UnshieldDecision
+
+// ReceiveRightsRequestJSONRequestBody defines body for ReceiveRightsRequest for application/json ContentType.
+type ReceiveRightsRequestJSONRequestBody = NewRightsRequest
+
 // SetClientStatusJSONRequestBody defines body for SetClientStatus for application/json ContentType.
 type SetClientStatusJSONRequestBody = StatusChange
+
+// ReportDeviationJSONRequestBody defines body for ReportDeviation for application/json ContentType.
+type ReportDeviationJSONRequestBody = NewDeviation
 
 // RegisterDeviceJSONRequestBody defines body for RegisterDevice for application/json ContentType.
 type RegisterDeviceJSONRequestBody = NewDevice
@@ -1978,8 +3892,44 @@ type AskHoldReleaseJSONRequestBody = ReleaseRequest
 // ImportClientsMultipartRequestBody defines body for ImportClients for multipart/form-data ContentType.
 type ImportClientsMultipartRequestBody ImportClientsMultipartBody
 
+// AnswerInstructionRequestJSONRequestBody defines body for AnswerInstructionRequest for application/json ContentType.
+type AnswerInstructionRequestJSONRequestBody = InstructionAnswer
+
+// EnterInstructionJSONRequestBody defines body for EnterInstruction for application/json ContentType.
+type EnterInstructionJSONRequestBody = NewInstruction
+
+// AssessFindingJSONRequestBody defines body for AssessFinding for application/json ContentType.
+type AssessFindingJSONRequestBody = Assessment
+
+// FindPersonsJSONRequestBody defines body for FindPersons for application/json ContentType.
+type FindPersonsJSONRequestBody = PersonSearch
+
 // AskOrderJSONRequestBody defines body for AskOrder for application/json ContentType.
 type AskOrderJSONRequestBody = NewOrder
+
+// NameProtectedReaderJSONRequestBody defines body for NameProtectedReader for application/json ContentType.
+type NameProtectedReaderJSONRequestBody = NewProtectedReader
+
+// ReceiveFormerRequestJSONRequestBody defines body for ReceiveFormerRequest for application/json ContentType.
+type ReceiveFormerRequestJSONRequestBody = NewFormerRequest
+
+// ExtendRightsRequestJSONRequestBody defines body for ExtendRightsRequest for application/json ContentType.
+type ExtendRightsRequestJSONRequestBody = RightsExtension
+
+// LiftRestrictionJSONRequestBody defines body for LiftRestriction for application/json ContentType.
+type LiftRestrictionJSONRequestBody = RestrictionLift
+
+// PrepareRightsRequestJSONRequestBody defines body for PrepareRightsRequest for application/json ContentType.
+type PrepareRightsRequestJSONRequestBody = Preparation
+
+// RefuseRightsRequestJSONRequestBody defines body for RefuseRightsRequest for application/json ContentType.
+type RefuseRightsRequestJSONRequestBody = RightsRefusal
+
+// ReleaseRightsRequestJSONRequestBody defines body for ReleaseRightsRequest for application/json ContentType.
+type ReleaseRightsRequestJSONRequestBody = RightsRelease
+
+// ReturnRightsRequestJSONRequestBody defines body for ReturnRightsRequest for application/json ContentType.
+type ReturnRightsRequestJSONRequestBody = RightsReturn
 
 // ApproveRoundJSONRequestBody defines body for ApproveRound for application/json ContentType.
 type ApproveRoundJSONRequestBody = Approval
@@ -1995,6 +3945,15 @@ type RecordFindingJSONRequestBody = FindingEntry
 
 // StartRoundJSONRequestBody defines body for StartRound for application/json ContentType.
 type StartRoundJSONRequestBody = Start
+
+// AskVisitJSONRequestBody defines body for AskVisit for application/json ContentType.
+type AskVisitJSONRequestBody = NewVisit
+
+// GrantVisitJSONRequestBody defines body for GrantVisit for application/json ContentType.
+type GrantVisitJSONRequestBody = VisitGrant
+
+// RefuseVisitJSONRequestBody defines body for RefuseVisit for application/json ContentType.
+type RefuseVisitJSONRequestBody = VisitRefusal
 
 // AsMunicipalityOrder returns the union data inside the AnyOrder as a MunicipalityOrder
 func (t AnyOrder) AsMunicipalityOrder() (MunicipalityOrder, error) {
@@ -2712,7 +4671,13 @@ func (t *AnyRounds) UnmarshalJSON(b []byte) error {
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
-	// ReadAddress A dwelling, with its residents (protected ones left out) and its devices
+	// ListAccounts The municipality's people and programs, by name
+	// (GET /accounts)
+	ListAccounts(w http.ResponseWriter, r *http.Request, params ListAccountsParams)
+	// DisableAccount End an account at once, with its sessions, keys, links and waiting proposals
+	// (POST /accounts/{account}/disabling)
+	DisableAccount(w http.ResponseWriter, r *http.Request, account AccountID)
+	// ReadAddress A dwelling, with its residents and its devices; a hidden one only for those named for it
 	// (GET /addresses/{address})
 	ReadAddress(w http.ResponseWriter, r *http.Request, address AddressID)
 	// ConnectAddressDevice Connect a device from stock to the address
@@ -2763,9 +4728,27 @@ type ServerInterface interface {
 	// PlaceHold Place a hold on the client, at once
 	// (POST /clients/{client}/holds)
 	PlaceHold(w http.ResponseWriter, r *http.Request, client ClientID)
+	// DecideUnshield Take the mark away, or keep it; an approver or one of the named few who has not asked for it
+	// (POST /clients/{client}/protection/release)
+	DecideUnshield(w http.ResponseWriter, r *http.Request, client ClientID)
+	// AskUnshield Ask for the mark of a protected client to be taken away
+	// (POST /clients/{client}/protection/release-request)
+	AskUnshield(w http.ResponseWriter, r *http.Request, client ClientID)
+	// ReceiveRightsRequest A request of the person: it keeps the client until there is an answer, but for erasure
+	// (POST /clients/{client}/rights-requests)
+	ReceiveRightsRequest(w http.ResponseWriter, r *http.Request, client ClientID)
 	// SetClientStatus Disconnect, cancel or re-activate
 	// (POST /clients/{client}/status)
 	SetClientStatus(w http.ResponseWriter, r *http.Request, client ClientID, params SetClientStatusParams)
+	// ListDeviations Deviations with their clocks, newest report first
+	// (GET /deviations)
+	ListDeviations(w http.ResponseWriter, r *http.Request, params ListDeviationsParams)
+	// ReportDeviation Report a deviation
+	// (POST /deviations)
+	ReportDeviation(w http.ResponseWriter, r *http.Request, params ReportDeviationParams)
+	// ReadDeviation One deviation with the fields that Datatilsynet's form asks for (GDPR 33(3)); reading it is recorded
+	// (GET /deviations/{deviation})
+	ReadDeviation(w http.ResponseWriter, r *http.Request, deviation DeviationID)
 	// ListStock Devices in stock, by code
 	// (GET /devices)
 	ListStock(w http.ResponseWriter, r *http.Request, params ListStockParams)
@@ -2790,6 +4773,45 @@ type ServerInterface interface {
 	// ReadImport One import, with what was refused and flagged
 	// (GET /imports/{import})
 	ReadImport(w http.ResponseWriter, r *http.Request, pImport ImportID, params ReadImportParams)
+	// ListInstructionRequests Acts of support that nothing covered: tasks of the municipality
+	// (GET /instruction-requests)
+	ListInstructionRequests(w http.ResponseWriter, r *http.Request, params ListInstructionRequestsParams)
+	// AnswerInstructionRequest Yes for this round alone, or no
+	// (POST /instruction-requests/{question}/answer)
+	AnswerInstructionRequest(w http.ResponseWriter, r *http.Request, question QuestionID)
+	// ListInstructions What the processor may do without asking, newest first
+	// (GET /instructions)
+	ListInstructions(w http.ResponseWriter, r *http.Request, params ListInstructionsParams)
+	// EnterInstruction Enter an instruction; it holds when an approver has confirmed it
+	// (POST /instructions)
+	EnterInstruction(w http.ResponseWriter, r *http.Request)
+	// ConfirmInstruction Put it in force
+	// (POST /instructions/{instruction}/confirmation)
+	ConfirmInstruction(w http.ResponseWriter, r *http.Request, instruction InstructionID)
+	// DeclineInstruction Say no
+	// (POST /instructions/{instruction}/refusal)
+	DeclineInstruction(w http.ResponseWriter, r *http.Request, instruction InstructionID)
+	// RevokeInstruction End it at once
+	// (POST /instructions/{instruction}/revocation)
+	RevokeInstruction(w http.ResponseWriter, r *http.Request, instruction InstructionID)
+	// ListLog Rows of both logs, newest first
+	// (GET /log)
+	ListLog(w http.ResponseWriter, r *http.Request, params ListLogParams)
+	// ListLookers Who looked at a client, how often, when and why; the client need not exist any more
+	// (GET /log/clients/{client})
+	ListLookers(w http.ResponseWriter, r *http.Request, client ClientID)
+	// ExportLog All rows that match, as a file
+	// (GET /log/export)
+	ExportLog(w http.ResponseWriter, r *http.Request, params ExportLogParams)
+	// ListFindings Unusual access, newest first
+	// (GET /log/findings)
+	ListFindings(w http.ResponseWriter, r *http.Request, params ListFindingsParams)
+	// AssessFinding Say what became of a finding, once
+	// (POST /log/findings/{finding}/assessment)
+	AssessFinding(w http.ResponseWriter, r *http.Request, finding int64)
+	// FindPersons Whom a number, a national id or words of a name may mean
+	// (POST /log/persons)
+	FindPersons(w http.ResponseWriter, r *http.Request)
 	// ReadMe The caller, with roles and permissions
 	// (GET /me)
 	ReadMe(w http.ResponseWriter, r *http.Request)
@@ -2808,6 +4830,63 @@ type ServerInterface interface {
 	// DeclineOrder Decline a request
 	// (POST /orders/{order}/refusal)
 	DeclineOrder(w http.ResponseWriter, r *http.Request, order OrderID, params DeclineOrderParams)
+	// ReadProcessing The records of processing (GDPR 30), made from the deletion classes
+	// (GET /processing)
+	ReadProcessing(w http.ResponseWriter, r *http.Request)
+	// ListProposals What waits for a second person, oldest first
+	// (GET /proposals)
+	ListProposals(w http.ResponseWriter, r *http.Request)
+	// AcceptProposal Accept what somebody else has proposed; it holds at once
+	// (POST /proposals/{proposal}/acceptance)
+	AcceptProposal(w http.ResponseWriter, r *http.Request, proposal ProposalID)
+	// RejectProposal Reject what somebody else has proposed; nothing changes
+	// (POST /proposals/{proposal}/rejection)
+	RejectProposal(w http.ResponseWriter, r *http.Request, proposal ProposalID)
+	// ListProtectedReaders The named few who see where protected clients are
+	// (GET /protected-readers)
+	ListProtectedReaders(w http.ResponseWriter, r *http.Request)
+	// NameProtectedReader Name one of the few; somebody else confirms it
+	// (POST /protected-readers)
+	NameProtectedReader(w http.ResponseWriter, r *http.Request)
+	// ConfirmProtectedReader Let a naming hold; an approver who neither named nor is named
+	// (POST /protected-readers/{reader}/confirm)
+	ConfirmProtectedReader(w http.ResponseWriter, r *http.Request, reader ReaderID)
+	// RevokeProtectedReader End it at once
+	// (POST /protected-readers/{reader}/revoke)
+	RevokeProtectedReader(w http.ResponseWriter, r *http.Request, reader ReaderID)
+	// ListRightsRequests Requests of persons: those without an answer, the most urgent first, or those that have one
+	// (GET /rights-requests)
+	ListRightsRequests(w http.ResponseWriter, r *http.Request, params ListRightsRequestsParams)
+	// ReceiveFormerRequest Somebody whose record is gone asks who looked; the national id is hashed and not kept
+	// (POST /rights-requests/former)
+	ReceiveFormerRequest(w http.ResponseWriter, r *http.Request)
+	// ReadRightsRequest One request
+	// (GET /rights-requests/{right})
+	ReadRightsRequest(w http.ResponseWriter, r *http.Request, right RightID)
+	// ExtendRightsRequest Two months more, once, when the person was told within the first
+	// (POST /rights-requests/{right}/extension)
+	ExtendRightsRequest(w http.ResponseWriter, r *http.Request, right RightID)
+	// ReadExtract Everything that is held on the person, after the release; made anew each time
+	// (GET /rights-requests/{right}/extract)
+	ReadExtract(w http.ResponseWriter, r *http.Request, right RightID)
+	// LiftRestriction End a restriction, after the person was told
+	// (POST /rights-requests/{right}/lift)
+	LiftRestriction(w http.ResponseWriter, r *http.Request, right RightID)
+	// PrepareRightsRequest Lay the answer before an approver
+	// (POST /rights-requests/{right}/preparation)
+	PrepareRightsRequest(w http.ResponseWriter, r *http.Request, right RightID)
+	// RefuseRightsRequest Refuse it, with the ground
+	// (POST /rights-requests/{right}/refusal)
+	RefuseRightsRequest(w http.ResponseWriter, r *http.Request, right RightID)
+	// ReleaseRightsRequest Grant it, by an approver who did not prepare it
+	// (POST /rights-requests/{right}/release)
+	ReleaseRightsRequest(w http.ResponseWriter, r *http.Request, right RightID)
+	// ReturnRightsRequest Return it to the caseworker
+	// (POST /rights-requests/{right}/return)
+	ReturnRightsRequest(w http.ResponseWriter, r *http.Request, right RightID)
+	// WithdrawRightsRequest The person does not ask any more
+	// (POST /rights-requests/{right}/withdrawal)
+	WithdrawRightsRequest(w http.ResponseWriter, r *http.Request, right RightID)
 	// ListRounds Rounds by date
 	// (GET /rounds)
 	ListRounds(w http.ResponseWriter, r *http.Request)
@@ -2856,13 +4935,55 @@ type ServerInterface interface {
 	// StartRound Start an approved round
 	// (POST /rounds/{number}/start)
 	StartRound(w http.ResponseWriter, r *http.Request, number Round, params StartRoundParams)
+	// ListSubprocessors Who else handles data for the municipality, by service, with what is used here and what was answered
+	// (GET /subprocessors)
+	ListSubprocessors(w http.ResponseWriter, r *http.Request)
+	// ListVisits Visits of support (T21), newest first: the municipality's, or those of the support person who asks
+	// (GET /visits)
+	ListVisits(w http.ResponseWriter, r *http.Request)
+	// AskVisit Ask for a visit on a written request; it begins when an approver grants it
+	// (POST /visits)
+	AskVisit(w http.ResponseWriter, r *http.Request)
+	// ReadVisit One visit
+	// (GET /visits/{visit})
+	ReadVisit(w http.ResponseWriter, r *http.Request, visit VisitID)
+	// CutVisit End it at once
+	// (POST /visits/{visit}/cut)
+	CutVisit(w http.ResponseWriter, r *http.Request, visit VisitID)
+	// GrantVisit Grant it, no wider and no longer than was asked for
+	// (POST /visits/{visit}/grant)
+	GrantVisit(w http.ResponseWriter, r *http.Request, visit VisitID)
+	// ListVisitLooks What was looked at during the visit, newest first
+	// (GET /visits/{visit}/looks)
+	ListVisitLooks(w http.ResponseWriter, r *http.Request, visit VisitID, params ListVisitLooksParams)
+	// RefuseVisit Say no
+	// (POST /visits/{visit}/refusal)
+	RefuseVisit(w http.ResponseWriter, r *http.Request, visit VisitID)
+	// TakeVisit Go in; a visit that a municipality asked for belongs to whoever takes it first
+	// (POST /visits/{visit}/taking)
+	TakeVisit(w http.ResponseWriter, r *http.Request, visit VisitID)
+	// WithdrawVisit Take one's own request back
+	// (POST /visits/{visit}/withdrawal)
+	WithdrawVisit(w http.ResponseWriter, r *http.Request, visit VisitID)
 }
 
 // Unimplemented server implementation that returns http.StatusNotImplemented for each endpoint.
 
 type Unimplemented struct{}
 
-// ReadAddress A dwelling, with its residents (protected ones left out) and its devices
+// ListAccounts The municipality's people and programs, by name
+// (GET /accounts)
+func (_ Unimplemented) ListAccounts(w http.ResponseWriter, r *http.Request, params ListAccountsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// DisableAccount End an account at once, with its sessions, keys, links and waiting proposals
+// (POST /accounts/{account}/disabling)
+func (_ Unimplemented) DisableAccount(w http.ResponseWriter, r *http.Request, account AccountID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReadAddress A dwelling, with its residents and its devices; a hidden one only for those named for it
 // (GET /addresses/{address})
 func (_ Unimplemented) ReadAddress(w http.ResponseWriter, r *http.Request, address AddressID) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -2964,9 +5085,45 @@ func (_ Unimplemented) PlaceHold(w http.ResponseWriter, r *http.Request, client 
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// DecideUnshield Take the mark away, or keep it; an approver or one of the named few who has not asked for it
+// (POST /clients/{client}/protection/release)
+func (_ Unimplemented) DecideUnshield(w http.ResponseWriter, r *http.Request, client ClientID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// AskUnshield Ask for the mark of a protected client to be taken away
+// (POST /clients/{client}/protection/release-request)
+func (_ Unimplemented) AskUnshield(w http.ResponseWriter, r *http.Request, client ClientID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReceiveRightsRequest A request of the person: it keeps the client until there is an answer, but for erasure
+// (POST /clients/{client}/rights-requests)
+func (_ Unimplemented) ReceiveRightsRequest(w http.ResponseWriter, r *http.Request, client ClientID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // SetClientStatus Disconnect, cancel or re-activate
 // (POST /clients/{client}/status)
 func (_ Unimplemented) SetClientStatus(w http.ResponseWriter, r *http.Request, client ClientID, params SetClientStatusParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListDeviations Deviations with their clocks, newest report first
+// (GET /deviations)
+func (_ Unimplemented) ListDeviations(w http.ResponseWriter, r *http.Request, params ListDeviationsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReportDeviation Report a deviation
+// (POST /deviations)
+func (_ Unimplemented) ReportDeviation(w http.ResponseWriter, r *http.Request, params ReportDeviationParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReadDeviation One deviation with the fields that Datatilsynet's form asks for (GDPR 33(3)); reading it is recorded
+// (GET /deviations/{deviation})
+func (_ Unimplemented) ReadDeviation(w http.ResponseWriter, r *http.Request, deviation DeviationID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -3018,6 +5175,84 @@ func (_ Unimplemented) ReadImport(w http.ResponseWriter, r *http.Request, pImpor
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// ListInstructionRequests Acts of support that nothing covered: tasks of the municipality
+// (GET /instruction-requests)
+func (_ Unimplemented) ListInstructionRequests(w http.ResponseWriter, r *http.Request, params ListInstructionRequestsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// AnswerInstructionRequest Yes for this round alone, or no
+// (POST /instruction-requests/{question}/answer)
+func (_ Unimplemented) AnswerInstructionRequest(w http.ResponseWriter, r *http.Request, question QuestionID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListInstructions What the processor may do without asking, newest first
+// (GET /instructions)
+func (_ Unimplemented) ListInstructions(w http.ResponseWriter, r *http.Request, params ListInstructionsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// EnterInstruction Enter an instruction; it holds when an approver has confirmed it
+// (POST /instructions)
+func (_ Unimplemented) EnterInstruction(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ConfirmInstruction Put it in force
+// (POST /instructions/{instruction}/confirmation)
+func (_ Unimplemented) ConfirmInstruction(w http.ResponseWriter, r *http.Request, instruction InstructionID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// DeclineInstruction Say no
+// (POST /instructions/{instruction}/refusal)
+func (_ Unimplemented) DeclineInstruction(w http.ResponseWriter, r *http.Request, instruction InstructionID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RevokeInstruction End it at once
+// (POST /instructions/{instruction}/revocation)
+func (_ Unimplemented) RevokeInstruction(w http.ResponseWriter, r *http.Request, instruction InstructionID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListLog Rows of both logs, newest first
+// (GET /log)
+func (_ Unimplemented) ListLog(w http.ResponseWriter, r *http.Request, params ListLogParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListLookers Who looked at a client, how often, when and why; the client need not exist any more
+// (GET /log/clients/{client})
+func (_ Unimplemented) ListLookers(w http.ResponseWriter, r *http.Request, client ClientID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ExportLog All rows that match, as a file
+// (GET /log/export)
+func (_ Unimplemented) ExportLog(w http.ResponseWriter, r *http.Request, params ExportLogParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListFindings Unusual access, newest first
+// (GET /log/findings)
+func (_ Unimplemented) ListFindings(w http.ResponseWriter, r *http.Request, params ListFindingsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// AssessFinding Say what became of a finding, once
+// (POST /log/findings/{finding}/assessment)
+func (_ Unimplemented) AssessFinding(w http.ResponseWriter, r *http.Request, finding int64) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// FindPersons Whom a number, a national id or words of a name may mean
+// (POST /log/persons)
+func (_ Unimplemented) FindPersons(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ReadMe The caller, with roles and permissions
 // (GET /me)
 func (_ Unimplemented) ReadMe(w http.ResponseWriter, r *http.Request) {
@@ -3051,6 +5286,120 @@ func (_ Unimplemented) PlaceOrder(w http.ResponseWriter, r *http.Request, order 
 // DeclineOrder Decline a request
 // (POST /orders/{order}/refusal)
 func (_ Unimplemented) DeclineOrder(w http.ResponseWriter, r *http.Request, order OrderID, params DeclineOrderParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReadProcessing The records of processing (GDPR 30), made from the deletion classes
+// (GET /processing)
+func (_ Unimplemented) ReadProcessing(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListProposals What waits for a second person, oldest first
+// (GET /proposals)
+func (_ Unimplemented) ListProposals(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// AcceptProposal Accept what somebody else has proposed; it holds at once
+// (POST /proposals/{proposal}/acceptance)
+func (_ Unimplemented) AcceptProposal(w http.ResponseWriter, r *http.Request, proposal ProposalID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RejectProposal Reject what somebody else has proposed; nothing changes
+// (POST /proposals/{proposal}/rejection)
+func (_ Unimplemented) RejectProposal(w http.ResponseWriter, r *http.Request, proposal ProposalID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListProtectedReaders The named few who see where protected clients are
+// (GET /protected-readers)
+func (_ Unimplemented) ListProtectedReaders(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// NameProtectedReader Name one of the few; somebody else confirms it
+// (POST /protected-readers)
+func (_ Unimplemented) NameProtectedReader(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ConfirmProtectedReader Let a naming hold; an approver who neither named nor is named
+// (POST /protected-readers/{reader}/confirm)
+func (_ Unimplemented) ConfirmProtectedReader(w http.ResponseWriter, r *http.Request, reader ReaderID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RevokeProtectedReader End it at once
+// (POST /protected-readers/{reader}/revoke)
+func (_ Unimplemented) RevokeProtectedReader(w http.ResponseWriter, r *http.Request, reader ReaderID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListRightsRequests Requests of persons: those without an answer, the most urgent first, or those that have one
+// (GET /rights-requests)
+func (_ Unimplemented) ListRightsRequests(w http.ResponseWriter, r *http.Request, params ListRightsRequestsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReceiveFormerRequest Somebody whose record is gone asks who looked; the national id is hashed and not kept
+// (POST /rights-requests/former)
+func (_ Unimplemented) ReceiveFormerRequest(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReadRightsRequest One request
+// (GET /rights-requests/{right})
+func (_ Unimplemented) ReadRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ExtendRightsRequest Two months more, once, when the person was told within the first
+// (POST /rights-requests/{right}/extension)
+func (_ Unimplemented) ExtendRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReadExtract Everything that is held on the person, after the release; made anew each time
+// (GET /rights-requests/{right}/extract)
+func (_ Unimplemented) ReadExtract(w http.ResponseWriter, r *http.Request, right RightID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// LiftRestriction End a restriction, after the person was told
+// (POST /rights-requests/{right}/lift)
+func (_ Unimplemented) LiftRestriction(w http.ResponseWriter, r *http.Request, right RightID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PrepareRightsRequest Lay the answer before an approver
+// (POST /rights-requests/{right}/preparation)
+func (_ Unimplemented) PrepareRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RefuseRightsRequest Refuse it, with the ground
+// (POST /rights-requests/{right}/refusal)
+func (_ Unimplemented) RefuseRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReleaseRightsRequest Grant it, by an approver who did not prepare it
+// (POST /rights-requests/{right}/release)
+func (_ Unimplemented) ReleaseRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReturnRightsRequest Return it to the caseworker
+// (POST /rights-requests/{right}/return)
+func (_ Unimplemented) ReturnRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// WithdrawRightsRequest The person does not ask any more
+// (POST /rights-requests/{right}/withdrawal)
+func (_ Unimplemented) WithdrawRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -3150,6 +5499,66 @@ func (_ Unimplemented) StartRound(w http.ResponseWriter, r *http.Request, number
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// ListSubprocessors Who else handles data for the municipality, by service, with what is used here and what was answered
+// (GET /subprocessors)
+func (_ Unimplemented) ListSubprocessors(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListVisits Visits of support (T21), newest first: the municipality's, or those of the support person who asks
+// (GET /visits)
+func (_ Unimplemented) ListVisits(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// AskVisit Ask for a visit on a written request; it begins when an approver grants it
+// (POST /visits)
+func (_ Unimplemented) AskVisit(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReadVisit One visit
+// (GET /visits/{visit})
+func (_ Unimplemented) ReadVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CutVisit End it at once
+// (POST /visits/{visit}/cut)
+func (_ Unimplemented) CutVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GrantVisit Grant it, no wider and no longer than was asked for
+// (POST /visits/{visit}/grant)
+func (_ Unimplemented) GrantVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListVisitLooks What was looked at during the visit, newest first
+// (GET /visits/{visit}/looks)
+func (_ Unimplemented) ListVisitLooks(w http.ResponseWriter, r *http.Request, visit VisitID, params ListVisitLooksParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RefuseVisit Say no
+// (POST /visits/{visit}/refusal)
+func (_ Unimplemented) RefuseVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// TakeVisit Go in; a visit that a municipality asked for belongs to whoever takes it first
+// (POST /visits/{visit}/taking)
+func (_ Unimplemented) TakeVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// WithdrawVisit Take one's own request back
+// (POST /visits/{visit}/withdrawal)
+func (_ Unimplemented) WithdrawVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ServerInterfaceWrapper converts contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler            ServerInterface
@@ -3158,6 +5567,65 @@ type ServerInterfaceWrapper struct {
 }
 
 type MiddlewareFunc func(http.Handler) http.Handler
+
+// ListAccounts operation middleware
+func (siw *ServerInterfaceWrapper) ListAccounts(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAccountsParams
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", r.URL.Query(), &params.After, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "after"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "after", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListAccounts(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DisableAccount operation middleware
+func (siw *ServerInterfaceWrapper) DisableAccount(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "account" -------------
+	var account AccountID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "account", chi.URLParam(r, "account"), &account, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "account", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DisableAccount(w, r, account)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
 
 // ReadAddress operation middleware
 func (siw *ServerInterfaceWrapper) ReadAddress(w http.ResponseWriter, r *http.Request) {
@@ -3796,6 +6264,84 @@ func (siw *ServerInterfaceWrapper) PlaceHold(w http.ResponseWriter, r *http.Requ
 	handler.ServeHTTP(w, r)
 }
 
+// DecideUnshield operation middleware
+func (siw *ServerInterfaceWrapper) DecideUnshield(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "client" -------------
+	var client ClientID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client", chi.URLParam(r, "client"), &client, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "client", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DecideUnshield(w, r, client)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// AskUnshield operation middleware
+func (siw *ServerInterfaceWrapper) AskUnshield(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "client" -------------
+	var client ClientID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client", chi.URLParam(r, "client"), &client, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "client", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AskUnshield(w, r, client)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReceiveRightsRequest operation middleware
+func (siw *ServerInterfaceWrapper) ReceiveRightsRequest(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "client" -------------
+	var client ClientID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client", chi.URLParam(r, "client"), &client, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "client", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReceiveRightsRequest(w, r, client)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // SetClientStatus operation middleware
 func (siw *ServerInterfaceWrapper) SetClientStatus(w http.ResponseWriter, r *http.Request) {
 
@@ -3829,6 +6375,119 @@ func (siw *ServerInterfaceWrapper) SetClientStatus(w http.ResponseWriter, r *htt
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.SetClientStatus(w, r, client, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListDeviations operation middleware
+func (siw *ServerInterfaceWrapper) ListDeviations(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDeviationsParams
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", r.URL.Query(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "after"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "after", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListDeviations(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReportDeviation operation middleware
+func (siw *ServerInterfaceWrapper) ReportDeviation(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReportDeviationParams
+
+	// ------------- Optional query parameter "municipality" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "municipality", r.URL.Query(), &params.Municipality, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "municipality"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "municipality", Err: err})
+		}
+		return
+	}
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKeyOptional
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReportDeviation(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReadDeviation operation middleware
+func (siw *ServerInterfaceWrapper) ReadDeviation(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "deviation" -------------
+	var deviation DeviationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "deviation", chi.URLParam(r, "deviation"), &deviation, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "deviation", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReadDeviation(w, r, deviation)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -4093,6 +6752,706 @@ func (siw *ServerInterfaceWrapper) ReadImport(w http.ResponseWriter, r *http.Req
 	handler.ServeHTTP(w, r)
 }
 
+// ListInstructionRequests operation middleware
+func (siw *ServerInterfaceWrapper) ListInstructionRequests(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListInstructionRequestsParams
+
+	// ------------- Optional query parameter "municipality" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "municipality", r.URL.Query(), &params.Municipality, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "municipality"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "municipality", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListInstructionRequests(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// AnswerInstructionRequest operation middleware
+func (siw *ServerInterfaceWrapper) AnswerInstructionRequest(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "question" -------------
+	var question QuestionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "question", chi.URLParam(r, "question"), &question, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "question", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AnswerInstructionRequest(w, r, question)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListInstructions operation middleware
+func (siw *ServerInterfaceWrapper) ListInstructions(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListInstructionsParams
+
+	// ------------- Optional query parameter "municipality" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "municipality", r.URL.Query(), &params.Municipality, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "municipality"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "municipality", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListInstructions(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// EnterInstruction operation middleware
+func (siw *ServerInterfaceWrapper) EnterInstruction(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.EnterInstruction(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ConfirmInstruction operation middleware
+func (siw *ServerInterfaceWrapper) ConfirmInstruction(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "instruction" -------------
+	var instruction InstructionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "instruction", chi.URLParam(r, "instruction"), &instruction, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "instruction", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ConfirmInstruction(w, r, instruction)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DeclineInstruction operation middleware
+func (siw *ServerInterfaceWrapper) DeclineInstruction(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "instruction" -------------
+	var instruction InstructionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "instruction", chi.URLParam(r, "instruction"), &instruction, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "instruction", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeclineInstruction(w, r, instruction)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RevokeInstruction operation middleware
+func (siw *ServerInterfaceWrapper) RevokeInstruction(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "instruction" -------------
+	var instruction InstructionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "instruction", chi.URLParam(r, "instruction"), &instruction, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "instruction", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RevokeInstruction(w, r, instruction)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListLog operation middleware
+func (siw *ServerInterfaceWrapper) ListLog(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListLogParams
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", r.URL.Query(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "kind"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "kind", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "client" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "client", r.URL.Query(), &params.Client, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "client"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "client", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "staff" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "staff", r.URL.Query(), &params.Staff, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "staff"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "staff", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "role" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "role", r.URL.Query(), &params.Role, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "role"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "role", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "organisation" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organisation", r.URL.Query(), &params.Organisation, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "organisation"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "organisation", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "page" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", r.URL.Query(), &params.Page, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "page"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "page", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "purpose" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "purpose", r.URL.Query(), &params.Purpose, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "purpose"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "purpose", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "act" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "act", r.URL.Query(), &params.Act, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "act"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "act", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "subject" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "subject", r.URL.Query(), &params.Subject, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "subject"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "subject", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "refused" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "refused", r.URL.Query(), &params.Refused, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "refused"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "refused", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", r.URL.Query(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "from"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "from", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", r.URL.Query(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "until"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "until", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", r.URL.Query(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "after"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "after", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListLog(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListLookers operation middleware
+func (siw *ServerInterfaceWrapper) ListLookers(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "client" -------------
+	var client ClientID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client", chi.URLParam(r, "client"), &client, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "client", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListLookers(w, r, client)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ExportLog operation middleware
+func (siw *ServerInterfaceWrapper) ExportLog(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExportLogParams
+
+	// ------------- Required query parameter "format" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "format", r.URL.Query(), &params.Format, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "format"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "format", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", r.URL.Query(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "kind"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "kind", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "client" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "client", r.URL.Query(), &params.Client, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "client"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "client", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "staff" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "staff", r.URL.Query(), &params.Staff, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "staff"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "staff", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "role" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "role", r.URL.Query(), &params.Role, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "role"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "role", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "organisation" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "organisation", r.URL.Query(), &params.Organisation, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "organisation"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "organisation", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "page" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page", r.URL.Query(), &params.Page, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "page"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "page", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "purpose" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "purpose", r.URL.Query(), &params.Purpose, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "purpose"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "purpose", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "act" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "act", r.URL.Query(), &params.Act, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "act"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "act", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "subject" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "subject", r.URL.Query(), &params.Subject, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "subject"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "subject", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "refused" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "refused", r.URL.Query(), &params.Refused, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "refused"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "refused", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", r.URL.Query(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "from"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "from", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", r.URL.Query(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "until"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "until", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExportLog(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListFindings operation middleware
+func (siw *ServerInterfaceWrapper) ListFindings(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListFindingsParams
+
+	// ------------- Optional query parameter "assessed" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "assessed", r.URL.Query(), &params.Assessed, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "assessed"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "assessed", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "before" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "before", r.URL.Query(), &params.Before, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "before"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "before", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListFindings(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// AssessFinding operation middleware
+func (siw *ServerInterfaceWrapper) AssessFinding(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "finding" -------------
+	var finding int64
+
+	err = runtime.BindStyledParameterWithOptions("simple", "finding", chi.URLParam(r, "finding"), &finding, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "finding", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AssessFinding(w, r, finding)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// FindPersons operation middleware
+func (siw *ServerInterfaceWrapper) FindPersons(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.FindPersons(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ReadMe operation middleware
 func (siw *ServerInterfaceWrapper) ReadMe(w http.ResponseWriter, r *http.Request) {
 
@@ -4336,6 +7695,473 @@ func (siw *ServerInterfaceWrapper) DeclineOrder(w http.ResponseWriter, r *http.R
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.DeclineOrder(w, r, order, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReadProcessing operation middleware
+func (siw *ServerInterfaceWrapper) ReadProcessing(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReadProcessing(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListProposals operation middleware
+func (siw *ServerInterfaceWrapper) ListProposals(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListProposals(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// AcceptProposal operation middleware
+func (siw *ServerInterfaceWrapper) AcceptProposal(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "proposal" -------------
+	var proposal ProposalID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "proposal", chi.URLParam(r, "proposal"), &proposal, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "proposal", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AcceptProposal(w, r, proposal)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RejectProposal operation middleware
+func (siw *ServerInterfaceWrapper) RejectProposal(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "proposal" -------------
+	var proposal ProposalID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "proposal", chi.URLParam(r, "proposal"), &proposal, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "proposal", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RejectProposal(w, r, proposal)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListProtectedReaders operation middleware
+func (siw *ServerInterfaceWrapper) ListProtectedReaders(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListProtectedReaders(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// NameProtectedReader operation middleware
+func (siw *ServerInterfaceWrapper) NameProtectedReader(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.NameProtectedReader(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ConfirmProtectedReader operation middleware
+func (siw *ServerInterfaceWrapper) ConfirmProtectedReader(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "reader" -------------
+	var reader ReaderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "reader", chi.URLParam(r, "reader"), &reader, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "reader", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ConfirmProtectedReader(w, r, reader)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RevokeProtectedReader operation middleware
+func (siw *ServerInterfaceWrapper) RevokeProtectedReader(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "reader" -------------
+	var reader ReaderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "reader", chi.URLParam(r, "reader"), &reader, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "reader", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RevokeProtectedReader(w, r, reader)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListRightsRequests operation middleware
+func (siw *ServerInterfaceWrapper) ListRightsRequests(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListRightsRequestsParams
+
+	// ------------- Optional query parameter "list" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "list", r.URL.Query(), &params.List, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "list"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "list", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", r.URL.Query(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "after"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "after", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListRightsRequests(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReceiveFormerRequest operation middleware
+func (siw *ServerInterfaceWrapper) ReceiveFormerRequest(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReceiveFormerRequest(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReadRightsRequest operation middleware
+func (siw *ServerInterfaceWrapper) ReadRightsRequest(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "right" -------------
+	var right RightID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "right", chi.URLParam(r, "right"), &right, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "right", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReadRightsRequest(w, r, right)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ExtendRightsRequest operation middleware
+func (siw *ServerInterfaceWrapper) ExtendRightsRequest(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "right" -------------
+	var right RightID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "right", chi.URLParam(r, "right"), &right, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "right", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExtendRightsRequest(w, r, right)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReadExtract operation middleware
+func (siw *ServerInterfaceWrapper) ReadExtract(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "right" -------------
+	var right RightID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "right", chi.URLParam(r, "right"), &right, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "right", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReadExtract(w, r, right)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// LiftRestriction operation middleware
+func (siw *ServerInterfaceWrapper) LiftRestriction(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "right" -------------
+	var right RightID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "right", chi.URLParam(r, "right"), &right, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "right", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.LiftRestriction(w, r, right)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PrepareRightsRequest operation middleware
+func (siw *ServerInterfaceWrapper) PrepareRightsRequest(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "right" -------------
+	var right RightID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "right", chi.URLParam(r, "right"), &right, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "right", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PrepareRightsRequest(w, r, right)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RefuseRightsRequest operation middleware
+func (siw *ServerInterfaceWrapper) RefuseRightsRequest(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "right" -------------
+	var right RightID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "right", chi.URLParam(r, "right"), &right, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "right", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RefuseRightsRequest(w, r, right)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReleaseRightsRequest operation middleware
+func (siw *ServerInterfaceWrapper) ReleaseRightsRequest(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "right" -------------
+	var right RightID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "right", chi.URLParam(r, "right"), &right, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "right", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReleaseRightsRequest(w, r, right)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReturnRightsRequest operation middleware
+func (siw *ServerInterfaceWrapper) ReturnRightsRequest(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "right" -------------
+	var right RightID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "right", chi.URLParam(r, "right"), &right, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "right", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReturnRightsRequest(w, r, right)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// WithdrawRightsRequest operation middleware
+func (siw *ServerInterfaceWrapper) WithdrawRightsRequest(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "right" -------------
+	var right RightID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "right", chi.URLParam(r, "right"), &right, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "right", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.WithdrawRightsRequest(w, r, right)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -4828,6 +8654,259 @@ func (siw *ServerInterfaceWrapper) StartRound(w http.ResponseWriter, r *http.Req
 	handler.ServeHTTP(w, r)
 }
 
+// ListSubprocessors operation middleware
+func (siw *ServerInterfaceWrapper) ListSubprocessors(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListSubprocessors(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListVisits operation middleware
+func (siw *ServerInterfaceWrapper) ListVisits(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListVisits(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// AskVisit operation middleware
+func (siw *ServerInterfaceWrapper) AskVisit(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AskVisit(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReadVisit operation middleware
+func (siw *ServerInterfaceWrapper) ReadVisit(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "visit" -------------
+	var visit VisitID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "visit", chi.URLParam(r, "visit"), &visit, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "visit", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReadVisit(w, r, visit)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CutVisit operation middleware
+func (siw *ServerInterfaceWrapper) CutVisit(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "visit" -------------
+	var visit VisitID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "visit", chi.URLParam(r, "visit"), &visit, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "visit", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CutVisit(w, r, visit)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GrantVisit operation middleware
+func (siw *ServerInterfaceWrapper) GrantVisit(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "visit" -------------
+	var visit VisitID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "visit", chi.URLParam(r, "visit"), &visit, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "visit", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GrantVisit(w, r, visit)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListVisitLooks operation middleware
+func (siw *ServerInterfaceWrapper) ListVisitLooks(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "visit" -------------
+	var visit VisitID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "visit", chi.URLParam(r, "visit"), &visit, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "visit", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListVisitLooksParams
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", r.URL.Query(), &params.After, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "after"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "after", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListVisitLooks(w, r, visit, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RefuseVisit operation middleware
+func (siw *ServerInterfaceWrapper) RefuseVisit(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "visit" -------------
+	var visit VisitID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "visit", chi.URLParam(r, "visit"), &visit, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "visit", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RefuseVisit(w, r, visit)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// TakeVisit operation middleware
+func (siw *ServerInterfaceWrapper) TakeVisit(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "visit" -------------
+	var visit VisitID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "visit", chi.URLParam(r, "visit"), &visit, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "visit", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.TakeVisit(w, r, visit)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// WithdrawVisit operation middleware
+func (siw *ServerInterfaceWrapper) WithdrawVisit(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "visit" -------------
+	var visit VisitID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "visit", chi.URLParam(r, "visit"), &visit, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "visit", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.WithdrawVisit(w, r, visit)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 type UnescapedCookieParamError struct {
 	ParamName string
 	Err       error
@@ -5085,6 +9164,156 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/imports/{import}", wrapper.ReadImport)
 	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/accounts", wrapper.ListAccounts)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/accounts/{account}/disabling", wrapper.DisableAccount)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/proposals", wrapper.ListProposals)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/proposals/{proposal}/acceptance", wrapper.AcceptProposal)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/proposals/{proposal}/rejection", wrapper.RejectProposal)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/protected-readers", wrapper.ListProtectedReaders)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/protected-readers", wrapper.NameProtectedReader)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/protected-readers/{reader}/confirm", wrapper.ConfirmProtectedReader)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/protected-readers/{reader}/revoke", wrapper.RevokeProtectedReader)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/clients/{client}/protection/release-request", wrapper.AskUnshield)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/clients/{client}/protection/release", wrapper.DecideUnshield)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/clients/{client}/rights-requests", wrapper.ReceiveRightsRequest)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/rights-requests", wrapper.ListRightsRequests)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/rights-requests/former", wrapper.ReceiveFormerRequest)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/rights-requests/{right}", wrapper.ReadRightsRequest)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/rights-requests/{right}/preparation", wrapper.PrepareRightsRequest)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/rights-requests/{right}/return", wrapper.ReturnRightsRequest)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/rights-requests/{right}/release", wrapper.ReleaseRightsRequest)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/rights-requests/{right}/refusal", wrapper.RefuseRightsRequest)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/rights-requests/{right}/withdrawal", wrapper.WithdrawRightsRequest)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/rights-requests/{right}/extension", wrapper.ExtendRightsRequest)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/rights-requests/{right}/lift", wrapper.LiftRestriction)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/rights-requests/{right}/extract", wrapper.ReadExtract)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/visits", wrapper.ListVisits)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/visits", wrapper.AskVisit)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/visits/{visit}", wrapper.ReadVisit)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/visits/{visit}/looks", wrapper.ListVisitLooks)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/visits/{visit}/grant", wrapper.GrantVisit)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/visits/{visit}/refusal", wrapper.RefuseVisit)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/visits/{visit}/withdrawal", wrapper.WithdrawVisit)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/visits/{visit}/taking", wrapper.TakeVisit)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/visits/{visit}/cut", wrapper.CutVisit)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/instructions", wrapper.ListInstructions)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/instructions", wrapper.EnterInstruction)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/instructions/{instruction}/confirmation", wrapper.ConfirmInstruction)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/instructions/{instruction}/refusal", wrapper.DeclineInstruction)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/instructions/{instruction}/revocation", wrapper.RevokeInstruction)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/instruction-requests", wrapper.ListInstructionRequests)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/instruction-requests/{question}/answer", wrapper.AnswerInstructionRequest)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/log", wrapper.ListLog)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/log/export", wrapper.ExportLog)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/log/persons", wrapper.FindPersons)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/log/clients/{client}", wrapper.ListLookers)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/log/findings", wrapper.ListFindings)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/log/findings/{finding}/assessment", wrapper.AssessFinding)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/subprocessors", wrapper.ListSubprocessors)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/processing", wrapper.ReadProcessing)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/deviations", wrapper.ListDeviations)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/deviations", wrapper.ReportDeviation)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/deviations/{deviation}", wrapper.ReadDeviation)
+	})
 
 	return r
 }
@@ -5110,6 +9339,206 @@ type TooLargeApplicationProblemPlusJSONResponse Problem
 type UnauthenticatedApplicationProblemPlusJSONResponse Problem
 
 type UnsupportedTypeApplicationProblemPlusJSONResponse Problem
+
+type ListAccountsRequestObject struct {
+	Params ListAccountsParams
+}
+
+type ListAccountsResponseObject interface {
+	VisitListAccountsResponse(w http.ResponseWriter) error
+}
+
+type ListAccounts200JSONResponse Accounts
+
+func (response ListAccounts200JSONResponse) VisitListAccountsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAccounts400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListAccounts400ApplicationProblemPlusJSONResponse) VisitListAccountsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAccounts401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListAccounts401ApplicationProblemPlusJSONResponse) VisitListAccountsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAccounts403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListAccounts403ApplicationProblemPlusJSONResponse) VisitListAccountsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAccounts5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListAccounts5XXApplicationProblemPlusJSONResponse) VisitListAccountsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DisableAccountRequestObject struct {
+	Account AccountID `json:"account"`
+}
+
+type DisableAccountResponseObject interface {
+	VisitDisableAccountResponse(w http.ResponseWriter) error
+}
+
+type DisableAccount204Response struct {
+}
+
+func (response DisableAccount204Response) VisitDisableAccountResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DisableAccount400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response DisableAccount400ApplicationProblemPlusJSONResponse) VisitDisableAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DisableAccount401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DisableAccount401ApplicationProblemPlusJSONResponse) VisitDisableAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DisableAccount403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DisableAccount403ApplicationProblemPlusJSONResponse) VisitDisableAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DisableAccount404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response DisableAccount404ApplicationProblemPlusJSONResponse) VisitDisableAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DisableAccount409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response DisableAccount409ApplicationProblemPlusJSONResponse) VisitDisableAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DisableAccount5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DisableAccount5XXApplicationProblemPlusJSONResponse) VisitDisableAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
 
 type ReadAddressRequestObject struct {
 	Address AddressID `json:"address"`
@@ -7420,6 +11849,449 @@ func (response PlaceHold5XXApplicationProblemPlusJSONResponse) VisitPlaceHoldRes
 	return err
 }
 
+type DecideUnshieldRequestObject struct {
+	Client ClientID `json:"client"`
+	Body   *DecideUnshieldJSONRequestBody
+}
+
+type DecideUnshieldResponseObject interface {
+	VisitDecideUnshieldResponse(w http.ResponseWriter) error
+}
+
+type DecideUnshield204Response struct {
+}
+
+func (response DecideUnshield204Response) VisitDecideUnshieldResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DecideUnshield400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response DecideUnshield400ApplicationProblemPlusJSONResponse) VisitDecideUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideUnshield401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DecideUnshield401ApplicationProblemPlusJSONResponse) VisitDecideUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideUnshield403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DecideUnshield403ApplicationProblemPlusJSONResponse) VisitDecideUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideUnshield404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response DecideUnshield404ApplicationProblemPlusJSONResponse) VisitDecideUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideUnshield409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response DecideUnshield409ApplicationProblemPlusJSONResponse) VisitDecideUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideUnshield413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response DecideUnshield413ApplicationProblemPlusJSONResponse) VisitDecideUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideUnshield415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response DecideUnshield415ApplicationProblemPlusJSONResponse) VisitDecideUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideUnshield422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DecideUnshield422ApplicationProblemPlusJSONResponse) VisitDecideUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideUnshield5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DecideUnshield5XXApplicationProblemPlusJSONResponse) VisitDecideUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskUnshieldRequestObject struct {
+	Client ClientID `json:"client"`
+}
+
+type AskUnshieldResponseObject interface {
+	VisitAskUnshieldResponse(w http.ResponseWriter) error
+}
+
+type AskUnshield204Response struct {
+}
+
+func (response AskUnshield204Response) VisitAskUnshieldResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type AskUnshield400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response AskUnshield400ApplicationProblemPlusJSONResponse) VisitAskUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskUnshield401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AskUnshield401ApplicationProblemPlusJSONResponse) VisitAskUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskUnshield403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AskUnshield403ApplicationProblemPlusJSONResponse) VisitAskUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskUnshield404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response AskUnshield404ApplicationProblemPlusJSONResponse) VisitAskUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskUnshield409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response AskUnshield409ApplicationProblemPlusJSONResponse) VisitAskUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskUnshield5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AskUnshield5XXApplicationProblemPlusJSONResponse) VisitAskUnshieldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveRightsRequestRequestObject struct {
+	Client ClientID `json:"client"`
+	Body   *ReceiveRightsRequestJSONRequestBody
+}
+
+type ReceiveRightsRequestResponseObject interface {
+	VisitReceiveRightsRequestResponse(w http.ResponseWriter) error
+}
+
+type ReceiveRightsRequest201JSONResponse Created
+
+func (response ReceiveRightsRequest201JSONResponse) VisitReceiveRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveRightsRequest400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveRightsRequest400ApplicationProblemPlusJSONResponse) VisitReceiveRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveRightsRequest401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveRightsRequest401ApplicationProblemPlusJSONResponse) VisitReceiveRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveRightsRequest403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveRightsRequest403ApplicationProblemPlusJSONResponse) VisitReceiveRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveRightsRequest404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveRightsRequest404ApplicationProblemPlusJSONResponse) VisitReceiveRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveRightsRequest409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveRightsRequest409ApplicationProblemPlusJSONResponse) VisitReceiveRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveRightsRequest413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveRightsRequest413ApplicationProblemPlusJSONResponse) VisitReceiveRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveRightsRequest415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveRightsRequest415ApplicationProblemPlusJSONResponse) VisitReceiveRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveRightsRequest422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveRightsRequest422ApplicationProblemPlusJSONResponse) VisitReceiveRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveRightsRequest5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReceiveRightsRequest5XXApplicationProblemPlusJSONResponse) VisitReceiveRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type SetClientStatusRequestObject struct {
 	Client ClientID `json:"client"`
 	Params SetClientStatusParams
@@ -7578,6 +12450,364 @@ type SetClientStatus5XXApplicationProblemPlusJSONResponse struct {
 }
 
 func (response SetClientStatus5XXApplicationProblemPlusJSONResponse) VisitSetClientStatusResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeviationsRequestObject struct {
+	Params ListDeviationsParams
+}
+
+type ListDeviationsResponseObject interface {
+	VisitListDeviationsResponse(w http.ResponseWriter) error
+}
+
+type ListDeviations200JSONResponse Deviations
+
+func (response ListDeviations200JSONResponse) VisitListDeviationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeviations400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeviations400ApplicationProblemPlusJSONResponse) VisitListDeviationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeviations401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeviations401ApplicationProblemPlusJSONResponse) VisitListDeviationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeviations403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeviations403ApplicationProblemPlusJSONResponse) VisitListDeviationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeviations5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListDeviations5XXApplicationProblemPlusJSONResponse) VisitListDeviationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportDeviationRequestObject struct {
+	Params ReportDeviationParams
+	Body   *ReportDeviationJSONRequestBody
+}
+
+type ReportDeviationResponseObject interface {
+	VisitReportDeviationResponse(w http.ResponseWriter) error
+}
+
+type ReportDeviation201JSONResponse Created
+
+func (response ReportDeviation201JSONResponse) VisitReportDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportDeviation400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReportDeviation400ApplicationProblemPlusJSONResponse) VisitReportDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportDeviation401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReportDeviation401ApplicationProblemPlusJSONResponse) VisitReportDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportDeviation403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReportDeviation403ApplicationProblemPlusJSONResponse) VisitReportDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportDeviation404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReportDeviation404ApplicationProblemPlusJSONResponse) VisitReportDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportDeviation409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ReportDeviation409ApplicationProblemPlusJSONResponse) VisitReportDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportDeviation413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ReportDeviation413ApplicationProblemPlusJSONResponse) VisitReportDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportDeviation415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ReportDeviation415ApplicationProblemPlusJSONResponse) VisitReportDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportDeviation422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ReportDeviation422ApplicationProblemPlusJSONResponse) VisitReportDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportDeviation5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReportDeviation5XXApplicationProblemPlusJSONResponse) VisitReportDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadDeviationRequestObject struct {
+	Deviation DeviationID `json:"deviation"`
+}
+
+type ReadDeviationResponseObject interface {
+	VisitReadDeviationResponse(w http.ResponseWriter) error
+}
+
+type ReadDeviation200JSONResponse DeviationNotice
+
+func (response ReadDeviation200JSONResponse) VisitReadDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadDeviation400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReadDeviation400ApplicationProblemPlusJSONResponse) VisitReadDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadDeviation401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReadDeviation401ApplicationProblemPlusJSONResponse) VisitReadDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadDeviation403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReadDeviation403ApplicationProblemPlusJSONResponse) VisitReadDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadDeviation404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReadDeviation404ApplicationProblemPlusJSONResponse) VisitReadDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadDeviation5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReadDeviation5XXApplicationProblemPlusJSONResponse) VisitReadDeviationResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -8531,6 +13761,1577 @@ func (response ReadImport5XXApplicationProblemPlusJSONResponse) VisitReadImportR
 	return err
 }
 
+type ListInstructionRequestsRequestObject struct {
+	Params ListInstructionRequestsParams
+}
+
+type ListInstructionRequestsResponseObject interface {
+	VisitListInstructionRequestsResponse(w http.ResponseWriter) error
+}
+
+type ListInstructionRequests200JSONResponse InstructionRequests
+
+func (response ListInstructionRequests200JSONResponse) VisitListInstructionRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInstructionRequests400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListInstructionRequests400ApplicationProblemPlusJSONResponse) VisitListInstructionRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInstructionRequests401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListInstructionRequests401ApplicationProblemPlusJSONResponse) VisitListInstructionRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInstructionRequests403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListInstructionRequests403ApplicationProblemPlusJSONResponse) VisitListInstructionRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInstructionRequests404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListInstructionRequests404ApplicationProblemPlusJSONResponse) VisitListInstructionRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInstructionRequests5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListInstructionRequests5XXApplicationProblemPlusJSONResponse) VisitListInstructionRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerInstructionRequestRequestObject struct {
+	Question QuestionID `json:"question"`
+	Body     *AnswerInstructionRequestJSONRequestBody
+}
+
+type AnswerInstructionRequestResponseObject interface {
+	VisitAnswerInstructionRequestResponse(w http.ResponseWriter) error
+}
+
+type AnswerInstructionRequest204Response struct {
+}
+
+func (response AnswerInstructionRequest204Response) VisitAnswerInstructionRequestResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type AnswerInstructionRequest400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response AnswerInstructionRequest400ApplicationProblemPlusJSONResponse) VisitAnswerInstructionRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerInstructionRequest401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AnswerInstructionRequest401ApplicationProblemPlusJSONResponse) VisitAnswerInstructionRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerInstructionRequest403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AnswerInstructionRequest403ApplicationProblemPlusJSONResponse) VisitAnswerInstructionRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerInstructionRequest404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response AnswerInstructionRequest404ApplicationProblemPlusJSONResponse) VisitAnswerInstructionRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerInstructionRequest409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response AnswerInstructionRequest409ApplicationProblemPlusJSONResponse) VisitAnswerInstructionRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerInstructionRequest413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response AnswerInstructionRequest413ApplicationProblemPlusJSONResponse) VisitAnswerInstructionRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerInstructionRequest415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response AnswerInstructionRequest415ApplicationProblemPlusJSONResponse) VisitAnswerInstructionRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerInstructionRequest422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response AnswerInstructionRequest422ApplicationProblemPlusJSONResponse) VisitAnswerInstructionRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerInstructionRequest5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AnswerInstructionRequest5XXApplicationProblemPlusJSONResponse) VisitAnswerInstructionRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInstructionsRequestObject struct {
+	Params ListInstructionsParams
+}
+
+type ListInstructionsResponseObject interface {
+	VisitListInstructionsResponse(w http.ResponseWriter) error
+}
+
+type ListInstructions200JSONResponse Instructions
+
+func (response ListInstructions200JSONResponse) VisitListInstructionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInstructions400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListInstructions400ApplicationProblemPlusJSONResponse) VisitListInstructionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInstructions401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListInstructions401ApplicationProblemPlusJSONResponse) VisitListInstructionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInstructions403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListInstructions403ApplicationProblemPlusJSONResponse) VisitListInstructionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInstructions404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListInstructions404ApplicationProblemPlusJSONResponse) VisitListInstructionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInstructions5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListInstructions5XXApplicationProblemPlusJSONResponse) VisitListInstructionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterInstructionRequestObject struct {
+	Body *EnterInstructionJSONRequestBody
+}
+
+type EnterInstructionResponseObject interface {
+	VisitEnterInstructionResponse(w http.ResponseWriter) error
+}
+
+type EnterInstruction201JSONResponse EnteredInstruction
+
+func (response EnterInstruction201JSONResponse) VisitEnterInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterInstruction400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response EnterInstruction400ApplicationProblemPlusJSONResponse) VisitEnterInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterInstruction401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response EnterInstruction401ApplicationProblemPlusJSONResponse) VisitEnterInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterInstruction403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response EnterInstruction403ApplicationProblemPlusJSONResponse) VisitEnterInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterInstruction404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response EnterInstruction404ApplicationProblemPlusJSONResponse) VisitEnterInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterInstruction409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response EnterInstruction409ApplicationProblemPlusJSONResponse) VisitEnterInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterInstruction413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response EnterInstruction413ApplicationProblemPlusJSONResponse) VisitEnterInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterInstruction415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response EnterInstruction415ApplicationProblemPlusJSONResponse) VisitEnterInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterInstruction422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response EnterInstruction422ApplicationProblemPlusJSONResponse) VisitEnterInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterInstruction5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response EnterInstruction5XXApplicationProblemPlusJSONResponse) VisitEnterInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmInstructionRequestObject struct {
+	Instruction InstructionID `json:"instruction"`
+}
+
+type ConfirmInstructionResponseObject interface {
+	VisitConfirmInstructionResponse(w http.ResponseWriter) error
+}
+
+type ConfirmInstruction204Response struct {
+}
+
+func (response ConfirmInstruction204Response) VisitConfirmInstructionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ConfirmInstruction400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmInstruction400ApplicationProblemPlusJSONResponse) VisitConfirmInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmInstruction401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmInstruction401ApplicationProblemPlusJSONResponse) VisitConfirmInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmInstruction403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmInstruction403ApplicationProblemPlusJSONResponse) VisitConfirmInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmInstruction404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmInstruction404ApplicationProblemPlusJSONResponse) VisitConfirmInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmInstruction409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmInstruction409ApplicationProblemPlusJSONResponse) VisitConfirmInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmInstruction5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ConfirmInstruction5XXApplicationProblemPlusJSONResponse) VisitConfirmInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeclineInstructionRequestObject struct {
+	Instruction InstructionID `json:"instruction"`
+}
+
+type DeclineInstructionResponseObject interface {
+	VisitDeclineInstructionResponse(w http.ResponseWriter) error
+}
+
+type DeclineInstruction204Response struct {
+}
+
+func (response DeclineInstruction204Response) VisitDeclineInstructionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeclineInstruction400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response DeclineInstruction400ApplicationProblemPlusJSONResponse) VisitDeclineInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeclineInstruction401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeclineInstruction401ApplicationProblemPlusJSONResponse) VisitDeclineInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeclineInstruction403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeclineInstruction403ApplicationProblemPlusJSONResponse) VisitDeclineInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeclineInstruction404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response DeclineInstruction404ApplicationProblemPlusJSONResponse) VisitDeclineInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeclineInstruction409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response DeclineInstruction409ApplicationProblemPlusJSONResponse) VisitDeclineInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeclineInstruction5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeclineInstruction5XXApplicationProblemPlusJSONResponse) VisitDeclineInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeInstructionRequestObject struct {
+	Instruction InstructionID `json:"instruction"`
+}
+
+type RevokeInstructionResponseObject interface {
+	VisitRevokeInstructionResponse(w http.ResponseWriter) error
+}
+
+type RevokeInstruction204Response struct {
+}
+
+func (response RevokeInstruction204Response) VisitRevokeInstructionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RevokeInstruction400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeInstruction400ApplicationProblemPlusJSONResponse) VisitRevokeInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeInstruction401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeInstruction401ApplicationProblemPlusJSONResponse) VisitRevokeInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeInstruction403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeInstruction403ApplicationProblemPlusJSONResponse) VisitRevokeInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeInstruction404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeInstruction404ApplicationProblemPlusJSONResponse) VisitRevokeInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeInstruction409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeInstruction409ApplicationProblemPlusJSONResponse) VisitRevokeInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeInstruction5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RevokeInstruction5XXApplicationProblemPlusJSONResponse) VisitRevokeInstructionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLogRequestObject struct {
+	Params ListLogParams
+}
+
+type ListLogResponseObject interface {
+	VisitListLogResponse(w http.ResponseWriter) error
+}
+
+type ListLog200JSONResponse LogPage
+
+func (response ListLog200JSONResponse) VisitListLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLog400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListLog400ApplicationProblemPlusJSONResponse) VisitListLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLog401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListLog401ApplicationProblemPlusJSONResponse) VisitListLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLog403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListLog403ApplicationProblemPlusJSONResponse) VisitListLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLog404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListLog404ApplicationProblemPlusJSONResponse) VisitListLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLog5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListLog5XXApplicationProblemPlusJSONResponse) VisitListLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLookersRequestObject struct {
+	Client ClientID `json:"client"`
+}
+
+type ListLookersResponseObject interface {
+	VisitListLookersResponse(w http.ResponseWriter) error
+}
+
+type ListLookers200JSONResponse Lookers
+
+func (response ListLookers200JSONResponse) VisitListLookersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLookers400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListLookers400ApplicationProblemPlusJSONResponse) VisitListLookersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLookers401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListLookers401ApplicationProblemPlusJSONResponse) VisitListLookersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLookers403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListLookers403ApplicationProblemPlusJSONResponse) VisitListLookersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLookers404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListLookers404ApplicationProblemPlusJSONResponse) VisitListLookersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLookers5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListLookers5XXApplicationProblemPlusJSONResponse) VisitListLookersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportLogRequestObject struct {
+	Params ExportLogParams
+}
+
+type ExportLogResponseObject interface {
+	VisitExportLogResponse(w http.ResponseWriter) error
+}
+
+type ExportLog200ApplicationFhirPlusJSONResponse openapi_types.File
+
+func (response ExportLog200ApplicationFhirPlusJSONResponse) VisitExportLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/fhir+json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportLog200TextcsvResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response ExportLog200TextcsvResponse) VisitExportLogResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/csv")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ExportLog400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ExportLog400ApplicationProblemPlusJSONResponse) VisitExportLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportLog401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ExportLog401ApplicationProblemPlusJSONResponse) VisitExportLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportLog403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ExportLog403ApplicationProblemPlusJSONResponse) VisitExportLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportLog5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExportLog5XXApplicationProblemPlusJSONResponse) VisitExportLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFindingsRequestObject struct {
+	Params ListFindingsParams
+}
+
+type ListFindingsResponseObject interface {
+	VisitListFindingsResponse(w http.ResponseWriter) error
+}
+
+type ListFindings200JSONResponse Findings
+
+func (response ListFindings200JSONResponse) VisitListFindingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFindings400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListFindings400ApplicationProblemPlusJSONResponse) VisitListFindingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFindings401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListFindings401ApplicationProblemPlusJSONResponse) VisitListFindingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFindings403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListFindings403ApplicationProblemPlusJSONResponse) VisitListFindingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFindings5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListFindings5XXApplicationProblemPlusJSONResponse) VisitListFindingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AssessFindingRequestObject struct {
+	Finding int64 `json:"finding"`
+	Body    *AssessFindingJSONRequestBody
+}
+
+type AssessFindingResponseObject interface {
+	VisitAssessFindingResponse(w http.ResponseWriter) error
+}
+
+type AssessFinding204Response struct {
+}
+
+func (response AssessFinding204Response) VisitAssessFindingResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type AssessFinding400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response AssessFinding400ApplicationProblemPlusJSONResponse) VisitAssessFindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AssessFinding401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AssessFinding401ApplicationProblemPlusJSONResponse) VisitAssessFindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AssessFinding403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AssessFinding403ApplicationProblemPlusJSONResponse) VisitAssessFindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AssessFinding404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response AssessFinding404ApplicationProblemPlusJSONResponse) VisitAssessFindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AssessFinding409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response AssessFinding409ApplicationProblemPlusJSONResponse) VisitAssessFindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AssessFinding413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response AssessFinding413ApplicationProblemPlusJSONResponse) VisitAssessFindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AssessFinding415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response AssessFinding415ApplicationProblemPlusJSONResponse) VisitAssessFindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AssessFinding422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response AssessFinding422ApplicationProblemPlusJSONResponse) VisitAssessFindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AssessFinding5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AssessFinding5XXApplicationProblemPlusJSONResponse) VisitAssessFindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindPersonsRequestObject struct {
+	Body *FindPersonsJSONRequestBody
+}
+
+type FindPersonsResponseObject interface {
+	VisitFindPersonsResponse(w http.ResponseWriter) error
+}
+
+type FindPersons200JSONResponse Persons
+
+func (response FindPersons200JSONResponse) VisitFindPersonsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindPersons400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response FindPersons400ApplicationProblemPlusJSONResponse) VisitFindPersonsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindPersons401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response FindPersons401ApplicationProblemPlusJSONResponse) VisitFindPersonsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindPersons403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response FindPersons403ApplicationProblemPlusJSONResponse) VisitFindPersonsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindPersons413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response FindPersons413ApplicationProblemPlusJSONResponse) VisitFindPersonsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindPersons415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response FindPersons415ApplicationProblemPlusJSONResponse) VisitFindPersonsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindPersons422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response FindPersons422ApplicationProblemPlusJSONResponse) VisitFindPersonsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindPersons5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response FindPersons5XXApplicationProblemPlusJSONResponse) VisitFindPersonsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ReadMeRequestObject struct {
 }
 
@@ -9231,6 +16032,2444 @@ type DeclineOrder5XXApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DeclineOrder5XXApplicationProblemPlusJSONResponse) VisitDeclineOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadProcessingRequestObject struct {
+}
+
+type ReadProcessingResponseObject interface {
+	VisitReadProcessingResponse(w http.ResponseWriter) error
+}
+
+type ReadProcessing200JSONResponse Processing
+
+func (response ReadProcessing200JSONResponse) VisitReadProcessingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadProcessing400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReadProcessing400ApplicationProblemPlusJSONResponse) VisitReadProcessingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadProcessing401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReadProcessing401ApplicationProblemPlusJSONResponse) VisitReadProcessingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadProcessing403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReadProcessing403ApplicationProblemPlusJSONResponse) VisitReadProcessingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadProcessing5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReadProcessing5XXApplicationProblemPlusJSONResponse) VisitReadProcessingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProposalsRequestObject struct {
+}
+
+type ListProposalsResponseObject interface {
+	VisitListProposalsResponse(w http.ResponseWriter) error
+}
+
+type ListProposals200JSONResponse Proposals
+
+func (response ListProposals200JSONResponse) VisitListProposalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProposals400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListProposals400ApplicationProblemPlusJSONResponse) VisitListProposalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProposals401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListProposals401ApplicationProblemPlusJSONResponse) VisitListProposalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProposals403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListProposals403ApplicationProblemPlusJSONResponse) VisitListProposalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProposals5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListProposals5XXApplicationProblemPlusJSONResponse) VisitListProposalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AcceptProposalRequestObject struct {
+	Proposal ProposalID `json:"proposal"`
+}
+
+type AcceptProposalResponseObject interface {
+	VisitAcceptProposalResponse(w http.ResponseWriter) error
+}
+
+type AcceptProposal204Response struct {
+}
+
+func (response AcceptProposal204Response) VisitAcceptProposalResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type AcceptProposal400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response AcceptProposal400ApplicationProblemPlusJSONResponse) VisitAcceptProposalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AcceptProposal401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AcceptProposal401ApplicationProblemPlusJSONResponse) VisitAcceptProposalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AcceptProposal403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AcceptProposal403ApplicationProblemPlusJSONResponse) VisitAcceptProposalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AcceptProposal404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response AcceptProposal404ApplicationProblemPlusJSONResponse) VisitAcceptProposalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AcceptProposal409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response AcceptProposal409ApplicationProblemPlusJSONResponse) VisitAcceptProposalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AcceptProposal422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response AcceptProposal422ApplicationProblemPlusJSONResponse) VisitAcceptProposalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AcceptProposal5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AcceptProposal5XXApplicationProblemPlusJSONResponse) VisitAcceptProposalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectProposalRequestObject struct {
+	Proposal ProposalID `json:"proposal"`
+}
+
+type RejectProposalResponseObject interface {
+	VisitRejectProposalResponse(w http.ResponseWriter) error
+}
+
+type RejectProposal204Response struct {
+}
+
+func (response RejectProposal204Response) VisitRejectProposalResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RejectProposal400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response RejectProposal400ApplicationProblemPlusJSONResponse) VisitRejectProposalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectProposal401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RejectProposal401ApplicationProblemPlusJSONResponse) VisitRejectProposalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectProposal403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RejectProposal403ApplicationProblemPlusJSONResponse) VisitRejectProposalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectProposal404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RejectProposal404ApplicationProblemPlusJSONResponse) VisitRejectProposalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectProposal409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response RejectProposal409ApplicationProblemPlusJSONResponse) VisitRejectProposalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectProposal5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RejectProposal5XXApplicationProblemPlusJSONResponse) VisitRejectProposalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProtectedReadersRequestObject struct {
+}
+
+type ListProtectedReadersResponseObject interface {
+	VisitListProtectedReadersResponse(w http.ResponseWriter) error
+}
+
+type ListProtectedReaders200JSONResponse ProtectedReaders
+
+func (response ListProtectedReaders200JSONResponse) VisitListProtectedReadersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProtectedReaders400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListProtectedReaders400ApplicationProblemPlusJSONResponse) VisitListProtectedReadersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProtectedReaders401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListProtectedReaders401ApplicationProblemPlusJSONResponse) VisitListProtectedReadersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProtectedReaders403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListProtectedReaders403ApplicationProblemPlusJSONResponse) VisitListProtectedReadersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProtectedReaders5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListProtectedReaders5XXApplicationProblemPlusJSONResponse) VisitListProtectedReadersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NameProtectedReaderRequestObject struct {
+	Body *NameProtectedReaderJSONRequestBody
+}
+
+type NameProtectedReaderResponseObject interface {
+	VisitNameProtectedReaderResponse(w http.ResponseWriter) error
+}
+
+type NameProtectedReader201JSONResponse NamedProtectedReader
+
+func (response NameProtectedReader201JSONResponse) VisitNameProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NameProtectedReader400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response NameProtectedReader400ApplicationProblemPlusJSONResponse) VisitNameProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NameProtectedReader401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response NameProtectedReader401ApplicationProblemPlusJSONResponse) VisitNameProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NameProtectedReader403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response NameProtectedReader403ApplicationProblemPlusJSONResponse) VisitNameProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NameProtectedReader409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response NameProtectedReader409ApplicationProblemPlusJSONResponse) VisitNameProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NameProtectedReader413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response NameProtectedReader413ApplicationProblemPlusJSONResponse) VisitNameProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NameProtectedReader415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response NameProtectedReader415ApplicationProblemPlusJSONResponse) VisitNameProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NameProtectedReader422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response NameProtectedReader422ApplicationProblemPlusJSONResponse) VisitNameProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NameProtectedReader5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response NameProtectedReader5XXApplicationProblemPlusJSONResponse) VisitNameProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmProtectedReaderRequestObject struct {
+	Reader ReaderID `json:"reader"`
+}
+
+type ConfirmProtectedReaderResponseObject interface {
+	VisitConfirmProtectedReaderResponse(w http.ResponseWriter) error
+}
+
+type ConfirmProtectedReader204Response struct {
+}
+
+func (response ConfirmProtectedReader204Response) VisitConfirmProtectedReaderResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ConfirmProtectedReader400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmProtectedReader400ApplicationProblemPlusJSONResponse) VisitConfirmProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmProtectedReader401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmProtectedReader401ApplicationProblemPlusJSONResponse) VisitConfirmProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmProtectedReader403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmProtectedReader403ApplicationProblemPlusJSONResponse) VisitConfirmProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmProtectedReader404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmProtectedReader404ApplicationProblemPlusJSONResponse) VisitConfirmProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmProtectedReader409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmProtectedReader409ApplicationProblemPlusJSONResponse) VisitConfirmProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmProtectedReader5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ConfirmProtectedReader5XXApplicationProblemPlusJSONResponse) VisitConfirmProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeProtectedReaderRequestObject struct {
+	Reader ReaderID `json:"reader"`
+}
+
+type RevokeProtectedReaderResponseObject interface {
+	VisitRevokeProtectedReaderResponse(w http.ResponseWriter) error
+}
+
+type RevokeProtectedReader204Response struct {
+}
+
+func (response RevokeProtectedReader204Response) VisitRevokeProtectedReaderResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RevokeProtectedReader400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeProtectedReader400ApplicationProblemPlusJSONResponse) VisitRevokeProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeProtectedReader401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeProtectedReader401ApplicationProblemPlusJSONResponse) VisitRevokeProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeProtectedReader403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeProtectedReader403ApplicationProblemPlusJSONResponse) VisitRevokeProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeProtectedReader404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeProtectedReader404ApplicationProblemPlusJSONResponse) VisitRevokeProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeProtectedReader409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeProtectedReader409ApplicationProblemPlusJSONResponse) VisitRevokeProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeProtectedReader5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RevokeProtectedReader5XXApplicationProblemPlusJSONResponse) VisitRevokeProtectedReaderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRightsRequestsRequestObject struct {
+	Params ListRightsRequestsParams
+}
+
+type ListRightsRequestsResponseObject interface {
+	VisitListRightsRequestsResponse(w http.ResponseWriter) error
+}
+
+type ListRightsRequests200JSONResponse RightsRequestPage
+
+func (response ListRightsRequests200JSONResponse) VisitListRightsRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRightsRequests400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListRightsRequests400ApplicationProblemPlusJSONResponse) VisitListRightsRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRightsRequests401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListRightsRequests401ApplicationProblemPlusJSONResponse) VisitListRightsRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRightsRequests403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListRightsRequests403ApplicationProblemPlusJSONResponse) VisitListRightsRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRightsRequests404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListRightsRequests404ApplicationProblemPlusJSONResponse) VisitListRightsRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRightsRequests5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListRightsRequests5XXApplicationProblemPlusJSONResponse) VisitListRightsRequestsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveFormerRequestRequestObject struct {
+	Body *ReceiveFormerRequestJSONRequestBody
+}
+
+type ReceiveFormerRequestResponseObject interface {
+	VisitReceiveFormerRequestResponse(w http.ResponseWriter) error
+}
+
+type ReceiveFormerRequest201JSONResponse Created
+
+func (response ReceiveFormerRequest201JSONResponse) VisitReceiveFormerRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveFormerRequest400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveFormerRequest400ApplicationProblemPlusJSONResponse) VisitReceiveFormerRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveFormerRequest401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveFormerRequest401ApplicationProblemPlusJSONResponse) VisitReceiveFormerRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveFormerRequest403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveFormerRequest403ApplicationProblemPlusJSONResponse) VisitReceiveFormerRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveFormerRequest404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveFormerRequest404ApplicationProblemPlusJSONResponse) VisitReceiveFormerRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveFormerRequest413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveFormerRequest413ApplicationProblemPlusJSONResponse) VisitReceiveFormerRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveFormerRequest415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveFormerRequest415ApplicationProblemPlusJSONResponse) VisitReceiveFormerRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveFormerRequest422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ReceiveFormerRequest422ApplicationProblemPlusJSONResponse) VisitReceiveFormerRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveFormerRequest5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReceiveFormerRequest5XXApplicationProblemPlusJSONResponse) VisitReceiveFormerRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadRightsRequestRequestObject struct {
+	Right RightID `json:"right"`
+}
+
+type ReadRightsRequestResponseObject interface {
+	VisitReadRightsRequestResponse(w http.ResponseWriter) error
+}
+
+type ReadRightsRequest200JSONResponse RightsRequest
+
+func (response ReadRightsRequest200JSONResponse) VisitReadRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadRightsRequest400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReadRightsRequest400ApplicationProblemPlusJSONResponse) VisitReadRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadRightsRequest401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReadRightsRequest401ApplicationProblemPlusJSONResponse) VisitReadRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadRightsRequest403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReadRightsRequest403ApplicationProblemPlusJSONResponse) VisitReadRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadRightsRequest404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReadRightsRequest404ApplicationProblemPlusJSONResponse) VisitReadRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadRightsRequest5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReadRightsRequest5XXApplicationProblemPlusJSONResponse) VisitReadRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExtendRightsRequestRequestObject struct {
+	Right RightID `json:"right"`
+	Body  *ExtendRightsRequestJSONRequestBody
+}
+
+type ExtendRightsRequestResponseObject interface {
+	VisitExtendRightsRequestResponse(w http.ResponseWriter) error
+}
+
+type ExtendRightsRequest204Response struct {
+}
+
+func (response ExtendRightsRequest204Response) VisitExtendRightsRequestResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ExtendRightsRequest400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ExtendRightsRequest400ApplicationProblemPlusJSONResponse) VisitExtendRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExtendRightsRequest401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ExtendRightsRequest401ApplicationProblemPlusJSONResponse) VisitExtendRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExtendRightsRequest403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ExtendRightsRequest403ApplicationProblemPlusJSONResponse) VisitExtendRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExtendRightsRequest404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ExtendRightsRequest404ApplicationProblemPlusJSONResponse) VisitExtendRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExtendRightsRequest409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ExtendRightsRequest409ApplicationProblemPlusJSONResponse) VisitExtendRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExtendRightsRequest413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ExtendRightsRequest413ApplicationProblemPlusJSONResponse) VisitExtendRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExtendRightsRequest415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ExtendRightsRequest415ApplicationProblemPlusJSONResponse) VisitExtendRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExtendRightsRequest422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ExtendRightsRequest422ApplicationProblemPlusJSONResponse) VisitExtendRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExtendRightsRequest5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExtendRightsRequest5XXApplicationProblemPlusJSONResponse) VisitExtendRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadExtractRequestObject struct {
+	Right RightID `json:"right"`
+}
+
+type ReadExtractResponseObject interface {
+	VisitReadExtractResponse(w http.ResponseWriter) error
+}
+
+type ReadExtract200JSONResponse Extract
+
+func (response ReadExtract200JSONResponse) VisitReadExtractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadExtract400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReadExtract400ApplicationProblemPlusJSONResponse) VisitReadExtractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadExtract401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReadExtract401ApplicationProblemPlusJSONResponse) VisitReadExtractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadExtract403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReadExtract403ApplicationProblemPlusJSONResponse) VisitReadExtractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadExtract404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReadExtract404ApplicationProblemPlusJSONResponse) VisitReadExtractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadExtract409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ReadExtract409ApplicationProblemPlusJSONResponse) VisitReadExtractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadExtract5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReadExtract5XXApplicationProblemPlusJSONResponse) VisitReadExtractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftRestrictionRequestObject struct {
+	Right RightID `json:"right"`
+	Body  *LiftRestrictionJSONRequestBody
+}
+
+type LiftRestrictionResponseObject interface {
+	VisitLiftRestrictionResponse(w http.ResponseWriter) error
+}
+
+type LiftRestriction204Response struct {
+}
+
+func (response LiftRestriction204Response) VisitLiftRestrictionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type LiftRestriction400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response LiftRestriction400ApplicationProblemPlusJSONResponse) VisitLiftRestrictionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftRestriction401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response LiftRestriction401ApplicationProblemPlusJSONResponse) VisitLiftRestrictionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftRestriction403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response LiftRestriction403ApplicationProblemPlusJSONResponse) VisitLiftRestrictionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftRestriction404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response LiftRestriction404ApplicationProblemPlusJSONResponse) VisitLiftRestrictionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftRestriction409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response LiftRestriction409ApplicationProblemPlusJSONResponse) VisitLiftRestrictionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftRestriction413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response LiftRestriction413ApplicationProblemPlusJSONResponse) VisitLiftRestrictionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftRestriction415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response LiftRestriction415ApplicationProblemPlusJSONResponse) VisitLiftRestrictionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftRestriction422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response LiftRestriction422ApplicationProblemPlusJSONResponse) VisitLiftRestrictionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LiftRestriction5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response LiftRestriction5XXApplicationProblemPlusJSONResponse) VisitLiftRestrictionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PrepareRightsRequestRequestObject struct {
+	Right RightID `json:"right"`
+	Body  *PrepareRightsRequestJSONRequestBody
+}
+
+type PrepareRightsRequestResponseObject interface {
+	VisitPrepareRightsRequestResponse(w http.ResponseWriter) error
+}
+
+type PrepareRightsRequest204Response struct {
+}
+
+func (response PrepareRightsRequest204Response) VisitPrepareRightsRequestResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type PrepareRightsRequest400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response PrepareRightsRequest400ApplicationProblemPlusJSONResponse) VisitPrepareRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PrepareRightsRequest401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response PrepareRightsRequest401ApplicationProblemPlusJSONResponse) VisitPrepareRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PrepareRightsRequest403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response PrepareRightsRequest403ApplicationProblemPlusJSONResponse) VisitPrepareRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PrepareRightsRequest404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response PrepareRightsRequest404ApplicationProblemPlusJSONResponse) VisitPrepareRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PrepareRightsRequest409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response PrepareRightsRequest409ApplicationProblemPlusJSONResponse) VisitPrepareRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PrepareRightsRequest413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response PrepareRightsRequest413ApplicationProblemPlusJSONResponse) VisitPrepareRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PrepareRightsRequest415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response PrepareRightsRequest415ApplicationProblemPlusJSONResponse) VisitPrepareRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PrepareRightsRequest422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response PrepareRightsRequest422ApplicationProblemPlusJSONResponse) VisitPrepareRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PrepareRightsRequest5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PrepareRightsRequest5XXApplicationProblemPlusJSONResponse) VisitPrepareRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseRightsRequestRequestObject struct {
+	Right RightID `json:"right"`
+	Body  *RefuseRightsRequestJSONRequestBody
+}
+
+type RefuseRightsRequestResponseObject interface {
+	VisitRefuseRightsRequestResponse(w http.ResponseWriter) error
+}
+
+type RefuseRightsRequest204Response struct {
+}
+
+func (response RefuseRightsRequest204Response) VisitRefuseRightsRequestResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RefuseRightsRequest400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseRightsRequest400ApplicationProblemPlusJSONResponse) VisitRefuseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseRightsRequest401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseRightsRequest401ApplicationProblemPlusJSONResponse) VisitRefuseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseRightsRequest403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseRightsRequest403ApplicationProblemPlusJSONResponse) VisitRefuseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseRightsRequest404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseRightsRequest404ApplicationProblemPlusJSONResponse) VisitRefuseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseRightsRequest409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseRightsRequest409ApplicationProblemPlusJSONResponse) VisitRefuseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseRightsRequest413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseRightsRequest413ApplicationProblemPlusJSONResponse) VisitRefuseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseRightsRequest415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseRightsRequest415ApplicationProblemPlusJSONResponse) VisitRefuseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseRightsRequest422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseRightsRequest422ApplicationProblemPlusJSONResponse) VisitRefuseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseRightsRequest5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RefuseRightsRequest5XXApplicationProblemPlusJSONResponse) VisitRefuseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseRightsRequestRequestObject struct {
+	Right RightID `json:"right"`
+	Body  *ReleaseRightsRequestJSONRequestBody
+}
+
+type ReleaseRightsRequestResponseObject interface {
+	VisitReleaseRightsRequestResponse(w http.ResponseWriter) error
+}
+
+type ReleaseRightsRequest204Response struct {
+}
+
+func (response ReleaseRightsRequest204Response) VisitReleaseRightsRequestResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ReleaseRightsRequest400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseRightsRequest400ApplicationProblemPlusJSONResponse) VisitReleaseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseRightsRequest401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseRightsRequest401ApplicationProblemPlusJSONResponse) VisitReleaseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseRightsRequest403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseRightsRequest403ApplicationProblemPlusJSONResponse) VisitReleaseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseRightsRequest404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseRightsRequest404ApplicationProblemPlusJSONResponse) VisitReleaseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseRightsRequest409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseRightsRequest409ApplicationProblemPlusJSONResponse) VisitReleaseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseRightsRequest413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseRightsRequest413ApplicationProblemPlusJSONResponse) VisitReleaseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseRightsRequest415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseRightsRequest415ApplicationProblemPlusJSONResponse) VisitReleaseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseRightsRequest422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseRightsRequest422ApplicationProblemPlusJSONResponse) VisitReleaseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseRightsRequest5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReleaseRightsRequest5XXApplicationProblemPlusJSONResponse) VisitReleaseRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReturnRightsRequestRequestObject struct {
+	Right RightID `json:"right"`
+	Body  *ReturnRightsRequestJSONRequestBody
+}
+
+type ReturnRightsRequestResponseObject interface {
+	VisitReturnRightsRequestResponse(w http.ResponseWriter) error
+}
+
+type ReturnRightsRequest204Response struct {
+}
+
+func (response ReturnRightsRequest204Response) VisitReturnRightsRequestResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ReturnRightsRequest400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReturnRightsRequest400ApplicationProblemPlusJSONResponse) VisitReturnRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReturnRightsRequest401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReturnRightsRequest401ApplicationProblemPlusJSONResponse) VisitReturnRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReturnRightsRequest403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReturnRightsRequest403ApplicationProblemPlusJSONResponse) VisitReturnRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReturnRightsRequest404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReturnRightsRequest404ApplicationProblemPlusJSONResponse) VisitReturnRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReturnRightsRequest409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ReturnRightsRequest409ApplicationProblemPlusJSONResponse) VisitReturnRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReturnRightsRequest413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ReturnRightsRequest413ApplicationProblemPlusJSONResponse) VisitReturnRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReturnRightsRequest415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ReturnRightsRequest415ApplicationProblemPlusJSONResponse) VisitReturnRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReturnRightsRequest422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ReturnRightsRequest422ApplicationProblemPlusJSONResponse) VisitReturnRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReturnRightsRequest5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReturnRightsRequest5XXApplicationProblemPlusJSONResponse) VisitReturnRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawRightsRequestRequestObject struct {
+	Right RightID `json:"right"`
+}
+
+type WithdrawRightsRequestResponseObject interface {
+	VisitWithdrawRightsRequestResponse(w http.ResponseWriter) error
+}
+
+type WithdrawRightsRequest204Response struct {
+}
+
+func (response WithdrawRightsRequest204Response) VisitWithdrawRightsRequestResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type WithdrawRightsRequest400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawRightsRequest400ApplicationProblemPlusJSONResponse) VisitWithdrawRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawRightsRequest401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawRightsRequest401ApplicationProblemPlusJSONResponse) VisitWithdrawRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawRightsRequest403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawRightsRequest403ApplicationProblemPlusJSONResponse) VisitWithdrawRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawRightsRequest404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawRightsRequest404ApplicationProblemPlusJSONResponse) VisitWithdrawRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawRightsRequest409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawRightsRequest409ApplicationProblemPlusJSONResponse) VisitWithdrawRightsRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawRightsRequest5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response WithdrawRightsRequest5XXApplicationProblemPlusJSONResponse) VisitWithdrawRightsRequestResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -11291,9 +20530,1192 @@ func (response StartRound5XXApplicationProblemPlusJSONResponse) VisitStartRoundR
 	return err
 }
 
+type ListSubprocessorsRequestObject struct {
+}
+
+type ListSubprocessorsResponseObject interface {
+	VisitListSubprocessorsResponse(w http.ResponseWriter) error
+}
+
+type ListSubprocessors200JSONResponse Subprocessors
+
+func (response ListSubprocessors200JSONResponse) VisitListSubprocessorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSubprocessors400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListSubprocessors400ApplicationProblemPlusJSONResponse) VisitListSubprocessorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSubprocessors401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListSubprocessors401ApplicationProblemPlusJSONResponse) VisitListSubprocessorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSubprocessors403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListSubprocessors403ApplicationProblemPlusJSONResponse) VisitListSubprocessorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSubprocessors5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListSubprocessors5XXApplicationProblemPlusJSONResponse) VisitListSubprocessorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisitsRequestObject struct {
+}
+
+type ListVisitsResponseObject interface {
+	VisitListVisitsResponse(w http.ResponseWriter) error
+}
+
+type ListVisits200JSONResponse Visits
+
+func (response ListVisits200JSONResponse) VisitListVisitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisits400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListVisits400ApplicationProblemPlusJSONResponse) VisitListVisitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisits401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListVisits401ApplicationProblemPlusJSONResponse) VisitListVisitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisits403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListVisits403ApplicationProblemPlusJSONResponse) VisitListVisitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisits5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListVisits5XXApplicationProblemPlusJSONResponse) VisitListVisitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskVisitRequestObject struct {
+	Body *AskVisitJSONRequestBody
+}
+
+type AskVisitResponseObject interface {
+	VisitAskVisitResponse(w http.ResponseWriter) error
+}
+
+type AskVisit201JSONResponse Created
+
+func (response AskVisit201JSONResponse) VisitAskVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskVisit400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response AskVisit400ApplicationProblemPlusJSONResponse) VisitAskVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskVisit401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AskVisit401ApplicationProblemPlusJSONResponse) VisitAskVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskVisit403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AskVisit403ApplicationProblemPlusJSONResponse) VisitAskVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskVisit404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response AskVisit404ApplicationProblemPlusJSONResponse) VisitAskVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskVisit413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response AskVisit413ApplicationProblemPlusJSONResponse) VisitAskVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskVisit415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response AskVisit415ApplicationProblemPlusJSONResponse) VisitAskVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskVisit422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response AskVisit422ApplicationProblemPlusJSONResponse) VisitAskVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskVisit5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AskVisit5XXApplicationProblemPlusJSONResponse) VisitAskVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadVisitRequestObject struct {
+	Visit VisitID `json:"visit"`
+}
+
+type ReadVisitResponseObject interface {
+	VisitReadVisitResponse(w http.ResponseWriter) error
+}
+
+type ReadVisit200JSONResponse Visit
+
+func (response ReadVisit200JSONResponse) VisitReadVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadVisit400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReadVisit400ApplicationProblemPlusJSONResponse) VisitReadVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadVisit401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReadVisit401ApplicationProblemPlusJSONResponse) VisitReadVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadVisit403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReadVisit403ApplicationProblemPlusJSONResponse) VisitReadVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadVisit404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReadVisit404ApplicationProblemPlusJSONResponse) VisitReadVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadVisit5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReadVisit5XXApplicationProblemPlusJSONResponse) VisitReadVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CutVisitRequestObject struct {
+	Visit VisitID `json:"visit"`
+}
+
+type CutVisitResponseObject interface {
+	VisitCutVisitResponse(w http.ResponseWriter) error
+}
+
+type CutVisit204Response struct {
+}
+
+func (response CutVisit204Response) VisitCutVisitResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type CutVisit400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response CutVisit400ApplicationProblemPlusJSONResponse) VisitCutVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CutVisit401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response CutVisit401ApplicationProblemPlusJSONResponse) VisitCutVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CutVisit403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CutVisit403ApplicationProblemPlusJSONResponse) VisitCutVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CutVisit404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response CutVisit404ApplicationProblemPlusJSONResponse) VisitCutVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CutVisit409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response CutVisit409ApplicationProblemPlusJSONResponse) VisitCutVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CutVisit5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CutVisit5XXApplicationProblemPlusJSONResponse) VisitCutVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GrantVisitRequestObject struct {
+	Visit VisitID `json:"visit"`
+	Body  *GrantVisitJSONRequestBody
+}
+
+type GrantVisitResponseObject interface {
+	VisitGrantVisitResponse(w http.ResponseWriter) error
+}
+
+type GrantVisit204Response struct {
+}
+
+func (response GrantVisit204Response) VisitGrantVisitResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type GrantVisit400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GrantVisit400ApplicationProblemPlusJSONResponse) VisitGrantVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GrantVisit401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GrantVisit401ApplicationProblemPlusJSONResponse) VisitGrantVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GrantVisit403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GrantVisit403ApplicationProblemPlusJSONResponse) VisitGrantVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GrantVisit404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GrantVisit404ApplicationProblemPlusJSONResponse) VisitGrantVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GrantVisit409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response GrantVisit409ApplicationProblemPlusJSONResponse) VisitGrantVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GrantVisit413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response GrantVisit413ApplicationProblemPlusJSONResponse) VisitGrantVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GrantVisit415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response GrantVisit415ApplicationProblemPlusJSONResponse) VisitGrantVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GrantVisit422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GrantVisit422ApplicationProblemPlusJSONResponse) VisitGrantVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GrantVisit5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GrantVisit5XXApplicationProblemPlusJSONResponse) VisitGrantVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisitLooksRequestObject struct {
+	Visit  VisitID `json:"visit"`
+	Params ListVisitLooksParams
+}
+
+type ListVisitLooksResponseObject interface {
+	VisitListVisitLooksResponse(w http.ResponseWriter) error
+}
+
+type ListVisitLooks200JSONResponse VisitLooks
+
+func (response ListVisitLooks200JSONResponse) VisitListVisitLooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisitLooks400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListVisitLooks400ApplicationProblemPlusJSONResponse) VisitListVisitLooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisitLooks401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListVisitLooks401ApplicationProblemPlusJSONResponse) VisitListVisitLooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisitLooks403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListVisitLooks403ApplicationProblemPlusJSONResponse) VisitListVisitLooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisitLooks404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListVisitLooks404ApplicationProblemPlusJSONResponse) VisitListVisitLooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisitLooks5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListVisitLooks5XXApplicationProblemPlusJSONResponse) VisitListVisitLooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseVisitRequestObject struct {
+	Visit VisitID `json:"visit"`
+	Body  *RefuseVisitJSONRequestBody
+}
+
+type RefuseVisitResponseObject interface {
+	VisitRefuseVisitResponse(w http.ResponseWriter) error
+}
+
+type RefuseVisit204Response struct {
+}
+
+func (response RefuseVisit204Response) VisitRefuseVisitResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RefuseVisit400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseVisit400ApplicationProblemPlusJSONResponse) VisitRefuseVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseVisit401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseVisit401ApplicationProblemPlusJSONResponse) VisitRefuseVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseVisit403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseVisit403ApplicationProblemPlusJSONResponse) VisitRefuseVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseVisit404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseVisit404ApplicationProblemPlusJSONResponse) VisitRefuseVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseVisit409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseVisit409ApplicationProblemPlusJSONResponse) VisitRefuseVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseVisit413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseVisit413ApplicationProblemPlusJSONResponse) VisitRefuseVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseVisit415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseVisit415ApplicationProblemPlusJSONResponse) VisitRefuseVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseVisit422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RefuseVisit422ApplicationProblemPlusJSONResponse) VisitRefuseVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefuseVisit5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RefuseVisit5XXApplicationProblemPlusJSONResponse) VisitRefuseVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVisitRequestObject struct {
+	Visit VisitID `json:"visit"`
+}
+
+type TakeVisitResponseObject interface {
+	VisitTakeVisitResponse(w http.ResponseWriter) error
+}
+
+type TakeVisit204Response struct {
+}
+
+func (response TakeVisit204Response) VisitTakeVisitResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type TakeVisit400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response TakeVisit400ApplicationProblemPlusJSONResponse) VisitTakeVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVisit401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response TakeVisit401ApplicationProblemPlusJSONResponse) VisitTakeVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVisit403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response TakeVisit403ApplicationProblemPlusJSONResponse) VisitTakeVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVisit404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response TakeVisit404ApplicationProblemPlusJSONResponse) VisitTakeVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVisit5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response TakeVisit5XXApplicationProblemPlusJSONResponse) VisitTakeVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawVisitRequestObject struct {
+	Visit VisitID `json:"visit"`
+}
+
+type WithdrawVisitResponseObject interface {
+	VisitWithdrawVisitResponse(w http.ResponseWriter) error
+}
+
+type WithdrawVisit204Response struct {
+}
+
+func (response WithdrawVisit204Response) VisitWithdrawVisitResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type WithdrawVisit400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawVisit400ApplicationProblemPlusJSONResponse) VisitWithdrawVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawVisit401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawVisit401ApplicationProblemPlusJSONResponse) VisitWithdrawVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawVisit403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawVisit403ApplicationProblemPlusJSONResponse) VisitWithdrawVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawVisit404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawVisit404ApplicationProblemPlusJSONResponse) VisitWithdrawVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawVisit409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawVisit409ApplicationProblemPlusJSONResponse) VisitWithdrawVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawVisit5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response WithdrawVisit5XXApplicationProblemPlusJSONResponse) VisitWithdrawVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
-	// ReadAddress A dwelling, with its residents (protected ones left out) and its devices
+	// ListAccounts The municipality's people and programs, by name
+	// (GET /accounts)
+	ListAccounts(ctx context.Context, request ListAccountsRequestObject) (ListAccountsResponseObject, error)
+	// DisableAccount End an account at once, with its sessions, keys, links and waiting proposals
+	// (POST /accounts/{account}/disabling)
+	DisableAccount(ctx context.Context, request DisableAccountRequestObject) (DisableAccountResponseObject, error)
+	// ReadAddress A dwelling, with its residents and its devices; a hidden one only for those named for it
 	// (GET /addresses/{address})
 	ReadAddress(ctx context.Context, request ReadAddressRequestObject) (ReadAddressResponseObject, error)
 	// ConnectAddressDevice Connect a device from stock to the address
@@ -11344,9 +21766,27 @@ type StrictServerInterface interface {
 	// PlaceHold Place a hold on the client, at once
 	// (POST /clients/{client}/holds)
 	PlaceHold(ctx context.Context, request PlaceHoldRequestObject) (PlaceHoldResponseObject, error)
+	// DecideUnshield Take the mark away, or keep it; an approver or one of the named few who has not asked for it
+	// (POST /clients/{client}/protection/release)
+	DecideUnshield(ctx context.Context, request DecideUnshieldRequestObject) (DecideUnshieldResponseObject, error)
+	// AskUnshield Ask for the mark of a protected client to be taken away
+	// (POST /clients/{client}/protection/release-request)
+	AskUnshield(ctx context.Context, request AskUnshieldRequestObject) (AskUnshieldResponseObject, error)
+	// ReceiveRightsRequest A request of the person: it keeps the client until there is an answer, but for erasure
+	// (POST /clients/{client}/rights-requests)
+	ReceiveRightsRequest(ctx context.Context, request ReceiveRightsRequestRequestObject) (ReceiveRightsRequestResponseObject, error)
 	// SetClientStatus Disconnect, cancel or re-activate
 	// (POST /clients/{client}/status)
 	SetClientStatus(ctx context.Context, request SetClientStatusRequestObject) (SetClientStatusResponseObject, error)
+	// ListDeviations Deviations with their clocks, newest report first
+	// (GET /deviations)
+	ListDeviations(ctx context.Context, request ListDeviationsRequestObject) (ListDeviationsResponseObject, error)
+	// ReportDeviation Report a deviation
+	// (POST /deviations)
+	ReportDeviation(ctx context.Context, request ReportDeviationRequestObject) (ReportDeviationResponseObject, error)
+	// ReadDeviation One deviation with the fields that Datatilsynet's form asks for (GDPR 33(3)); reading it is recorded
+	// (GET /deviations/{deviation})
+	ReadDeviation(ctx context.Context, request ReadDeviationRequestObject) (ReadDeviationResponseObject, error)
 	// ListStock Devices in stock, by code
 	// (GET /devices)
 	ListStock(ctx context.Context, request ListStockRequestObject) (ListStockResponseObject, error)
@@ -11371,6 +21811,45 @@ type StrictServerInterface interface {
 	// ReadImport One import, with what was refused and flagged
 	// (GET /imports/{import})
 	ReadImport(ctx context.Context, request ReadImportRequestObject) (ReadImportResponseObject, error)
+	// ListInstructionRequests Acts of support that nothing covered: tasks of the municipality
+	// (GET /instruction-requests)
+	ListInstructionRequests(ctx context.Context, request ListInstructionRequestsRequestObject) (ListInstructionRequestsResponseObject, error)
+	// AnswerInstructionRequest Yes for this round alone, or no
+	// (POST /instruction-requests/{question}/answer)
+	AnswerInstructionRequest(ctx context.Context, request AnswerInstructionRequestRequestObject) (AnswerInstructionRequestResponseObject, error)
+	// ListInstructions What the processor may do without asking, newest first
+	// (GET /instructions)
+	ListInstructions(ctx context.Context, request ListInstructionsRequestObject) (ListInstructionsResponseObject, error)
+	// EnterInstruction Enter an instruction; it holds when an approver has confirmed it
+	// (POST /instructions)
+	EnterInstruction(ctx context.Context, request EnterInstructionRequestObject) (EnterInstructionResponseObject, error)
+	// ConfirmInstruction Put it in force
+	// (POST /instructions/{instruction}/confirmation)
+	ConfirmInstruction(ctx context.Context, request ConfirmInstructionRequestObject) (ConfirmInstructionResponseObject, error)
+	// DeclineInstruction Say no
+	// (POST /instructions/{instruction}/refusal)
+	DeclineInstruction(ctx context.Context, request DeclineInstructionRequestObject) (DeclineInstructionResponseObject, error)
+	// RevokeInstruction End it at once
+	// (POST /instructions/{instruction}/revocation)
+	RevokeInstruction(ctx context.Context, request RevokeInstructionRequestObject) (RevokeInstructionResponseObject, error)
+	// ListLog Rows of both logs, newest first
+	// (GET /log)
+	ListLog(ctx context.Context, request ListLogRequestObject) (ListLogResponseObject, error)
+	// ListLookers Who looked at a client, how often, when and why; the client need not exist any more
+	// (GET /log/clients/{client})
+	ListLookers(ctx context.Context, request ListLookersRequestObject) (ListLookersResponseObject, error)
+	// ExportLog All rows that match, as a file
+	// (GET /log/export)
+	ExportLog(ctx context.Context, request ExportLogRequestObject) (ExportLogResponseObject, error)
+	// ListFindings Unusual access, newest first
+	// (GET /log/findings)
+	ListFindings(ctx context.Context, request ListFindingsRequestObject) (ListFindingsResponseObject, error)
+	// AssessFinding Say what became of a finding, once
+	// (POST /log/findings/{finding}/assessment)
+	AssessFinding(ctx context.Context, request AssessFindingRequestObject) (AssessFindingResponseObject, error)
+	// FindPersons Whom a number, a national id or words of a name may mean
+	// (POST /log/persons)
+	FindPersons(ctx context.Context, request FindPersonsRequestObject) (FindPersonsResponseObject, error)
 	// ReadMe The caller, with roles and permissions
 	// (GET /me)
 	ReadMe(ctx context.Context, request ReadMeRequestObject) (ReadMeResponseObject, error)
@@ -11389,6 +21868,63 @@ type StrictServerInterface interface {
 	// DeclineOrder Decline a request
 	// (POST /orders/{order}/refusal)
 	DeclineOrder(ctx context.Context, request DeclineOrderRequestObject) (DeclineOrderResponseObject, error)
+	// ReadProcessing The records of processing (GDPR 30), made from the deletion classes
+	// (GET /processing)
+	ReadProcessing(ctx context.Context, request ReadProcessingRequestObject) (ReadProcessingResponseObject, error)
+	// ListProposals What waits for a second person, oldest first
+	// (GET /proposals)
+	ListProposals(ctx context.Context, request ListProposalsRequestObject) (ListProposalsResponseObject, error)
+	// AcceptProposal Accept what somebody else has proposed; it holds at once
+	// (POST /proposals/{proposal}/acceptance)
+	AcceptProposal(ctx context.Context, request AcceptProposalRequestObject) (AcceptProposalResponseObject, error)
+	// RejectProposal Reject what somebody else has proposed; nothing changes
+	// (POST /proposals/{proposal}/rejection)
+	RejectProposal(ctx context.Context, request RejectProposalRequestObject) (RejectProposalResponseObject, error)
+	// ListProtectedReaders The named few who see where protected clients are
+	// (GET /protected-readers)
+	ListProtectedReaders(ctx context.Context, request ListProtectedReadersRequestObject) (ListProtectedReadersResponseObject, error)
+	// NameProtectedReader Name one of the few; somebody else confirms it
+	// (POST /protected-readers)
+	NameProtectedReader(ctx context.Context, request NameProtectedReaderRequestObject) (NameProtectedReaderResponseObject, error)
+	// ConfirmProtectedReader Let a naming hold; an approver who neither named nor is named
+	// (POST /protected-readers/{reader}/confirm)
+	ConfirmProtectedReader(ctx context.Context, request ConfirmProtectedReaderRequestObject) (ConfirmProtectedReaderResponseObject, error)
+	// RevokeProtectedReader End it at once
+	// (POST /protected-readers/{reader}/revoke)
+	RevokeProtectedReader(ctx context.Context, request RevokeProtectedReaderRequestObject) (RevokeProtectedReaderResponseObject, error)
+	// ListRightsRequests Requests of persons: those without an answer, the most urgent first, or those that have one
+	// (GET /rights-requests)
+	ListRightsRequests(ctx context.Context, request ListRightsRequestsRequestObject) (ListRightsRequestsResponseObject, error)
+	// ReceiveFormerRequest Somebody whose record is gone asks who looked; the national id is hashed and not kept
+	// (POST /rights-requests/former)
+	ReceiveFormerRequest(ctx context.Context, request ReceiveFormerRequestRequestObject) (ReceiveFormerRequestResponseObject, error)
+	// ReadRightsRequest One request
+	// (GET /rights-requests/{right})
+	ReadRightsRequest(ctx context.Context, request ReadRightsRequestRequestObject) (ReadRightsRequestResponseObject, error)
+	// ExtendRightsRequest Two months more, once, when the person was told within the first
+	// (POST /rights-requests/{right}/extension)
+	ExtendRightsRequest(ctx context.Context, request ExtendRightsRequestRequestObject) (ExtendRightsRequestResponseObject, error)
+	// ReadExtract Everything that is held on the person, after the release; made anew each time
+	// (GET /rights-requests/{right}/extract)
+	ReadExtract(ctx context.Context, request ReadExtractRequestObject) (ReadExtractResponseObject, error)
+	// LiftRestriction End a restriction, after the person was told
+	// (POST /rights-requests/{right}/lift)
+	LiftRestriction(ctx context.Context, request LiftRestrictionRequestObject) (LiftRestrictionResponseObject, error)
+	// PrepareRightsRequest Lay the answer before an approver
+	// (POST /rights-requests/{right}/preparation)
+	PrepareRightsRequest(ctx context.Context, request PrepareRightsRequestRequestObject) (PrepareRightsRequestResponseObject, error)
+	// RefuseRightsRequest Refuse it, with the ground
+	// (POST /rights-requests/{right}/refusal)
+	RefuseRightsRequest(ctx context.Context, request RefuseRightsRequestRequestObject) (RefuseRightsRequestResponseObject, error)
+	// ReleaseRightsRequest Grant it, by an approver who did not prepare it
+	// (POST /rights-requests/{right}/release)
+	ReleaseRightsRequest(ctx context.Context, request ReleaseRightsRequestRequestObject) (ReleaseRightsRequestResponseObject, error)
+	// ReturnRightsRequest Return it to the caseworker
+	// (POST /rights-requests/{right}/return)
+	ReturnRightsRequest(ctx context.Context, request ReturnRightsRequestRequestObject) (ReturnRightsRequestResponseObject, error)
+	// WithdrawRightsRequest The person does not ask any more
+	// (POST /rights-requests/{right}/withdrawal)
+	WithdrawRightsRequest(ctx context.Context, request WithdrawRightsRequestRequestObject) (WithdrawRightsRequestResponseObject, error)
 	// ListRounds Rounds by date
 	// (GET /rounds)
 	ListRounds(ctx context.Context, request ListRoundsRequestObject) (ListRoundsResponseObject, error)
@@ -11437,6 +21973,36 @@ type StrictServerInterface interface {
 	// StartRound Start an approved round
 	// (POST /rounds/{number}/start)
 	StartRound(ctx context.Context, request StartRoundRequestObject) (StartRoundResponseObject, error)
+	// ListSubprocessors Who else handles data for the municipality, by service, with what is used here and what was answered
+	// (GET /subprocessors)
+	ListSubprocessors(ctx context.Context, request ListSubprocessorsRequestObject) (ListSubprocessorsResponseObject, error)
+	// ListVisits Visits of support (T21), newest first: the municipality's, or those of the support person who asks
+	// (GET /visits)
+	ListVisits(ctx context.Context, request ListVisitsRequestObject) (ListVisitsResponseObject, error)
+	// AskVisit Ask for a visit on a written request; it begins when an approver grants it
+	// (POST /visits)
+	AskVisit(ctx context.Context, request AskVisitRequestObject) (AskVisitResponseObject, error)
+	// ReadVisit One visit
+	// (GET /visits/{visit})
+	ReadVisit(ctx context.Context, request ReadVisitRequestObject) (ReadVisitResponseObject, error)
+	// CutVisit End it at once
+	// (POST /visits/{visit}/cut)
+	CutVisit(ctx context.Context, request CutVisitRequestObject) (CutVisitResponseObject, error)
+	// GrantVisit Grant it, no wider and no longer than was asked for
+	// (POST /visits/{visit}/grant)
+	GrantVisit(ctx context.Context, request GrantVisitRequestObject) (GrantVisitResponseObject, error)
+	// ListVisitLooks What was looked at during the visit, newest first
+	// (GET /visits/{visit}/looks)
+	ListVisitLooks(ctx context.Context, request ListVisitLooksRequestObject) (ListVisitLooksResponseObject, error)
+	// RefuseVisit Say no
+	// (POST /visits/{visit}/refusal)
+	RefuseVisit(ctx context.Context, request RefuseVisitRequestObject) (RefuseVisitResponseObject, error)
+	// TakeVisit Go in; a visit that a municipality asked for belongs to whoever takes it first
+	// (POST /visits/{visit}/taking)
+	TakeVisit(ctx context.Context, request TakeVisitRequestObject) (TakeVisitResponseObject, error)
+	// WithdrawVisit Take one's own request back
+	// (POST /visits/{visit}/withdrawal)
+	WithdrawVisit(ctx context.Context, request WithdrawVisitRequestObject) (WithdrawVisitResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error)
@@ -11476,6 +22042,58 @@ type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
 	options     StrictHTTPServerOptions
+}
+
+// ListAccounts operation middleware
+func (sh *strictHandler) ListAccounts(w http.ResponseWriter, r *http.Request, params ListAccountsParams) {
+	var request ListAccountsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAccounts(ctx, request.(ListAccountsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAccounts")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListAccountsResponseObject); ok {
+		if err := validResponse.VisitListAccountsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DisableAccount operation middleware
+func (sh *strictHandler) DisableAccount(w http.ResponseWriter, r *http.Request, account AccountID) {
+	var request DisableAccountRequestObject
+
+	request.Account = account
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DisableAccount(ctx, request.(DisableAccountRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DisableAccount")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DisableAccountResponseObject); ok {
+		if err := validResponse.VisitDisableAccountResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
 }
 
 // ReadAddress operation middleware
@@ -11985,6 +22603,98 @@ func (sh *strictHandler) PlaceHold(w http.ResponseWriter, r *http.Request, clien
 	}
 }
 
+// DecideUnshield operation middleware
+func (sh *strictHandler) DecideUnshield(w http.ResponseWriter, r *http.Request, client ClientID) {
+	var request DecideUnshieldRequestObject
+
+	request.Client = client
+
+	var body DecideUnshieldJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DecideUnshield(ctx, request.(DecideUnshieldRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DecideUnshield")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DecideUnshieldResponseObject); ok {
+		if err := validResponse.VisitDecideUnshieldResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AskUnshield operation middleware
+func (sh *strictHandler) AskUnshield(w http.ResponseWriter, r *http.Request, client ClientID) {
+	var request AskUnshieldRequestObject
+
+	request.Client = client
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.AskUnshield(ctx, request.(AskUnshieldRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AskUnshield")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(AskUnshieldResponseObject); ok {
+		if err := validResponse.VisitAskUnshieldResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReceiveRightsRequest operation middleware
+func (sh *strictHandler) ReceiveRightsRequest(w http.ResponseWriter, r *http.Request, client ClientID) {
+	var request ReceiveRightsRequestRequestObject
+
+	request.Client = client
+
+	var body ReceiveRightsRequestJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReceiveRightsRequest(ctx, request.(ReceiveRightsRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReceiveRightsRequest")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReceiveRightsRequestResponseObject); ok {
+		if err := validResponse.VisitReceiveRightsRequestResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // SetClientStatus operation middleware
 func (sh *strictHandler) SetClientStatus(w http.ResponseWriter, r *http.Request, client ClientID, params SetClientStatusParams) {
 	var request SetClientStatusRequestObject
@@ -12012,6 +22722,91 @@ func (sh *strictHandler) SetClientStatus(w http.ResponseWriter, r *http.Request,
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(SetClientStatusResponseObject); ok {
 		if err := validResponse.VisitSetClientStatusResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListDeviations operation middleware
+func (sh *strictHandler) ListDeviations(w http.ResponseWriter, r *http.Request, params ListDeviationsParams) {
+	var request ListDeviationsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDeviations(ctx, request.(ListDeviationsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDeviations")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListDeviationsResponseObject); ok {
+		if err := validResponse.VisitListDeviationsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReportDeviation operation middleware
+func (sh *strictHandler) ReportDeviation(w http.ResponseWriter, r *http.Request, params ReportDeviationParams) {
+	var request ReportDeviationRequestObject
+
+	request.Params = params
+
+	var body ReportDeviationJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReportDeviation(ctx, request.(ReportDeviationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReportDeviation")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReportDeviationResponseObject); ok {
+		if err := validResponse.VisitReportDeviationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReadDeviation operation middleware
+func (sh *strictHandler) ReadDeviation(w http.ResponseWriter, r *http.Request, deviation DeviationID) {
+	var request ReadDeviationRequestObject
+
+	request.Deviation = deviation
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadDeviation(ctx, request.(ReadDeviationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadDeviation")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReadDeviationResponseObject); ok {
+		if err := validResponse.VisitReadDeviationResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -12245,6 +23040,368 @@ func (sh *strictHandler) ReadImport(w http.ResponseWriter, r *http.Request, pImp
 	}
 }
 
+// ListInstructionRequests operation middleware
+func (sh *strictHandler) ListInstructionRequests(w http.ResponseWriter, r *http.Request, params ListInstructionRequestsParams) {
+	var request ListInstructionRequestsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListInstructionRequests(ctx, request.(ListInstructionRequestsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListInstructionRequests")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListInstructionRequestsResponseObject); ok {
+		if err := validResponse.VisitListInstructionRequestsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AnswerInstructionRequest operation middleware
+func (sh *strictHandler) AnswerInstructionRequest(w http.ResponseWriter, r *http.Request, question QuestionID) {
+	var request AnswerInstructionRequestRequestObject
+
+	request.Question = question
+
+	var body AnswerInstructionRequestJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.AnswerInstructionRequest(ctx, request.(AnswerInstructionRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AnswerInstructionRequest")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(AnswerInstructionRequestResponseObject); ok {
+		if err := validResponse.VisitAnswerInstructionRequestResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListInstructions operation middleware
+func (sh *strictHandler) ListInstructions(w http.ResponseWriter, r *http.Request, params ListInstructionsParams) {
+	var request ListInstructionsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListInstructions(ctx, request.(ListInstructionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListInstructions")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListInstructionsResponseObject); ok {
+		if err := validResponse.VisitListInstructionsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// EnterInstruction operation middleware
+func (sh *strictHandler) EnterInstruction(w http.ResponseWriter, r *http.Request) {
+	var request EnterInstructionRequestObject
+
+	var body EnterInstructionJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.EnterInstruction(ctx, request.(EnterInstructionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EnterInstruction")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(EnterInstructionResponseObject); ok {
+		if err := validResponse.VisitEnterInstructionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ConfirmInstruction operation middleware
+func (sh *strictHandler) ConfirmInstruction(w http.ResponseWriter, r *http.Request, instruction InstructionID) {
+	var request ConfirmInstructionRequestObject
+
+	request.Instruction = instruction
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ConfirmInstruction(ctx, request.(ConfirmInstructionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ConfirmInstruction")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ConfirmInstructionResponseObject); ok {
+		if err := validResponse.VisitConfirmInstructionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeclineInstruction operation middleware
+func (sh *strictHandler) DeclineInstruction(w http.ResponseWriter, r *http.Request, instruction InstructionID) {
+	var request DeclineInstructionRequestObject
+
+	request.Instruction = instruction
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeclineInstruction(ctx, request.(DeclineInstructionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeclineInstruction")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeclineInstructionResponseObject); ok {
+		if err := validResponse.VisitDeclineInstructionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RevokeInstruction operation middleware
+func (sh *strictHandler) RevokeInstruction(w http.ResponseWriter, r *http.Request, instruction InstructionID) {
+	var request RevokeInstructionRequestObject
+
+	request.Instruction = instruction
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokeInstruction(ctx, request.(RevokeInstructionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokeInstruction")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RevokeInstructionResponseObject); ok {
+		if err := validResponse.VisitRevokeInstructionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListLog operation middleware
+func (sh *strictHandler) ListLog(w http.ResponseWriter, r *http.Request, params ListLogParams) {
+	var request ListLogRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListLog(ctx, request.(ListLogRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListLog")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListLogResponseObject); ok {
+		if err := validResponse.VisitListLogResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListLookers operation middleware
+func (sh *strictHandler) ListLookers(w http.ResponseWriter, r *http.Request, client ClientID) {
+	var request ListLookersRequestObject
+
+	request.Client = client
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListLookers(ctx, request.(ListLookersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListLookers")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListLookersResponseObject); ok {
+		if err := validResponse.VisitListLookersResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ExportLog operation middleware
+func (sh *strictHandler) ExportLog(w http.ResponseWriter, r *http.Request, params ExportLogParams) {
+	var request ExportLogRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportLog(ctx, request.(ExportLogRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportLog")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExportLogResponseObject); ok {
+		if err := validResponse.VisitExportLogResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListFindings operation middleware
+func (sh *strictHandler) ListFindings(w http.ResponseWriter, r *http.Request, params ListFindingsParams) {
+	var request ListFindingsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListFindings(ctx, request.(ListFindingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListFindings")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListFindingsResponseObject); ok {
+		if err := validResponse.VisitListFindingsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AssessFinding operation middleware
+func (sh *strictHandler) AssessFinding(w http.ResponseWriter, r *http.Request, finding int64) {
+	var request AssessFindingRequestObject
+
+	request.Finding = finding
+
+	var body AssessFindingJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.AssessFinding(ctx, request.(AssessFindingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AssessFinding")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(AssessFindingResponseObject); ok {
+		if err := validResponse.VisitAssessFindingResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// FindPersons operation middleware
+func (sh *strictHandler) FindPersons(w http.ResponseWriter, r *http.Request) {
+	var request FindPersonsRequestObject
+
+	var body FindPersonsJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.FindPersons(ctx, request.(FindPersonsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FindPersons")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(FindPersonsResponseObject); ok {
+		if err := validResponse.VisitFindPersonsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ReadMe operation middleware
 func (sh *strictHandler) ReadMe(w http.ResponseWriter, r *http.Request) {
 	var request ReadMeRequestObject
@@ -12402,6 +23559,546 @@ func (sh *strictHandler) DeclineOrder(w http.ResponseWriter, r *http.Request, or
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(DeclineOrderResponseObject); ok {
 		if err := validResponse.VisitDeclineOrderResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReadProcessing operation middleware
+func (sh *strictHandler) ReadProcessing(w http.ResponseWriter, r *http.Request) {
+	var request ReadProcessingRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadProcessing(ctx, request.(ReadProcessingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadProcessing")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReadProcessingResponseObject); ok {
+		if err := validResponse.VisitReadProcessingResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListProposals operation middleware
+func (sh *strictHandler) ListProposals(w http.ResponseWriter, r *http.Request) {
+	var request ListProposalsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListProposals(ctx, request.(ListProposalsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListProposals")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListProposalsResponseObject); ok {
+		if err := validResponse.VisitListProposalsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AcceptProposal operation middleware
+func (sh *strictHandler) AcceptProposal(w http.ResponseWriter, r *http.Request, proposal ProposalID) {
+	var request AcceptProposalRequestObject
+
+	request.Proposal = proposal
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.AcceptProposal(ctx, request.(AcceptProposalRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AcceptProposal")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(AcceptProposalResponseObject); ok {
+		if err := validResponse.VisitAcceptProposalResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RejectProposal operation middleware
+func (sh *strictHandler) RejectProposal(w http.ResponseWriter, r *http.Request, proposal ProposalID) {
+	var request RejectProposalRequestObject
+
+	request.Proposal = proposal
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RejectProposal(ctx, request.(RejectProposalRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RejectProposal")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RejectProposalResponseObject); ok {
+		if err := validResponse.VisitRejectProposalResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListProtectedReaders operation middleware
+func (sh *strictHandler) ListProtectedReaders(w http.ResponseWriter, r *http.Request) {
+	var request ListProtectedReadersRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListProtectedReaders(ctx, request.(ListProtectedReadersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListProtectedReaders")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListProtectedReadersResponseObject); ok {
+		if err := validResponse.VisitListProtectedReadersResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// NameProtectedReader operation middleware
+func (sh *strictHandler) NameProtectedReader(w http.ResponseWriter, r *http.Request) {
+	var request NameProtectedReaderRequestObject
+
+	var body NameProtectedReaderJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.NameProtectedReader(ctx, request.(NameProtectedReaderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "NameProtectedReader")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(NameProtectedReaderResponseObject); ok {
+		if err := validResponse.VisitNameProtectedReaderResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ConfirmProtectedReader operation middleware
+func (sh *strictHandler) ConfirmProtectedReader(w http.ResponseWriter, r *http.Request, reader ReaderID) {
+	var request ConfirmProtectedReaderRequestObject
+
+	request.Reader = reader
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ConfirmProtectedReader(ctx, request.(ConfirmProtectedReaderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ConfirmProtectedReader")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ConfirmProtectedReaderResponseObject); ok {
+		if err := validResponse.VisitConfirmProtectedReaderResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RevokeProtectedReader operation middleware
+func (sh *strictHandler) RevokeProtectedReader(w http.ResponseWriter, r *http.Request, reader ReaderID) {
+	var request RevokeProtectedReaderRequestObject
+
+	request.Reader = reader
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokeProtectedReader(ctx, request.(RevokeProtectedReaderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokeProtectedReader")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RevokeProtectedReaderResponseObject); ok {
+		if err := validResponse.VisitRevokeProtectedReaderResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListRightsRequests operation middleware
+func (sh *strictHandler) ListRightsRequests(w http.ResponseWriter, r *http.Request, params ListRightsRequestsParams) {
+	var request ListRightsRequestsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRightsRequests(ctx, request.(ListRightsRequestsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRightsRequests")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListRightsRequestsResponseObject); ok {
+		if err := validResponse.VisitListRightsRequestsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReceiveFormerRequest operation middleware
+func (sh *strictHandler) ReceiveFormerRequest(w http.ResponseWriter, r *http.Request) {
+	var request ReceiveFormerRequestRequestObject
+
+	var body ReceiveFormerRequestJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReceiveFormerRequest(ctx, request.(ReceiveFormerRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReceiveFormerRequest")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReceiveFormerRequestResponseObject); ok {
+		if err := validResponse.VisitReceiveFormerRequestResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReadRightsRequest operation middleware
+func (sh *strictHandler) ReadRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	var request ReadRightsRequestRequestObject
+
+	request.Right = right
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadRightsRequest(ctx, request.(ReadRightsRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadRightsRequest")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReadRightsRequestResponseObject); ok {
+		if err := validResponse.VisitReadRightsRequestResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ExtendRightsRequest operation middleware
+func (sh *strictHandler) ExtendRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	var request ExtendRightsRequestRequestObject
+
+	request.Right = right
+
+	var body ExtendRightsRequestJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ExtendRightsRequest(ctx, request.(ExtendRightsRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExtendRightsRequest")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExtendRightsRequestResponseObject); ok {
+		if err := validResponse.VisitExtendRightsRequestResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReadExtract operation middleware
+func (sh *strictHandler) ReadExtract(w http.ResponseWriter, r *http.Request, right RightID) {
+	var request ReadExtractRequestObject
+
+	request.Right = right
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadExtract(ctx, request.(ReadExtractRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadExtract")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReadExtractResponseObject); ok {
+		if err := validResponse.VisitReadExtractResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// LiftRestriction operation middleware
+func (sh *strictHandler) LiftRestriction(w http.ResponseWriter, r *http.Request, right RightID) {
+	var request LiftRestrictionRequestObject
+
+	request.Right = right
+
+	var body LiftRestrictionJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.LiftRestriction(ctx, request.(LiftRestrictionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "LiftRestriction")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(LiftRestrictionResponseObject); ok {
+		if err := validResponse.VisitLiftRestrictionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PrepareRightsRequest operation middleware
+func (sh *strictHandler) PrepareRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	var request PrepareRightsRequestRequestObject
+
+	request.Right = right
+
+	var body PrepareRightsRequestJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PrepareRightsRequest(ctx, request.(PrepareRightsRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PrepareRightsRequest")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PrepareRightsRequestResponseObject); ok {
+		if err := validResponse.VisitPrepareRightsRequestResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RefuseRightsRequest operation middleware
+func (sh *strictHandler) RefuseRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	var request RefuseRightsRequestRequestObject
+
+	request.Right = right
+
+	var body RefuseRightsRequestJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RefuseRightsRequest(ctx, request.(RefuseRightsRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RefuseRightsRequest")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RefuseRightsRequestResponseObject); ok {
+		if err := validResponse.VisitRefuseRightsRequestResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReleaseRightsRequest operation middleware
+func (sh *strictHandler) ReleaseRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	var request ReleaseRightsRequestRequestObject
+
+	request.Right = right
+
+	var body ReleaseRightsRequestJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReleaseRightsRequest(ctx, request.(ReleaseRightsRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReleaseRightsRequest")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReleaseRightsRequestResponseObject); ok {
+		if err := validResponse.VisitReleaseRightsRequestResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReturnRightsRequest operation middleware
+func (sh *strictHandler) ReturnRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	var request ReturnRightsRequestRequestObject
+
+	request.Right = right
+
+	var body ReturnRightsRequestJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReturnRightsRequest(ctx, request.(ReturnRightsRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReturnRightsRequest")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReturnRightsRequestResponseObject); ok {
+		if err := validResponse.VisitReturnRightsRequestResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// WithdrawRightsRequest operation middleware
+func (sh *strictHandler) WithdrawRightsRequest(w http.ResponseWriter, r *http.Request, right RightID) {
+	var request WithdrawRightsRequestRequestObject
+
+	request.Right = right
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.WithdrawRightsRequest(ctx, request.(WithdrawRightsRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WithdrawRightsRequest")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(WithdrawRightsRequestResponseObject); ok {
+		if err := validResponse.VisitWithdrawRightsRequestResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -12861,205 +24558,622 @@ func (sh *strictHandler) StartRound(w http.ResponseWriter, r *http.Request, numb
 	}
 }
 
+// ListSubprocessors operation middleware
+func (sh *strictHandler) ListSubprocessors(w http.ResponseWriter, r *http.Request) {
+	var request ListSubprocessorsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSubprocessors(ctx, request.(ListSubprocessorsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSubprocessors")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListSubprocessorsResponseObject); ok {
+		if err := validResponse.VisitListSubprocessorsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListVisits operation middleware
+func (sh *strictHandler) ListVisits(w http.ResponseWriter, r *http.Request) {
+	var request ListVisitsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListVisits(ctx, request.(ListVisitsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListVisits")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListVisitsResponseObject); ok {
+		if err := validResponse.VisitListVisitsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AskVisit operation middleware
+func (sh *strictHandler) AskVisit(w http.ResponseWriter, r *http.Request) {
+	var request AskVisitRequestObject
+
+	var body AskVisitJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.AskVisit(ctx, request.(AskVisitRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AskVisit")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(AskVisitResponseObject); ok {
+		if err := validResponse.VisitAskVisitResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReadVisit operation middleware
+func (sh *strictHandler) ReadVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
+	var request ReadVisitRequestObject
+
+	request.Visit = visit
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadVisit(ctx, request.(ReadVisitRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadVisit")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReadVisitResponseObject); ok {
+		if err := validResponse.VisitReadVisitResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CutVisit operation middleware
+func (sh *strictHandler) CutVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
+	var request CutVisitRequestObject
+
+	request.Visit = visit
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CutVisit(ctx, request.(CutVisitRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CutVisit")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CutVisitResponseObject); ok {
+		if err := validResponse.VisitCutVisitResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GrantVisit operation middleware
+func (sh *strictHandler) GrantVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
+	var request GrantVisitRequestObject
+
+	request.Visit = visit
+
+	var body GrantVisitJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GrantVisit(ctx, request.(GrantVisitRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GrantVisit")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GrantVisitResponseObject); ok {
+		if err := validResponse.VisitGrantVisitResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListVisitLooks operation middleware
+func (sh *strictHandler) ListVisitLooks(w http.ResponseWriter, r *http.Request, visit VisitID, params ListVisitLooksParams) {
+	var request ListVisitLooksRequestObject
+
+	request.Visit = visit
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListVisitLooks(ctx, request.(ListVisitLooksRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListVisitLooks")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListVisitLooksResponseObject); ok {
+		if err := validResponse.VisitListVisitLooksResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RefuseVisit operation middleware
+func (sh *strictHandler) RefuseVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
+	var request RefuseVisitRequestObject
+
+	request.Visit = visit
+
+	var body RefuseVisitJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RefuseVisit(ctx, request.(RefuseVisitRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RefuseVisit")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RefuseVisitResponseObject); ok {
+		if err := validResponse.VisitRefuseVisitResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// TakeVisit operation middleware
+func (sh *strictHandler) TakeVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
+	var request TakeVisitRequestObject
+
+	request.Visit = visit
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.TakeVisit(ctx, request.(TakeVisitRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TakeVisit")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(TakeVisitResponseObject); ok {
+		if err := validResponse.VisitTakeVisitResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// WithdrawVisit operation middleware
+func (sh *strictHandler) WithdrawVisit(w http.ResponseWriter, r *http.Request, visit VisitID) {
+	var request WithdrawVisitRequestObject
+
+	request.Visit = visit
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.WithdrawVisit(ctx, request.(WithdrawVisitRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WithdrawVisit")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(WithdrawVisitResponseObject); ok {
+		if err := validResponse.VisitWithdrawVisitResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H3pctvGuuCrdHFuVexcaPF27olUU1OOlxNPvJXsc3NvHXuoFvCR7AjsRrobohmPquZlZl5k3mSeZKq/",
-	"rxsASQAEuOgojvInFgH0+u3r10GsppmSIK0ZnHwdZFzzKVjQ+NfTJNFgzKvn7g8hByeDjNvJIBpIPoXB",
-	"yYDT80E00PBbLjQkgxOrc4gGJp7AlLvPRkpPuR2cDPJcJINoYOeZ+9RYLeR4cH0dDZ6lAqRtnCTGx1vO",
-	"8RyuRAyNcyT4eMs5flJp0jjDRKXJluO/SmCaKQsynv8Mc/dNAibWIrNCuQmfTZQByS7mzE6AxTxNQUdM",
-	"SWAjpRnweMJ4bE8ZZxoysMJ9xsZgDb4/EtpYxqWZgR5EtIUJ8AT/8puorODALaFtP1P+5TXIsZ0MTh4+",
-	"eRINpkKGv/+6fnfvcFM8vR273GJX00zpZtgW+HhbuJBvcilikfFU2Bq4+DgBNq288Z1hMp9egD7BIzN5",
-	"5hYRsdlEsWluLDN87v4wwNyywNDZGWBcQzi033LQ83Ij1fEXDizj1oJ2X/yPfxwf/PD56+Prf6ndxWsx",
-	"FXZ18WdqZpgaMc4yPm6aPcVvq9MmMOJ5agcnT44jd2limk8HJw+Pj/HK6K8HxTKEtDAGjet4pxPQjRem",
-	"NIHKNvf1XhlBu6udIguP12CX38Sx+2/trs5ULpN60NDuUQET4YQX11Q8a17Rv2gYDU4G/+WoZChH9NQc",
-	"4exvaYxrtxwNJlPSAHKZH3lyRnDm/oqVtI7en3wd8CxLRczdWo8yrS5SmP7rr4YOrtvE7+krmrRm6zQt",
-	"E4ZJZR2Y2YkwDiumA8eYlBylIr7xZRnLLfjVyLFhiQJaIE9TNWPCMqlmboEvCcZvcHVa5Rcprk3l2kRM",
-	"aSSrCbf8ghtwJ8lnfM7uPTl+FLGZsBN2BlbPD56OLOj7uGilL0SSgLzpYy14ha6wju8Mu4R5xKZ87o54",
-	"gPT0iqciucnlfVBTx5sgTQyLuXR3fQHMqFO3JgcEbMYNiydcjiFxa3yr7MuA0jd4hhoIV5jJ4wmBJ/IQ",
-	"RBs6ULe69xpiJRMkYy+5SOHGD/NCJXMGqQE8OOT6yws7K0jZzS3t1ejgDbfxxJ3iVBiDLCEafFTqNddj",
-	"uGmMwFMShlmlWIoLuI4Gf5c8txOQ1k19s8fzVjFEPYeStBQvnEDyEXnazR/Pd4Y5dhpYhOWXIJGj+jEq",
-	"ahKuKSHg4ul7rTLQVjgeN+KpgWiQVX766vi8jVWCu1oSEiL3LwBb+8iqmax5cF1lzv8IA0TlNP7Lz4V8",
-	"oC5+hRjR4qmco9iDAoJwxzAVklulSdTIMjeD++eCnFl/plVZ9J2XlvwtNn3ygR7T29fFOc3fkvBxJQC5",
-	"nZLwbjQ4+Uf7na7Ofx21f7E4/efKeZi9HIjpdyJm90diep2JKQ7lvVbjAOm7PJZi3Gjgtkkj1n/2zj+v",
-	"fNLtLIsPdnmalUE7nWfn91e2WbkCq2KVrrsCdyipAN22IPe8GC8azCYqhRZSSe+tHl+ssnn346sMtP7I",
-	"FlYYjqDUZXYIgjRod/gL73cDPnp7l5AXRuwEdt1eXtzawmmbvRy36Xvept+Bm92fuOl15KbfmQcszzKt",
-	"rsj21UOe4HEMmR1eaH4JCyYQ//aifPOfYCIS26dczks7xYVSKXA5QHFiyvXlqtHgg+Vzw4RELap68RGT",
-	"cAU6PMpK0lI1m6G5YlV4WRFKfkxVfEkySY9TiFNO/GlFbgqyFsh86iQkDTy24gpl3Ggg1dBYru0w4dbJ",
-	"Sl46H+o8dX9yHU/EFQxzSbZD/MaqYabBgL4i6UoNgevUHeYE0NpLZuWhksPCiF3+VBrPk5wEWRjiiqAi",
-	"o1WXn8uqQFhYd6KBm1V488mqFEsmz4TPmZJsNhGkuBnGUyWBzVSeJk6jS5Ucg2bGcqRrhRnLn8fKeqZg",
-	"DB/DeknUC5/h/Tr585m7tOduop4gn9uJ0t7ouXpijaCQ8LmpP8oEYpFA9WEFIZLcXdyCka/xdJS0k4Y5",
-	"HEgNr0AbbwNcfYMgsdNUy4eNe16ao1hOVDmxyizFzsr919+SCJpXjysqdaM2OhhUqOsofDEkC8wac2o0",
-	"4GMNMAVphyCTlQM7sGIK7Z/hMXS61Auh7YQIRJfXg7lmzdY/WD7N8H0NQeHu9D5MuUhr4RtkMtTAvS7c",
-	"NtgLmZzRi9fRYMSnIp0PyeZbM+wYpFcS24b8G73l3hdXIJuHmwhjlW5wWBjLbW5YqsaOq8zAWG/FiQbC",
-	"wtR0OCWbmxfSapRN/eRca45/dwQuyQnMPTCuPocvdqjBCRVdKYM3pdeNplJ3bWNhrMZ5h7GSI6GnkAy5",
-	"7Q7a2UTJ+hN3HBliD2OLZ+4RkHGZMAsp4CCMa2ATNNaykVZT5tj7/EIlTQKDOwhIuh4F3fG6mySyQ/dZ",
-	"fjU0QsbQ/VBymaU8hipeLB7AL5M545IJSTyYEcdmjrE6gUYqNtYqz+rGbqHlS+QZoaxwplTwYxH5ClSr",
-	"XllxXktHUM5fkpCS+JRo1kzSn+G7awn7VMjqrw82JPVvYVal9vunwwWdrEihj2uE0BUCuPx+xdn7INo1",
-	"eew52RJlWhCwo50QqoKMrD22BbKyLVm4bgTT93wMvbUBESJbOnENmuiMvGvLPMOd4SrdOI9zbZQ+J38d",
-	"MPcW+qpPWQojy1RuneDtHqUc+VfN+cGVUEQJ2wd347ILGCldM3zgj+skRDqSZnLgtr/umBeX+Q798wEK",
-	"AunkjSwlrHywvbTYkxbcsIjTVcxolgk6MvNVrLs55ro1j2via+UOm4H1Q7HNoNdjiAZyPq9NR4OYyxjS",
-	"FH9MhImVlMvjluf6LDylmLG+FCd83UtkK7+yqrqXwmwQEKNuwUmxzrab9rshcjMCresBZ+kyi8C4hRVW",
-	"x4gWt1x7U4sn2tdRlpRfdSPiSxe4Qspr99hAEVUu7Tv9EmY1IrMPmXHEOQOVpcC4o3Ys2DSZASc82hN2",
-	"HLGREyqVZlOlAWMQPg0+5cfHj+Innwbs3vOHf7l/yIoRUdh21NIqNlK5LkNARsKS+YZ2eziomjI92Bx/",
-	"Xo0Bir6WIUJPah8HmPOrqgG1z9Hgy8FYHfifX5Il9Vmptva41E6UcZWy1N3RhniabEWyL4WsVwkNaMHT",
-	"Bqeuii+HGN2zXn1V8eUHfLOWvnqjGq5iceDmEzpz022AeXWQT0+cYoRzVw2Gna7Sj1y72BmkqXcr7NXQ",
-	"tHO64nStENi0JCDJdL4iIBmWOpowAQ216nRX4UHZekjWYETSS/w981+sJZmCFEvcbHWiqJWYlsamCoub",
-	"qivkIkIaK2zuIx8TiIEbfKBmcjgTBqMRlR1KgIR+txPQtQzxpYA0eaG10hsShZpIQXIDrFHKMIJrdYBX",
-	"1rCM20lwjGDYjY9CKwLuvzPMy0VtpvbWBSxdEq0m6mKAfylk4lEu3IuQw4Da7thHwd9pRZoOyQliGk4f",
-	"xyLTW7/zH5XLaAPTsNrVDdPvdTv8WyHYL97NGy4jNlNTLtm9yyshJdyPWC4vpZo5OAyn8WYQDX4eRIO/",
-	"1275b2gZ6rfXoDMswdqvIMFYmCpr+SVoYFakzKRgrZBj9vz54Zs3h//5n+1KROdQ3Gigc9nHWgedhq/n",
-	"W4VK4MHcTx0Grr00d659xcVx8VEnmkd3t47g+UHrFvmTSpPd+q2UHCE9XZQj+nOGVIAZLlLbTgqFt5T2",
-	"UWC6eRvcUZXuBg2po/FDbi57z0ZflrM2vdJ33O4GsjqOGA68OtLSfVZPtwmaVpmkAY1uY8eGDAb1pUEt",
-	"m2YpF+Ra5lM+xseOZfrY9lZG6Sbri16T8E0n7ELkWIdcNGTdaVD6TF8uXvrdVl2rIyGFmfSEi/BWBY/M",
-	"1SAafEnNl9qD7YigGka5aVqpBrf3YS4tWa/XEmitZqbFn9xzzxTpWjtcLluOuA4vKvMXh+nXGyaqeizK",
-	"8csjWjqPZmA5g12DTKLnQ53LelI8Svm4xnB7hrEzhinJ3DaZnXDLZo6fOyW+3FQNgG4Ga4vTvy5MwyPG",
-	"WaLnzG0g6giRPDVtoSRki5529cSeqdkZjVqnMbWjgIfo5ZVwi2ZkTJNIubysPcgdAXC4/c0Bl0CkcrbN",
-	"wPuLsJOzyhX0MagUpLLtMjxBbfZm8JGFDZwZC3SrXP/WALJMTcp8ybVnudkBdl92eZQdltywUAvTvpSK",
-	"ay2a8CUuInTWInqPWKaRVr9DA/mr12IK8jObAEGLdwkJwxJIwUJvN0h/kdR/MiFvVoPEunjdq0xwiVoZ",
-	"sDbtuY5OepODhHq1qZDYaZyFfVXPpRLEFWCkuLpyt01QuIFvtTi1btjiQL27U7UvGeppSMYVN53Fh3Bh",
-	"gQHTIdMpYujLBYamul9mwk4SzWcUZEeWrPL4s1yPG7xMb/oe9yXMh5XoxGWWKDCPEdMYOcYPQ8RiJa1W",
-	"acTQJYZ+WJTEHFpqYMIa5kRv0O6zWhPkdCmxvGusdJU0rCImaIyu7Y19WqXQh62ktTZaY/loNCxpzaqY",
-	"o2Q6R2MciW28iGRml9Kz/lbw8gaOhYnC6he3Hy1cax1AvlFXsIkBpK8dqFA5K9EeDxpCtVcMI/UrX4Kd",
-	"DWxjLRyic12BZhPUukUXKXF9LDu9bRmVEJWlMHtIyVugJJhaSQvPftjDhNdZLe1izMHjqVpzRqDBhw3U",
-	"6KY+Z2dPtslYZdBpwR/wzX2ycpqGeHlE+SY9KOe/Y37KEtziIFGhS+MZ0JaLy6peQMW2GqArKiGzE9j3",
-	"FZ5V8VEn2lyXpLlCqHd5dH596/ZeTXDsg/XEcZuk8kkuL03bs2GyGOSzYK9KwQwzKBwji0TipXvs3bCa",
-	"j8HXbeEXxkFCyFq+Ai1GAhI2h3qdzQsq9cYjQpTVud/jRxHz8g5TV6CZ0qyQiVgI5Km1SPVzJuwWHAIS",
-	"FRdXbrM4jOLiFm9p+UrWgVSRrbgzeApPe5GuSlrYYtQztyzLLfkl3TsM6Ub99w2hZl7OTPsHPYXPLuZD",
-	"MzdeG15c4Ysr0POK/hhPwMneFFU4AWYyZelHg0ahII3XLVOlQo6HajRqsKo2LhWu6nl0tX4ORllvlqyA",
-	"MPLiqtbzvqHJWsiYXPl13DgEr6xd08+C0lanfD70YFd/CFT7A9UPkmZJPxOGjueEcRn0Eo2FpiYcs84m",
-	"7hqFRF0kFVWLUo2RYTcuT5XbWE3rtKhfJoqNFVDEqluksXxuul7iOxq37gYzleUpDzWf1lbnCuEhnNDS",
-	"40k94dYqU/3dXE6NbchN6+MP7u1U2IDs4yd9sz12ySuW/dY+5mrJfb240AbiVpDRRYyqwGRBajqxlddC",
-	"whasZamwnoc6b3Mh09ESUlYgpTcN2S0WFzBcvwlU3DNuDCRrcWifMRAbwe+awIkuANgJfPqKubr4qLeQ",
-	"X4LrngV9v8Z1+/93P2URhVY1VtTZ6ypZS/1yI56mKYNpZue+cpYPvDhkT1mqjGW/g1ZFeocylqcsVgmK",
-	"7k4uu+DxZeS4J41h1UwydPqDheRw0FZUaMGSE7XVGFqb4RNqDi3m8XfK3XkLs30mDt9lk/0xssma7K3P",
-	"xVhYU9r1T1aqSnxnyP5PylcVqB/uM2vNrE8s+dyY09pDKFq2pzbny/gVfa5Hsq2i4Jfxeg24BN7f87My",
-	"NH49HampIIGzNux+2yC8VUWAm0usBMqEDbqm0CzmBspKqT2xbDmwr71CC5lWce5iqajhmoljAlah0qRm",
-	"0rt2gnpl0H/RkKC9SZReBc2Xjwmc5uZYVaoUKuWW8TEX8hSLlGIxGB+IZ9jF3C0Y0tH66iJL91+YOKvV",
-	"K8p1NYDEJub7unzRtebyKf/yil5ecJiQeBMNcil+y8G/YXUOwXK/sYtmU6v8esWzhO7TUBeaOUnbMKyv",
-	"XIH3v6wH933a75erHXYwhteBSSi/RLaXvvWW6o0rvTRxrLi2roKODzqiQkSxbd1JZwt2TYKKkrCS0nbK",
-	"JmrGRhzp4IQbJ3wC1QxN0XJDttGIXUDMcwOMs0SM/OGjXDtTvsiQhTRlnNmJ0MlgNQJvCyN5BW3bE3iK",
-	"ZL79maDDRXQxP9camNtudxNjcqvldpOD24kdtZtJbQE968q4rFo5K7vrb+bcJtzhtqVf7NF01gXGSyFp",
-	"sTVAN/NZYScrbrjVMraAHxtYxW4TjtzB9A2Z03YEmGvhcc9mtlXY39DE1gWrW8xrC59X1eZQ4bNOXa6K",
-	"q8tJoRWrOY8vUzUeRIOZVnI8DJWYmjNbKrJiZdjwnfGhNS2fLscAYvhECCSgQhIQp0I2DeKdQRurHzWR",
-	"AEUY7lJ2KQVCBsN+sxutqfJVGdl/4Utu7j6KNSBTEZDaVobmPcZbbqK/9Q8zWlY1cYDGRU37qwn+TGvc",
-	"jU/TNORSRNR/xAnh1Uo+nfA/1EmtwfpKsPji1D+pGdZ9Je+sqYZoY6OJSkTHoNJb5jiqFb65MX3S6Iti",
-	"nzUrLsPSV2E0lDllKZ+N8pQlqF6vN9h+yVIuW7yvJp86RWamdGKikKNddAdJuRzn1Hpo1UbbRY0vEkzd",
-	"6Qz74hF5CsdqdelvfWcQrNha1OOdUZ1XiznrkrlDYfdmwk5UbhmnGnYRsyrh8/u1VGL3kfbVaqarp79U",
-	"mNbBoYovmfcud7ngUNpvm5p+gcyvKQOMdX0/r5Mw/I1FJe6XWFJLWnwbin4q+9nLZ+yHx0/+rRVkl+t5",
-	"2OC8aDfdgNaqRzhfpeDCNZKLYA+rjb72ZvWihdWTH36o0Jiqsb6azSVsCh1Wbn2fkEp8cK7lyUgLY098",
-	"l5CTf/CD348Pfhh+/tf1McP4NMxfqVXlz7LhPosa/f0MSt2PPMzxNK5VjDsqLWEU7zYnzSWbVwUf6grw",
-	"ubbahQ/H7zIDBipWo5m6k5cJN5Oa8Oifnh48fPKX4Do1VmlIWKLifErq4vZRT06SGnaavRC+DNROvZUS",
-	"piz0h4u3qp7BbhoyZQR5inot4p3/ri6XI0832NVZnjaM1l3nzJQdUrxg11k/ZMo+oy/KuKc+mdQXm+z1",
-	"o/usVpfrXG4WcblaH7bQfb2yu6QCV3XfwH0DulZjyf2OAgkIt7l4uBERtADAJRRVEctjdxsVfRrfIsu8",
-	"z+ppyBvK+G85lq4ejUon4Rrbflwx7tPYuNC2E3lWEvfdBam35pXSw+HFvEcpKadsolGsNiKyJeC8zKlr",
-	"f7yz5SxfSRkUXoaCFzl91Yy/yrksravt+l4Gvtk3v6LpwEJ4/xDD/m0HwlBaMZa/bVv4W9W/Q8MOULGh",
-	"VF8tIq3BnHclI+uTUKckeGBby15mE27XLxbfioqB25aMLO9m2mK0Na3owXR8C4rW7hNtO66w243Kh5ld",
-	"ESkDS2xeSPuXx/X5LOJ36HA2OKJ/OyrX23YaJAb0NYPNTMeF2zD8Gi0IX/OlL+qWWz3KvjFIjY1tGus7",
-	"NQWI0Fj166MKE5vFRwVlyKrhJUC2Iuk0G6LLJkodeiCtBD3V7wQDaiotk/tARnOeb5/Sgn6Y+uWZwn3V",
-	"B3fXFebed6HtTeplb1r5uiWS78zLnUXxH25gpjRZ5UOIFxp2xBWP50M1GomYHiZTJ6tbcraUjdIqPdbQ",
-	"VGfdKQ0X366D3EpS0s3z/IuaqLyir69XutVMsiUFpqvsUMXLPQbllNaEai23eAJJTqmG8MVq3nz6bxuC",
-	"Zt8sNF0r7bzz+XSaJPcZl0mEsYtcMpzCvROxFxgnKKxhRCfd/HyaYdPHRw8f/PXg4aMHx8cPlvu1RXXJ",
-	"9gf0j79c3zt4Qf98ED2+vv/f/mXQtJkVl5rK0BMUUpgWkmYWczN1LqUbyq3EF1VCuXVOP1Z11Eql95Rn",
-	"psE9Vyk5tKOy0UXp19UnKR/XlVAmCESnzynZ69UMvS+hrlRNOY7GnmvImWtmIdeOBp6gZTjTaqz5lO6/",
-	"rqjAijtsNoiaCsn6rdUB/gfgOp70PFtbWwrmF6UTQ3XMHPWM3P8RLdy/yrYSDth9VervDAsr7ROfuyzx",
-	"uNXU7i2Ip7sDnX5Vb6MBFuPt5aJpLFeeKSNsSyO6XVQsL+boW7d8Y01gycjXrWNYca/rDATV0WuXjR3a",
-	"ejLNLZljUXLLkf2XWhhbRluvZWQNm+hdRrGtqE5Ikw7IqyELvaoW0LRj+E7Dkm1uOnazWjr+5S6C9ZHu",
-	"FNpqqD/DObfnp74IlaWYWfeHnSnyXprSnbnsxmxuS2ibJ7dKXTIYjSC21XwZSTR6h2V6F5oC7kAubhF3",
-	"q2369ocwIG2wnnXqrPjPOSZuq/7FsOb6U4OsN/fZOCBxI5fRzqqFt3AHxz02KFzXt+9Dc7uH3dbQbG2V",
-	"YZqPYEWwrpTuL1sdRYNUGVsrDa90Wu8XiID1H1Q2ZyHMxEx5mnpCbwZ7dXMvOauLrveN/uphxZLePZyX",
-	"Pq2xs/cZor/fWyZp35UGd/UOvN8w6rnFBX/5nQ/8FvvA+7qw/1ku54ACHhqXcbgJMUuH9HYuaN/L/59l",
-	"BGs2Xu3MQuV3eDOlDu/qFX4b9Qo90Oy4VGFrgcIqnO65NuECSmyYStHhhFoqEoYV7D6HoKVhyo4C/Nvi",
-	"+v2+bl+RxY7lD2+sjGEH8NmigmHL1WycX1oLUh1rBt5I8b+emacLnL9b4uk25fVuOkevWgOvF1FsrnHX",
-	"h/uh02nYJ7zCf9EQZXG7smM7YO92OYjrast1qyZXRflNU2YbAowaKlr7TDWfgwJX1fDIyl3+wXGrjZns",
-	"rPLiHy1ttowdDj0UVnoj1EPmnpNnV5BgfwJfS+ps9esla5bStj7hyECca2HnH9wKPEoC13Xul6csA23c",
-	"8bFLmKNA7r5xDJK+KMafWJsNrq8RCUc1OWfkWLoEyKo5g+ieLcCC8ZTr6UGMpYqobx0VUuKGpUqO3f/J",
-	"+DmjIkuOmUtlGcdcMPcKOndlwlC0MUzYw0/yk/z++1CX6fD77xmJBr7Lnc9YNIwvbPWEnT+lkMPfMf/v",
-	"hP2IG2aYDjT8f//r/5wfsqfYOAMbbM8m3C61xWCJOv0kz78c8NxOfj9HHzStv+zj4NtEhMbf7pdQPSpi",
-	"518ORkqfk7giEvC1KSf8ChhnGjINBqSlz9TIbdYvieoneQHPFO08jO/nYZjS3tEUMak0w/JSemo+SfL5",
-	"Y5gYec7dfiKWyxSMCYVccEFOM2PnVLL3nMJDsO7sVBnLHjxkE5W7idKkuAGOgpgBkO4W3lPfc5ykShjc",
-	"C7TR6q+H7L1WMRijNLvnofs+9SXxhlt2LwQr3cchpLpQyfwEtyT00nGRzOdR0JvbhWZqJiMWp8pAEhU2",
-	"aS5LOTI5RXjEGKLQqp0iIlgu3b1jr3Y39nmlSfv54SeJ278AB6OGWcW4xMi/xa375rgMvvDYpnOWiksg",
-	"0Cq6uMMXYQJQY96c+f57nNBnqDHKLjPsXsjyu3/Izh2SnrvTP19NaaNlxioB/Becn7JzyuILMAuIMBjL",
-	"QTcjDMN0+uiTpNpc1KQ4yNY6TyHyQOifX/E0h0P2+Pj4xMeVEPb5MvN4AwLhfnrIHj98eLLwU8Qucode",
-	"LOYSW7cBM+rwk3x8/MOJz+HiFvwn7oCL4+JpqmZYUkzN/Kl9nIkYHAR+AJmw81cJTDNlQcbzg59hfo73",
-	"Toc+zY0D+CwDyZSM4YTQDiyyFHxRSPbwsYf1MXjHLaXE02U6lNQQK+3w41Po8ka1zgxVafYWT9/pjxsM",
-	"ujlh5y8+8nHhC3K/CTmO2Pmr0cEbbuNJ8YjGDLsTU9zcK2ksx1LQGpgDhUePHv3AhGR///gscuTSqz3u",
-	"H36cpZJeWC80VfGlOfwkizxGT8krhtqTwQNUDDKQPBODk8Gjw+PDRxhx5WPCj3xFTjBHX/0/rzE6nmqI",
-	"FrTvVULF65JQlxMbhGdK+iTxh8fH5JCUNphVHe7H+PHRr94+QVi91jUXesUjz6pJLi6eR4PHNG/dcMX6",
-	"jn7kSQisxU8erP/k79KxBpDWbQES+u7R+u9eKn1BHdTxi8frv3ir7EtU0K+jwZP/+I8OU2B5QZQW8umU",
-	"6zn17veHQsQREbvo4M7ulV3qlQRTuCzvF7GDwR8ZDSy2vlzwUHo+OTjxEt+hg3iUikOfc/dF/brLV0KX",
-	"/lfPB9efr6Na0DuquHE3HxwDoGrg1/f69696DzCJdWDsj4qk+N3AMA5+BiMC4lJy9LUCl5DncU3R68LJ",
-	"+82B+ePjH9Z/8EzJUSpIlH78oMOaPir1musx0AdPumzeSyuQfJyTPX5jBPS3VYQrUjAROuydSIHpxAXl",
-	"bEUx+vFwpoU3yNbiSdGwefdYgjVR/ItYgXU/GBLqu3bCjwc7m/aZpgC1Gt5CFWru0O3m0O3xw4frv3sl",
-	"r3gqtuOPeLVeZWJKktiMaQeziWKpcAqpb8yxiqZFJ/MSSd1Ph1ighFC0Yh3zktMKMSdjB0p0oZamZZdC",
-	"JsZJwriyU/dQScCfI9RufCmhQ+YEn1SpS6rLO3aCKjJ6t2SRGKoffFjkhQRkfi2MfVaYaZaIxZJBoZjO",
-	"AJZCG5wMfstBz0OTgpMyjq3EtY7VgaoRctXiuo9Xo3JXgmB9YRdeWR+ZG03DMouKYP1WuWTyKxf51/WL",
-	"fBWq0fjWN5UqNHUrLKrbVBe57N9YneUjXjYp5r42hsGgfHbP8CugAP37TZdH4fvVGdc2WP1aO1LRj6A6",
-	"VtfejSt7Uk5npMLPKJ+SbokVhDS7gJHSTeDoq0VfzOs31VSGejUUV8QTSrbxJiChEpaKqbBNEEbvDNVo",
-	"YebCxBfQZLlzQbQUkvy5w+peosZKZbFaluLkje2O4TXvMo9V281yLuGLPXdXe565+1O5QW05GF0opvLx",
-	"8eOVNtNk3rDe8CEMGysJUWHZSIXxZoELYBcwzh3FoLCFmt3EuTaUUFcHwPdSbuz//Ae/+OxAmR+MPn/9",
-	"6/W9g+KPx9f3vz66Lv9+8PD6fgOwrxHIXjsoQ2Fsb+o0EV8MqW1QqDPu2fi3JfbclHDxTtIRBmONg0Ss",
-	"3/VW6RmMBZe+V7MaMUoZpT7EDnIxn5T5DNIgcFTCLZpV73oNF6XbZ6G7eD/loGJu+xnm7zJyznjg3IsC",
-	"4Bd6e1SAMxgLY30Y4gQT7HD61ypuqDX4i++67QgS3s3yTmo4fEEfrm8/0v3pVYcAEox7RuQ9NU5W0cw3",
-	"jemGuxWd3r92REJZ2eapPs1KkAeHjUTqc5LSUq6PCr+HQaoSo9cDU1BX9YEPhZi4J7XeD357UPpnyOzt",
-	"Z27fHNr8DJCRq8YqUlzRcWoUyXFSEQ8s65xyWaN6r+eEVWT6Sv9od2AUzHHPAleTsEUep0X28uJjXTb5",
-	"x4oDqnA1+Y+/KR5zU14SJ6jRCVa8JKSssVSNfdrngpGlr1TWS+AiQAnGWG7jSV0vcEgTH17ANZTZZsby",
-	"+WHV5Yhmqmav5SkpVCbU24DUAD5El2jEHj94uMouKO22SZ5cBVcHyIvTBv2LoL1UwMK6W2G5opJ9GoSC",
-	"FD9cfxrUKVt7ElNp8z7/eGNnDvmW+2I95hxWHMl/csTfQBrtwO3eO5LgzbMvuUj9dm4rR3788K/99nQW",
-	"IGYr/xbCHwWamBVutKHwG/h11etby7dLK/bzwk+9P/YdHK9hrqYwhPD4jr96IPEHxor85OD69BY8NNUt",
-	"OEMdT9JQfQd9MXsNQ1jkum2BAncRAncuy5uMEIiDnNUzQKCJnh59pX9cE+ykQAHmi7D+XJh4BdzXgd4r",
-	"SSu/g7wtqGVx8CVMhLDBwtBU1KJvpZc+sJoCMUW4m15wtDkVXe/kIMAq4r7WgusRfImLej83sqwmRvDC",
-	"L+SWc4KwzIRUWApywIae4g5R/zgs4n1ezx58KxgMGSiCr6lz+q45xdGEy+QAy5HePO4tVwb1Vo+COMoF",
-	"UlgEkl8CZBV9xJ1QYeWYTRTmRaQwsqvmjZ+4TN5dge7B+dwnoYnWHU5tDOo/YXPzJbYXbtYdLslEwrCF",
-	"Lk9RJV7LOla4AxQo+n2tMRn/zcfz7E3xLJvRNfnpyxfudE4PSL+sCkROHppN5iQU8TQlMrLSUe0GTbu5",
-	"rcvfowKDCH5MAiQGc1i4URJXPuVzdgHIyH/LuXbv4henWAAY2+ZpfGonXIb2eeiFHuWmGh6YcAurtO+N",
-	"uoKKL2T3Yo2boJtEc4MoJGH2LaPRnb8e4bqaxacykEUsZivC40s1Ub0lqyii7hutlD/hG3uEcJqgAbpp",
-	"fXfMoZAy0CWm5LIRclGSjIg3CDmm7KjQqLUl/nvfBkikY3fJF3cU+VtMvqhauLjF9N2Nsi1KulzW6d0B",
-	"Ji6LaUlhp6OQr6IbQaAomFwsrKnrZVxJsEwBU5NJ3vNiKEZsWc2lcWqOkqcoAh6gzuOA9JN0Al4KnCom",
-	"GP+1P7VDH0MNs//qMPecWUhTX/CAV9aNGdEqTxMWq6lnjol3KaMKPRFyTJnES9FiYBdSN1YoXW2gOC1p",
-	"IbY6gRECRijvsZLqsCfn/ULx8Nski9aqLUyqGbunNF3W/Tti+A0Sw9LqH3lK4mhKBec7qqWmLDfeyX3+",
-	"wbsEWkN4QnIGmWMwpr01AQfjUxYQfbEB1drmHLchP6KsOP5HTo/Y2mkfPAURu5iHViu9nPC1gmyIni4s",
-	"rLc9JSHUhb81gvEfyNX6pyfuH/mlE3QlzIJlW0irNnHHOrLuc1zbqPrfQhrs3qijn6GBNPolfrPEkRpA",
-	"BwOSD8MN9dFi7lBTpCm78Lb5hAmJ9DNZZORllbjyvvG3Qx8ii+XE3JsLdfg+IxigQnT01f3v+sgXAOuv",
-	"6jh1v9Xk4DtQFkaHdY4w//6dyr5dTNBI6CkqfVTYjVwVCzHaWEKbjZQ+XajOh4XFCOh8nus6DTrATiNU",
-	"Heiy/eiOoeupuXTveKDZk1VrqYnqptEUT8OB34H2N8ijn5rLImFupZxiPzuUmLo9tHPoV/6dPbLoMEUD",
-	"jw6r/GaZtN8/m02UcXdKf2EVSeTOl5DZyAllYOyKcT+czsJF04+HOpdVzWaJ/4nxxDKtZjQV9vd0ShR6",
-	"ZEuLXkTlGMmzgAk8Th9KnJCg1SzypRvRHqcSOGS/CDth54meD3UuvVnPW+iYMLiXUPLgk6S9Vs1+ZOaj",
-	"wohUNAZNjCORAhU27GL2owNtLBtTZwnwC96h0W+ap1ZkXNujkdLTg4RbvogSvXrIU2uVJTrvK6I+OWZv",
-	"xI/VdnsXQnJd23p4yrPMt/VcHOy/f3j3lgpeYl4jUpRYpflUsgMq3on2W7zuqBLGSdUsHGBIZalSqbFK",
-	"JeTln2Z2ziomYBQAaFSVr+8yhvterU18s3ZQgqYzBNV6UyiWX43dsRXGT/eDmsL9ItVEzcydBnz7ueuP",
-	"GgmVLMRUDGPk7NmHfycihC19Z0pfXih12YcOVxju0Vf6R3uiL8HdxibPyEnlasaKEumdDaBimk+p/35o",
-	"wU+/HNd1Zr4NFlA6Kcd5fP/sNbLEXYTBQkoxHUpUqU5Mya8UhuWY9SjlS8nEXcSOfpZS/LaIsacOQ424",
-	"8Qb2KZC+aTSlxzxNbzxwdivrD63YX65WKVBp+7JOfDVZbQqLF8olFhkk4lV2rGpUFnwnrD1ezVM595M0",
-	"lifA876LIqpWgKEjQbURvljNmc6laVQpyiZgvax9Udkaoj/2y8UuJ212GOqBdvs9Mb5X261xxNyZhf4M",
-	"ZiGndQUUP2V+PaE3h1iH5vjbITeXVZJ/9BX/3y6tBqzcO+VfQ/jv6P5SuRhqhuF4/qyiqGJPl38uzcfb",
-	"7JZttcIeVoHzqIyK723932YlrRGwu2BVdarTg90GeSWNiPXO9zS+4xg3V40TS206Zb6g4+RVW+6jUjrW",
-	"OhH1it1/CXM0Kc23A2+eQ5wKCQ3spMbb5T+4g9GtYqjwDNGPSyfTE6LKBne15eMbG3KNAfsoLbTJKqUW",
-	"THXwvbCwBxKz6CJRI983amGsgCRzamNm1BTI7WDVJ5ko1IAjBjyeMCHRmK1mcrnX2b3zKwGz8/t1bgWn",
-	"4fr2f/uVc/wkTYKOf/qtusNo9/2jUCqAePSVrJ7tIiv1Fb6Bq2y9yTuBdVFgdaNEIb+ArFffmSU07QEU",
-	"fYUvf2Gfa4DpiLoebsIpw6iNZg3qp1hC5O4tEk/D4m/YffbBQlZrjgg9wu/49jdojaDLPS07Gwh0pf0O",
-	"smh4ECuVCjk+UKNR6FlBjUM7YbfvQFpL9Y+wDfTBxrGG67D1tRjZH7HT9D8Bb9zkd1izDXC+dkIno8bk",
-	"xG/YWDElTxebr2owOXbqsNsDpM+5K2rw7xYen+Ho+2Qe3q96W3jHM475i2o0usODb5B7uOvF6AWHmo49",
-	"UEQDExYdV6eV9meoybEpduRWMhQilPBlF0hLra13ga9L5c5QeQ2Nnw2LJxBfUkwdJtXOjYUplX8xmbL0",
-	"3DfV1XwmD9kr/C5REqgq9rlfawrJ8GI+pBHKBr94kMIwh6+rlVQ8Xjzz213B54d7x+c7M+PWTK00G2Ya",
-	"DnQuQ2f2TngQ3m3Dg6ORkMJMds++XuK4jeB3A+ykQJ47CNwcAl8Ucj2eJhEmstOVVAyL2VEgKVYs2R46",
-	"i9aIzSHs+EaP7pGnaJPE9Yd2BS0NJaF/p0a3og/46UKfxn9b36dx+wznDj0Tb0FEn4Xpn6/j2xZF5JQv",
-	"llqw+zXNQOqQbauiQG12s4zn+1DD37th927EbWIaOPsdw9gCaj9YlTF0cEohx15KvQA7A5DMzhSLJ7m8",
-	"NKcUuCB8DRpAM9G8+KsTByHAaZDzM63G2LepzVnwPry0X39BMU0T4Sue3xG/okjajI24LhRGJ2HEagq3",
-	"1ImQaWVVTGplG7TRS3uHNpqmGdr88ztoq8RUZ1qpEXmzSSeCBMM07pkUrAU8tUuVpvcp7FrllmWgjZI8",
-	"ZZgH1g554dT3AHwafqV6Wrvnxmc49J/ICPleq0xhhsSYC3knCHyDhsgPgFW+S+NaEFJ4fOlTKkLJ41Pf",
-	"Q7fy7lJZgw2tkOSG2Ae+unEbxOf9m/zOSOq7Q5tt/VioXC34sbaXiE2m7AFZnduLsmXKPqPX9kmAy1ka",
-	"5BTDp1l6ZxBYlFLQVRC6vBXCMHVyF5LNJiKeULzcDIJnYfuaP9tEhLdJLhWQPPqaKYOp89cbk8X1Vq73",
-	"fo5qBfxlChornbwsDJn7kHn86C+k1fONC8LQQu+MFX+IJjp0WWUe7oiseVzOKZr1IrdMyCF11gGZuoWa",
-	"UIzXUcGtLeoYhbN7r6ejSeiz1ZABt7RmmjPy1IiKSawGunvPAjaCYGc+Mdk7hdHimUt8SNWKZUN4UU03",
-	"ebfTIALtIEljLwWAdceKF3cy252qs40xlmPEPfPKiJcoe8qSbkiIc+0kAYdEF8A1OCHhs0MQA/oqoFeu",
-	"08HJ4Ihn4ujqAaKPn+frSnkVxbhBCdP7tKYwWHWM+Wo/7N6lr8xufwUJxsJUWcsvQd+PMD8yK1IRKOFg",
-	"SXjxU4TKxavzhHKz2JuH+i9AZW1lU91VJuzURMOsooZf9y7gimshxyb7v/87hfH4fjlK6IOxOnm1CDst",
-	"gq4l2J50LhO4fxLU0IiFmOWIgiuj0qZXzFYkFKy25Qu54uXLPh1k9eWXIgVfLoUal1AQSuXTopDX5+v/",
-	"HwAA//8=",
+	"7P2Lkhy3sT8Ivwqiv3+ESJ/iDElROvYwvtigeLG0pkj+h7R1zpraHkwVuhvuaqANoKbZ5k7Evszui+yb",
+	"7JNsIBOoK+rWlxFFt8MR4nRV4ZqZSOTll58nsVytpWDC6MnF58maKrpihin461kcy0yYn17YP7iYXEzW",
+	"1Cwm0UTQFZtcTCg+n0QTxf6ZccWSyYVRGYsmOl6wFbWfzaRaUTO5mHBhvn8yiSYrLvgqW00uHkUTs10z",
+	"fMTmTE1ub6PJsyRRTOv2PvH5sD6zjCeTvBttFBdz6OV5ylnHxGJ4vGcfL9gNp4ZL0dpN4t84QE8x6+wm",
+	"Znv28aNMk9YeFjJN9mz/p4St1tIwEW//wrb2m4TpWPE1rM/F5PlCaibI9ZaYBSMxTVOmIiIFIzOpCKPx",
+	"gtDYPCWUKLZmhtvPyJwZDe/PuNKGUKE3TE0inMKC0QT+cpMojeCBHULXfFb002sm5mYxuXj83XdA1P7v",
+	"P/bP7i1MiqZfxiz3mNVqLVU7F3F4vC9diJ8zwWO+pik3Abr4sGBkVXrjG01Etrpm6gKWTGdrO4iIbBaS",
+	"rDJtiKZb+4dmxA6LaVw7zQhVzC/aPzOmtsVEyu1XFmxNjWHKfvG///3hgz/9+vnJ7f9omYU2Kos7pQEv",
+	"3jmoRH3NV9w0F+5SbjSRM0LJms7bZp7Ct+XeEzajWWomF989jCzBYM+PHz7sHcdblTDVOnupkEz3oZV3",
+	"UnOcXbCLtX/cw9luEg/t/3pn9U7JtdQ0bZ3Y2r1w0D39n5Zwu4jpn+6Fg/Z6CbKktU/lRc0Be+TzRbuA",
+	"UfbpnjRzKTORhMWKso9yeeI5pDqE/Fn7GP6HYrPJxeT/d16oWuf4VJ9D72+wDTuav3HN2+d7Y5/uNd9b",
+	"+7FeS6EZaHg/0OQSpaD9K5bCWL3n4vOErtcpj0E5OV8reZ2y1X/8QyNrDZvaO/wKOw0sLnZLuCZCGiuI",
+	"zIJrK7NXE6ugSTFLeXznw9KGGuZGI+aaJJLhAGmayg3hhgi5sQN8hVLwDkenZHadwthkpnREpIJDP6GG",
+	"XlPN7ErSDd2Se989/DYiG24W5JIZtX3wbGaYug+DluqaJwkTd72suSajSorNN5os2TYiK7q1SzyBc/KG",
+	"pjy5y+G9lyurObE00SSmwu71NSNaPrVjskRANlSTeEHFnCV2jG+keeWFxh2uoWLIK0Rn8QLJEzQcYBtc",
+	"0AmcRyyWIoGD7hXlKbvzxbyWyZawVDNYONBJ6wO7zAXY3Q3tp9mDn6mJF3YVV1xrEIjR5IOUr6mas7vm",
+	"CFglromRkqQwgNto8ldBM7Ngwtiu73Z53kgCrGdZEofiVGeWfIBD5O6X5xtN7PnljwhDl0zAKenacCYK",
+	"pvUrLhK7n3ZkCZIYTa1mxpTh9qSb0VSzCHQx/9PnCdWaac2SKTWVszOhhj0wfMWaB2g0ud72zey1nP8A",
+	"S+isCEHdwl7p8DkxC2rswWLl97XM7AHfc4xHE7S7XHxu6EzRJKGBW9IzIqyuRK5ZKu2xZqQ7O7ZECrJZ",
+	"cMsX9vGcinL/dilC/SNXD160hcxURbl+/G1J9XsYBaaBh0BDX2y+uOQoipmwbf19sqJiO4UOI/y3XZBo",
+	"komUL9lUs3TmFCpNl3awS25nLJwquVbSsNjy3q+BeaR0zKxlZmK5Yn304oj3rXv7NppkOgsZB36xhALH",
+	"p919kK4LliaEzqm9O06CGnShK/59ArQE6wV0jLTiicl36zfXzbZYBnn9DxaDKHd2wZHsFitmhdoobhtM",
+	"BXas06xg5urKvab24s/n4gEXoIRQslZyrujqG03spyTTDC/DS7CJDBtdKudclLiweIIKe+CBYjecbUau",
+	"gpIpLiE3bKX77xQpUJFrhipFQRxpQ2ezqbuwhMYGum9z8TaUGy7maE+hRMMxTtZMaSmekhWNF1ywi2JJ",
+	"UfVcsq2eRDlXukbgEnXDLX9FExobfsOATaENS5Bc0+s0yH0hWoZl9vtQm6FfNj+vqEyAHVStx54ipc8G",
+	"7Y/nnsAWCfYpQL1X1CrwV3grYcS+BDabpyRlM0NkZqwQt4+AY6N+fqmtZT6F4LI4g/u4VVlLbWKZsBZC",
+	"U4yZ4CMjNyGOqg3YNRAV3bgvgxMQWzA9wcJyu7ArLqiR7kRar53mULHytexd2Rb51lmsnJ7U9sl7fIxv",
+	"3+brtH3j7/QM7pNSsLezycXfu2mn2f9t1P1FtftfS+uhj7IgetyK6MMviR61JjpflHdWfDlKP+Sy5O1G",
+	"EztNbDH82Vv3vPTJsLXMPzjkapYaHbSeg99vTLO0BUbGMu3bArsoKWeqa0D2ed5eNNks7LHYfhnB95rL",
+	"F8v1dvjylRrqX7LKCP0SFPbIA5IgNjqc/vz7w4gP3z4k5fkWB5HdsJerU6ustj7Kcuux663HLbg+/Irr",
+	"UUuux6255/L1WskbvN6M07LY2kyvlb20ld1Q7u2qxvTfTEdoGLM3wEIBupYyZVSgIr6iatlUtt4butWE",
+	"oz5V3viICHbDlH+0LkRL2W0KLqOm8tJUSsD2sGKjb1E7XiprCpRvJaQv/ZDKeInq0pjbXUrx6AzYKlAN",
+	"9FcBxUDxp3gJEHKqDVVm6kwNzjQ3VVlq/6QqXvAbNs0EurXhGyOna8U0Uzeo+Mkpoyq1+2zvw/YaAREP",
+	"UymmeSRH8VMRQZJkaMVi0/wqItdMTJ1vAjwtdh6t9oAOM4wdEXd+lab5Bz31FfMLkCtNpWBkI7M0IUKS",
+	"VIo5U0QbCuK41yyzYlrTOetXoJ3O7N8PkcFzu6HPMJZgJK9mZiGV89Y316yVUBK61S02rczuXOPCHFqC",
+	"JVubFtPJkrE1Bkrg5TUiVBO7EpYW8qtb80pSu6StpDCLloGqTAwbaH0/YFHytt1aRKWldDNr3akX7u7+",
+	"2+4Ti3nCyg9LEnfEJnYvccqmN0xp5+hvvoHyZJ9tqPRR2pXyduS95DMr5h/eJT5e2tPi8t1pUnCv3Ub+",
+	"i+ki9/O1eJKoIO5dtECX/EiF11MzFjw9fS81+1ybuZrOFWP2sJsykQy3exWfwWIPIp1rrswCD5Mhr3u/",
+	"Xs8Cvzd0tYb30YY0+H22ojwNchETyVQx6pwmXY29FMklvngbTWZ0xdPttNXAOGfC2Tq6mvwzvmXf5zdM",
+	"tDfXSkYsZeuFPayoSAh7YKcJ/9yAN0OTjeLGMGHVpZli9kxTiSZUscJoVfdehghtwbWRqiXuSxtqMk1S",
+	"ObfK2YZpQ7ztepAl7j18/1IYtQ0J+oHELSgys2OG5nP2yUzR7jtU/nUYaWVqyWbOtVHQ7zSWYsbVaqRJ",
+	"GfYu2EHhAQmcolZ2gAcCXVdc2/8jjZCZkitC05RcZ4ZQYkkqITO2aVG/nR184IrgVvdtKMpY3Nbiq6nm",
+	"ImbD1yYT65TGrMye9XXYWvHJBaqNfjWsvmfpXUgyVzJbh9ruOLiCBm5vyy6xaVUG5Bxf3rmcbxvnQb6S",
+	"tcUpRlbIuEI6FnzYfrI9h3d7z7cVF+VfH+144r1hm/Khd/yDIhfkpdvek8BlryGh6++XgmofRYeW3yM7",
+	"q4muykU2Oogky+VM77JV5M6+AuO2lUzf0TkbfbXlbIyDBzu6xDixgS6eOFNajvHxBNaP3XCJMrK7cdsu",
+	"uWYzqQLN+wO0T1HGJWkXB3b6fctcHebbGfoQkQq8UPU6qtUtTKF0lPSIyf5K80hZcMc62FA9pF1pGHja",
+	"N7nu7o7dvU+/tnMtFNFRJ9b3+TS9kQrC0ate6piKmKUp/JhwHUsh2iNFnvunmJszVuL4r0fpdMVXRpbn",
+	"ktvAPGOEBpzk4+zaaTcbFDczplSYcGqbmScgVUZYbiOqTjm4U9UVHeuQToqvhgnx2gY2RHlwji0SUWbC",
+	"vFWv2CYYmQVUboXzmsl1ygiFy7n3Hdg7uCbcXJCHEZlZdVMqspKKQSDLx8nH7OHDb+PvPk7IvRePv79/",
+	"RvIWQSG30tJIMpNZ6Vo/4+6+j7M9m5RdBo5sHv4aiLP5XERtfRd87GnOjSpAar9Gk08P5vKB+/kVeixg",
+	"iUL3vJ/evyXfPvr+e0supWybZw/+t18/Pw5l20ST58UdfQSBDJKyTSkV2u888+95KuPlaG3DfVNdBziX",
+	"L1z4lzBK5gHVb97//JTklqkL8oIaaniqtwJCJPyO+IO9sGEFxUDGRsmc1J2ZoaNDrtejJFhDx7ALkQ/J",
+	"9dW53nbqFQ73k+cJEwbtdnb1aGzAWUBTSK+gKVUrTCmNpUq4mGuMKgKbXzM4pmSopJ9+wr7+s6nq5cP6",
+	"Sy1EEa7sMCKfUgYs5AyL9IbylF5z92ijpJhPKcS55n8mLGUuvUdIg3+2nET5KN5IM/4korNZXT0oWVr9",
+	"0yn7RGMTpoNrxWi8wBYa+zJiJUJzq694TA2bS+XG3neQFSQDn2aatfivhGb/zJiIWZuDy/Nj2FxudYUb",
+	"q02M4qykTWUrWLRmEZN11h8YnEvXayZYMrXnxYiYXv8ZKhvDPvLBuoO2BtimU8asGNWZatmWVS1vdJTC",
+	"DA6i4VT0zr0PihG/ofF2KmczHrc0rxhG1udLPqiT9zJTqInkkZrDvoO3IbguTQYrQPnnH+xXAWbbLGg4",
+	"hm+z2E5re9Yi4nMFv5ZhW+Ko5oIWAZ0+lNlLmPrC1nmvIbCKja7IDje3Gus7lvSiokR99TPKrXTnUfWu",
+	"oLCmVHS3ax+cDnGtVkczC6b6DqInHQfRkEt5QBvR44kGNZ8A1ewoDQfegXeSLx1yIKenMWPVyKd3xNad",
+	"F2fHIZ5h3Miq82pyidv0Tvp9n08yT7yoZcm7UKaoiNaLJnqrDVt16ynv/Sr4hhNFZ8bFZuDotL+Er7jW",
+	"fXrPByf1xmg9Y85p8PkmU6uH4VHYPKfWVOEZVNJ7CgGXVE9toVcVwWRlQGiChXci8GjGFHPWl24RjENr",
+	"TKNz73e5excfjhMk48yoO0fKD7rulebRtj47mHqSvax+XuI1pRBTnKYt8fcyXk4HSZv39tUOSeMCiXI5",
+	"UzTcvkKXtrsdjDch4wk+IVwQ6HunLY1bBrthabpDVuFo6/PBTVPtbvtnTQN7ym+YJgumwpEeQ43P0rQl",
+	"PGm44I3IX3Jf9JrceMXRWXQUdRrjimiK8tklb+BI4UIbbjJ3tU5YzCieNXIjphuuF+7CLRhL8HerkgXF",
+	"80th7IlaQn7ZzyA1MJenxST18pNR7oo+wiWTyFifM/z0bAUOmFQTdsPUlmgGkwLHDKTPN/wwM15PWxsx",
+	"++utYS0RYC4PeWpcXvLw7DvMXSs3KwrsjcrFBJ0LlZ4iN6bQ8jZiBGkyzo5Wv6yOWKnW2bbqtW23MGgp",
+	"ND1VYIQc2qIKRjfGb4aHgoxQbjjeCf371b5CEy1y13OzqeLaPHA8cP4oyOqOFTpIvJcHEMill64aL2y4",
+	"WUDQ845s1hHBPFc+FSVwww9e/Wur7y7Rrh0fLd3PPvVkP9yTgqka5oIiXjvfidLKRE4QhTp+ZQXXS6Wk",
+	"2lFtCwDbYOB6T+QFSsymt8NosqZm4bMMACXCgabk2IzfaOLkU1cAeOcAakvs5feAsPAS1EJuXBdTr3zZ",
+	"s3Hmk4cMT9Mphu2HjRaurZfe8zNi/WfFMAakQQQmjL93zPBtkWjhJ8o+rVPKBfMpBojd2DEzvdusRuUS",
+	"l+Avht+TMPrjiCnF+UyCK2wpBA1gYxeoL/Li2JEUuwRE7Bra4PoKreCf8wiT6sb+TEVENnJFBbm3vOFC",
+	"sPsRycRSyI0o+QJ/nkSTv0yiyV+DxPtnCF7cTQmpycN/MMG0YStpDF1C8ChPiU6ZMVzMyYsXZz//fPbf",
+	"/929B4Px00akXwy0tUHz4dtvVWnKu/YNBzfNrutYkTDPPxokEHDv+o5U12hokD/uYC3rziMpufjC1rGB",
+	"XJlypqfVa9ugyBYXzDsKcGNQXL5dqiIwX7HUXhanVC9H94Zfdhr04JWx7Q6P1AzJKL/g5ZZq+1le3TZq",
+	"at62NVOQjGdVJQ0oDqmPD1rBCQtGabqic3hs796Fitd+47adjWWvhf9mEHf9GHSF1dYOmwytBuLljtU0",
+	"iwyVpo4+44LrxUi68G+V+EjfTKLJp1R/Ci7s4IvcLNNtI0WPwzQTBsOo+695cqM78rtGzhnBw4LNZaJj",
+	"iUN8Ueo/X0w3Xt9ROXS+aL9Yotp6tBPLJTs0ySRqO1WZCIviWUrngQjiS0iW1lYntNPEhLGNPc+FNKSY",
+	"VIBAd6O1GnxTrpPOCCWJ2hI7gWggRdJUdyXhogq8GpozdCk3l9hqSN3uZgFH0fWRUAPxzIA8mVKxDC7k",
+	"gQjY7/7uhIskUlrbduL9hZvFZWkLxtiOclHZtRlOoB7OHxSSW8X49yaQujQpANJ713K3BRw+7GIpBwy5",
+	"ZaA7m7pp/lHnEIv2n+EHJffrdVj7TGScQWJQl9VwBM6cYqDw6IGv61iuWTfYWm5cQH8Buh1SZ2VQ7EYu",
+	"XXz0yuOnTWcSvfjypkUTAiTPcDzXpPX1QBzXMD2Resx6nG0RblAaRnAnKrvXQ1HPchLxC7ZWVoOEBEij",
+	"AIgjlkqx2ExdiOc0oYYG16fc7k4IB/lHzcRAIYPpOVKEHJj/zXSRBgt2UoSAeEqgX4Q+Dfjl6nAeosWH",
+	"WZro5U42/D04s1ikZmL36DsSfnEdhDaF8KgCpX0P5vYG7xEmhwYfw0gnbsPhORrnoomQA2ENc4ZSuSkV",
+	"GSpft9KCDNv2sceHKn027PxoUlrfWZL30TOF0Udf7dOx4+8/BMsdBAdv2Gqszk6V4m2aY4Ek3KvyjkDZ",
+	"mCn5L9ZyEQjb83JFfLNgopYI7mPQR2amjTfOuE8WGMvYYrupbnxv4LhmxqRjw/yGWBAtJYQNiLntyjN3",
+	"aV7ldSnBi3gaybeumG0bFe6Q7pqv2jC+saT+pQRo4Yjb1qIRWIiLjKuYbCfR5BqgrxLnPUwU3SD8CwaH",
+	"FMu/ztS8JewQ0b/HhVn8spCEA6DzGXlDVwxxMgwUKXIrVStxJDfCZYs9hYIQEBhsX0RsF/uFXNN/Zswd",
+	"i2eTwVEDUs2p4JoOOffflt91QMVt2m4X9nD9YJDgQq2MJLSpr+W8nlqTSrnEE7Rtd3bgiMNeLpsmrkGM",
+	"9lrOg7GQjbXb6LbFGh/+Xc3qKaljx0TMDxhJnhmykgDvcuNYwvKGXqBbK1+/3tOxLqWw7kezP+RCt7Ou",
+	"OAgYvZxFxIMB3tA0GwkfNhrYvmflfBT7Ogz8BsJqLXVbdF7dXlXO4Fs4MObq2vwoNwCr6M5+XWAK2A9a",
+	"7IA6Q0IMCgd8FsbPqZG3CzRFNdl4HHs/jTDdy/FohiNodmQphHElBFKug0g8H7ilT5MXBEAtTBspE8IF",
+	"ocR+GNwICUlbA1v0J43d3A3VOcM1m12Dr2aUzuXoctRXNWqAzXczyherVsDAj63UYTuZjL1qpMVXA4U4",
+	"EGPfvHyzoYH+PPb0WrLttATMV7c+c6jCBEWYKGCzsshnGEcEYBAgxBOcHlbvtxqG0WQhU/toRcPwqvV4",
+	"xqE4tJ3hm2umAB50tHp/nAIKoaou6RZis5CRaI4SS5bCWdm7IzHzwI9QHYPy9KPKtgbpRN6wXWINxoZc",
+	"5N7dEsLPoxYY3EYMQnjkR42FHVyzc1yIbBOZf2wxorEmsVZl6T1LMcJfCqaD0hrWfjoiWmawB3hI3AQs",
+	"Tzlwossyv4tNbkwYkDfQ9w74Pbx5TFsBduOTdQHLe4Tk/Btgf9foFhqJcrc1JgE6K73brFqAtA9jKnJQ",
+	"c8ocRPZjT1CZfzRINocKYDQE9SGXzo2vb+7l4hFjuB5P3Daz3yITS931bFpDCaiEhqRMT9csj5OtColX",
+	"9rHLm1Kg38GVil5rSwm+5toNU3zGWUK2LKxOOktIOE4DGaXZ9zv4KCLOoEKkvUpJRXKjC/HgTcHgj3Fx",
+	"e4clh9wS7zeumGa+GPnGVXepviV9JJVXgjgYPfmn4wreFZD7DUTtdYa3BXiHSNH6fcsNM0+DHQ105T+7",
+	"3k5dTnFjhC8hTakwUMcLFi9ZgkhyC0b0Whr8Ee1t3twXGqZMuZhP5WzWEsDUOlR2Ez6jy/WFAVlzNwRb",
+	"oJGXNyxcTmqn6DAuYky/C53GQ2wSMCZvlVjR7dSRXXgRHOK0vX6gNotGM+8OvQCcamxAQRH3BQVo/IXd",
+	"Ri7gLlK97Aa8GIeJLnZFE3SIGSSZS6YdArK0t6WtHrqJpcp/jTuyXGdpbortrXzvLTJ5nUDvGQ8IbihL",
+	"Pj4uNtnuiXy/W/zeDmIfPhmL/XvIs6IeIu5sV7VI8epAW4RbLkarHFWiyVzUDDpWXnPB9jhaqoT43FGd",
+	"N5eCb6rdAjVahhyWi3MaDk8CLu5rqjVLennomOkGO9FvT47CEAIcRD6jownyj0Yr+QW5HlnRd2Psm//f",
+	"XJdB1JOQy+kNXbHknc+6v2R0vG3goJngJeTscV7KZ2lK2Gpttq4Oucu5OCPPSCq1If9iSuYQw1IbmkJx",
+	"Ffu21ROvabyM7GmObRi5EQTi/ZlhSdM/WS4gWbEsRV31JHtRpn19yWrNpkH40W/YZmANj1pOpyCUrDXL",
+	"Eim2K5npyqmNy+WfeuctJoKBKTGCHyBNDE2LXOMSRqBt+CL1UHAd6keXKtxggfFAav4JZf2QKOu/Aa56",
+	"mxX6BZ9zowsX9EUoegBc1XglLbPW42Pit+t+iOVfW+s+7A4iult65Ru2yQGI9gDMzMudP3qI/+sret7E",
+	"06zXuQtcTg+AeVnd3IdRPwhm/xd7wl72d/DF41aW0Sn7p7MH5KSHY6iJgowhBLSDlQ5EElUFwJMBXhun",
+	"QlY3t4OFdsbDqh/QPQLdb9DIzwqQrH6FIFA/D3ptmf0rqVZM7RZ1HS+oECztvS/w+cLo5+7lznPn0ZPq",
+	"Wjw6NBBLqa/v+9a94fUsRl0dRZSvRLm3lgXfN3O5adKheonh+dx4qyFXJKaaFdHmIxWPejZ0dx1TdJJB",
+	"3/lQwVYJgRjESDB/yY1wTnpvKNPgiW4pvLRLanNJNWmUhBJ2ebgmELSQEGoInVMuntqfMUrKZS9rcr21",
+	"A2bprL+YZSNW3DmryiX4inG1kMQXkJFUu0MJgjC2EbhXqNPTwwfhoMylckJSnXggd8jHanMNtQC4JnnF",
+	"sBCuR66gPOrMZwo4A7ghcCboyW+ZkdRIRto7CekN2+zi0A9VDep1oBcwvpUQCjR4RJNM8H9mzL1hVMa8",
+	"L3/noI1d/fT9puhCSj4lDguWKEYTTbipys3v+8XmMT36Dbipfvd4C5nsZ+VxhQaCpp5urkypNtOEbnfh",
+	"lnZQrjdsgwrG3eowg8zD8JHXs2t6S5M0MRMNklQyBlIwpikTCVUESruSlBo4zMepPGN4YDTFA9hkWNCW",
+	"7DteQ3lKEJESai9ajSWvF7Gbfr+zEvY3rrnZSVK2Bta9kspfYTYLCZ5CK0e8s6uQLnNAMhUNw0bQ5rLi",
+	"IjOhY/PRd1avevLHh9hI+QLfx4f1oMcmthvO8QK2yA07wlll2hBNt/aPld3hrd3bWtGb9nC1Ivy7i21g",
+	"cwquGXIGwCeDzoC3eL30dV8LwJbdJDR0nMdcQfXY8de0oAz3At5TQIiS37riS+hav/uciZZEmrr0Ni46",
+	"tJHx0pzJ4ACl2q6KdAsSs16l6ilZyA2ZUbgcLaCQOtqmjUzBMY+hLxG5ZmBmIpQkfOZ2AWwRG+kK3RuW",
+	"poRaFVU1LdV7xUCVdLBuQOW8PtfxIoz8RgyJLgrGD3Xt7i6xQp2BObss3EHCZIZFTFTYM5Rk0wxiKc1u",
+	"fBTLPtHsXxqQ3REjI4bQeFvNl2HREXkYRL7DnYEPFf7YIejhS+KRE03fUbTEgQizlx6PHEXRpP0dIyiG",
+	"cHVH9ETl87L/z/0e9PuVbQ91nP5SUBSNl6mc52XxfNn1dozA0sW/1Kz/TrvMiY5PW+E+cm9mDt8TbqSa",
+	"Xd1SPGetpL2/SVUtnwNg5GAHQkTXYA8FbvFu1qpAKHkOFNGIbLAqv48Ma4/DbCukX6CwYea9OgLOgmfX",
+	"HDKhq3Y1OtXeM6rixcgVXOd4xtVEqHG+ENdK+9j0kYuXl7GZQyHF4NUKkEIC8X9xOYqOKkbykPjdc7RX",
+	"UoXNLQrrgNvntkNBzIYJs72AO6j73SfnV/DS22CUipwXN03XeXA3ADtiF8Pw+IymRop/1uJ2hEGtxl9Z",
+	"HfeFEu/T1CMkossCUhzLheIHUdUPjr2DNTtz4JuWPHM8W8qJzht73ywlj0z6AivilGo9psSOff+FL5tY",
+	"L2GXQ+w0pRmjKuVMG5LSzSxLSQJ2+/64p0/rlIqOQG+dreylGuwgka8OgLHz32iSUjHP6DzY9CD/QA4b",
+	"bVdnOlbiYlDyXAZwFFx0GqBgaT/uDd16aAyVCWIXhdzbcLOQmSGUwIgjYmRCt/eD58nhUYMgoq11VxMc",
+	"8GbB44WjQxkviQtkH7LBmXBgM0HMOCoIFxgFVZRlwvQsIYnXTryuICQG4E1dZ5AULOZTV3nCFb2Qa1aG",
+	"TVbMDqZFuakJGLebUSEXCg4Kih3F1lTtFC2VY8T1B8goFvN1S8rrLwsJQgGMT3JGNgBQC1YpgAR0kfP9",
+	"XeAicSmmRfmTctE+5iAGMoEMPokmKZvTdBqnlFuVFFfFNtDM86rpNF5QN+kNtQCHvoC2z0GW/MDOyOt0",
+	"ABZZzXP86jn505Pv/rNT0NQrtBkfudnt12BKyRH5nqUCLWi09+7RYHq+izDMzfbf/elPpZOhHLdYRtbl",
+	"JmUDRu7LTZUs8pkSF6CTX6xxoS/+Th/86+GDP01//Y/+pHJXVQr7z8cf+bUMcxrcC8ZXpRt7ABYdwVEY",
+	"PLi7y17vXQJrjEGiv+hyXcSNKjhcVB7qFoPVNdthh8IhHlnKhu/XZebQK+h1utOGf7Af9kKU4HDzbrrX",
+	"49LN4GBFJWRxyQ0FUnKZTBO6bbnOuhfA9dsFMT9lN215kDdMaS7FAMBt/2a1zfogqqMu5leOd+peYty1",
+	"XYOcWqJRMUZtBIwiFKoe9Ynx4+6RlfBaaVxFVWw3i5blWUuNsxjvwWv4NwHPBRp0mRaUCGY2Ui1L2hlN",
+	"0IG+ki0h7ezTmium9yl/3Q8a5kfjsWOYcAuoqEA0JKctQu2NbXvhlPELEcoMGJ9qmn/UAuydQ/oMGJwg",
+	"Ps4l2g8BaKAkhoF7OVxCPmvEArphfaMJT6JiEe0/Qb5GRCpyhVt0NQyM21fidb1WF7K6FxVS7GKfsUfZ",
+	"uvzd0NMHGbXv2Cmabh+wW/sjnTd5VXJ7V5C4pkwzdcPyiNQwNx3gWBobRbnDKTX+XKoMq2VXjhQWF6wN",
+	"62Jbewtb09V6lGgtR9mFYZEvCLj0XDx0gd3fn83VmuFMh08ljCTu5Z6zgGKDA3ZpPGA4HQXkUyeKfrBw",
+	"2grE886hrI0/5seN1/bxLFyYdaAz2Lfiss2RYtfbslzZLOzh82uwZmjKBvcA+D5lEJAxGVKh0MP3Pz57",
+	"8Pi7771FXRupWEJ8QPWuSVMVl3TKtZkO6j13OWlmDn2XFNKw8XTxRoaNxbsijWiOeVCjBvHWfdeiuoyf",
+	"VX6ZbLQ23Je/lmaKMDtDe32/luY5flHAhYyp9XW9y1xb7r1jjlHg5ah0muYxBU4tqxcuLsUUeEuyZ9cy",
+	"BJubkRcBfjerixuhQPMEXFBRmbEcd3dJ0WfxFxTxWLpTBuA2EeK8u/5HMz+kCJrMr5Cmc0WeF8L9cNhu",
+	"nfUe8KG7+wy7soCLHYKNWsB2W3HaCqz77scHG059SwostQJBLcfaLyPxl9alNq6u7Xvlz82xsIRtC+ZR",
+	"8aaAlmcGCIYiOqT+bdfA4Uy5e1b0KbhDGKmHc94WB9kYHFopmCO23uNlXCl613DXkA9+d2w37HZe9YYf",
+	"Os4SW5w6+eWt13hYP26PXK68R0hpxoZexjT/FxuwNtCiezvqLkpeVQPGhnRshlaEG2nvbC3nUF7KsRn2",
+	"WVhmleO0BuZVtGeP+RqIu2X/+8uQkdMlY+uGptMe4KegVGkzVWRYSn94JpC9vFsWXAc89piwMNdMeHg6",
+	"Dws+VdIfDfVyWbj8X/PZQbb3ycMBQABGpkl7Rn0pxc+HNYxOmfc9RJ3UU0m/LBfSYQZzItdSGaz0vcDM",
+	"uhtI8fNYTSEexEZffjJM6PExIaoR9YswYZ/AESvCvorScu4ILOBbaF+leq2hPMdSsdjwGY+pSz1nCoBf",
+	"JpWAknJsSMeq7SY3ExZzzcPkRFsQwfrDYZohMIoZJtxsanEvUIJqqmASECAzsx/D8SukmSLoxYy7YqZY",
+	"qJPqKdeu7jtLITFi7iLJwZSL85+6AKf+wKV5e2ikX12Q5WMpMrd2NJ1NgrjdviBULzH3VhD2ySgKwW0e",
+	"zXZQIOBtx8B3qt7ZXoJz1/TsEaUIi9ir9vpKrgDTmAJKHq5hFKpUiT/2KZnIvEyb7iSl2qKn38sVu5bJ",
+	"1oGwKxZLlVhWnaPIbUZADjx/xyfTp3w2Fpu35BwbHlzr6u6GTBUQTTgamXgsdlE5mLA7z7+trHwpRLBD",
+	"Df2NgwyH7X41jWrVFvYy/JQtAAwG+KzzaHvvvHYpG1UUgqIMZgCOoCxtCor8tU+efknFAMdW3K0eDHsV",
+	"2/VNmUyN19YC963B8all6quoGbjxk0IawG7D4Z2UCr6VzYNBncpZlXPuopptpMJMI4+WFQz5o8mKC64N",
+	"pqhhFhYW68/z1iBCxljinVbfDo8kR+r/rUowtpw5jmTlRtSxAYdaBrvF3cGgDApfYWlHLTckGdbfAK2r",
+	"ffXftACMlB2AUSkjYbtdrZLkPqEiiRqKXUReAuQaN5p4Hzv7RK0KMLmYfPv40R8fPP720cOHj5pYJAFI",
+	"jwf4j+9v7z14if98FD25vf+/BKE+Somv1XRKUQrwqSDJVwuWqEwIrEi+po6LwCq9xR/LHigqYuYaSOla",
+	"tyQ1XsrNfuaegKubpeGDdZbSeagIPFIgpCc9xcwSucG7M12ycFmPFdO6rWimwjyRWi+YhIShCN9oslZy",
+	"rugK91/3I3IrKO2Mc4s8hqQfhZtaiPB3ykc0wXPqF6kwU486cGnqHGf2X4alDG75xBI7SQC/8xtN/EjH",
+	"QB3WjRF2NMG5eePz4Ugnr3jUnViAr4FWnolx2qZXq5tBXlJz02K2t3qNjJfDsqve21fDCa15H1EFhrTa",
+	"fOdSj7Xz11z4g7STYl/7NJNy68FhQ3jTyENzz8MxL3Rvxf4rxbUpgCt7D7KWSaixJ39XpUlfO8gzr2Jr",
+	"RgNpTgNBD1qGbDK4+o/WkQukeCaSdtBQBATSiFJ8Rc3VU6chG0Qasn+YjcQ8O10k3tUNKa1bG4JF9p0b",
+	"KZeEAeB2GS5doIweWg5nAITWS1GCUj2A1bvDmI1fvBRGbY/IMEwY7xsfFGH52ywTaJR5TpUfc3jV2Hr0",
+	"6bMzjMtOAWGjAVHasE06Tgd7euxwH0YtYfjB4FDBQ6FyR7lZ11bCD7d1CRqKNRdTOFlRoxbexpBKbYLa",
+	"8PvsuoDvGFliRbvYYS7syRMzTIKOXHUP/5QKITMRs0BdD3BJTH2eQpExLFhxvyqSglM5n7fo9LFcuzZr",
+	"jVzTeAnpyBDs1v5pR6R7Qg0Nqk9MxGq7rmOjCDldsq2reewC3KaIdxlOsLlhaguVqsNQSYMjvrmYwi6E",
+	"m2kP2i7KeQyylCEBBvGiPziyhgx0Iwm+av9FSQwnM0JtbKi9h7o7qrP6D4g7dxGCU8bocOutveyobdBy",
+	"6xOGBn7vCrK3WBQQ2/uGqSRr2QF8Z7jRVzPlKxJ42lpIbfDam9O1YnothWbTmAkDXrw5NWwD/puVvOYp",
+	"m9KUqhXcj1dMUfCJJkzCZS7hMRdsmnC9ZkLDNrQHK2Chb7g++gIe++6BUVToGVPTa6p5hX9pwv6Z0XgL",
+	"EJixnXEcHhXYBBqk+MMWHVnV4kUyaSkAf7RUFZ5UI2ydh99trRt9iXcr8qCgOSeFoorIbO5IlUcqEiqX",
+	"kTWM8RrlBg+a0hEx+jJW/3bYdax8KPXeyCpdhCeAmFSDMy8ChT/leks86Ide0TR1lxk9OWqiRi3dIkfX",
+	"as24mJZiQYcD/eGngUjRMU2Mz9wQSTp2pD7h4gD5G2w2coqVjI9TFscXnMUxNgnjt0qa8CzgqLHOw22M",
+	"WaRU7JdE8R7dRL+Vo6fdQXMwL4yb4S7IZ4CVOMrQCtBH0xF0OjAuYv8CGIEVHgvrdtyyFnlh+sPXWS4h",
+	"YQ6EEHVE04Ugysue/yFFOKKCnvrodKfsjzHKVYkldgRZHbBCblRdkz089mdrSPjBgDm78DjdvAaD14/K",
+	"wNoHWb4rn8rxXSuyzDHQ5QeQj1/vkifYj7SceDUUet71uDPyfJCkOvG2Q4XRG9fUl/ay50H0uCbgWGKJ",
+	"r99G9Foa/FEDeqhPLWv2NxKTvnLyD4Ok30PVvnP07rzQ/Fih6ETSnuonBFZMxyQIuS9a8oS+LNz8Ady7",
+	"Hzp5kHdKoOX57nai6ZdZflcw/ZYUuRZcR4cw7RBB2U05wbdiqP1d81bXYaIYTbYtj75qQP0i+x2XIF+m",
+	"Pso8Mqx+gwmOp/B1gOqXv65Zs6QK+6X+KvSCszR5UYqFHxfoKW9CQNwqY67KOFVLMpdMPyXQwgXhhmiD",
+	"yEE90NsNvLRiqsNKitWc/M6uWGBGR1hZy9cKSxlVQvvamGyLCMUe79SnOA3Ophh/s8UvgjVCewANogkT",
+	"yV7wcW234lTKpe4swBauIR2ohFZUV+svk/YFlzg7RO0yjF45/C0ceykuCZob2RItVCaoPN5X5Dlhcpbz",
+	"hXGVXDl4E4Nx/b4U24DA/hqdFHH9A8qylVik56YPC/FnRcXehQdHFA0cWRpwNO2OJrSWMqZdVe6KDiu4",
+	"dilz/i3MQ6pCE2P0RGEfLa0onOz404xpDXugvVMUUkjxX671dUoFbHNK1Urn3UGCfjRZSMwLM6otyxRG",
+	"/1rK5RFDnXYq4ttwi4eDjEO21zVGAneZRPJpj9Vzcuk+SM0pVvd4kTq917jaEuEMWhelWS4IwMYn0YSv",
+	"XO4G0m9eL8ipy+0OetfuLrHtrdpCfd/xvdZZvQ+X3H4rCs3GinKrVEN1RjqHY5qmqa/GEmHRhYVMGyd3",
+	"nheDWZ05AVZea12Y1mJIWMoA2scM4DgzLVk70SQTuAQt0TzQ01hav8k/Gk7svW5x12hzp8DmF2eKm+17",
+	"26K77jKqQuG7z4gHMSZLhtEY9hurHOMXefsLY9aT21u44M4C1TUwMHnJ2LpcHQXC+/MNJCBeH8RUMeKC",
+	"JFygkCapFHP7X2TJDVYTtmow1qZP6BZegeQAkRAwG2rCzdlH8VH84Q+/LCR8cvaHPxA0u7nIMlebRef1",
+	"7XGqF+TqGQLS/AvOgAvyA0yYAIT+9P/9P//vqzPyzL5JEsk0FnHgRhN7FjAFlX8T+fSjuPr0gGZm8a8r",
+	"yGHQPr0d0sRBwlAA/cVELV4qkxyRq08PZlJdoSmQJ8yVKlrQG0YoUQywXIXBz+TMTtYNSbAbpjzwoI6I",
+	"M6kARm/ClCZSuUDliAipfJV9/VFgzgjkrmHmhZ1PRDKRMq19+VQYkGV1coUJzleYXqQJNWQltSGPHpOF",
+	"zGxHaZLvAAVVTTMm7C68y7V0Wo3T0cwFipV/PSPvfJQHuecUQMh2Ij4ogtzzyW73oQkhr2WyvYApcVVb",
+	"LrSnOpZyhwBXRG5EROJUapZEebwHFYWNNnkK9Ag6qevNZdSQTNh9n/EbrPR09XHyMXv48Nv4u4+Tq7OP",
+	"AqZ/zSyNaoiJEyDJq1NH4aIJ+0Rjk25JypcMSQuIzJI6+8S1J2oUN3Yx3RXbTlwXrCXSLUkyK5wIxXti",
+	"Tm8+nzB0SyJzq5+yxFKTTxtC4uUGVuWjuPqvB8DQD2AIFwSnyhP4L7uyZyej8SJnMrtRliXMAsot06So",
+	"euI6swO5OndDv3oK9jPL0nJpiQaDP6Hz4tLrVgEqbug//AFreGFtC4J1KTS55+uD3D8jV1ZUXdnmrprF",
+	"MHAGsUyYm8NTcoX1Pzzn4oggI8pdPTSBozn6KK63wPxraha59V5lKYscK7rnNzTN2Bl58vDhhcvOwuXh",
+	"uLewF3ibWZ2RJ48fX1R+iqBiOrciS9jXrxnR8uyjePLwTxcO55Qad++1mmlBNDRN5cZ+KeTGrdqHDY8Z",
+	"kA4TCbn6KWGrtTRMxNsHf2HbK1zqDbKhtmy/XjNBpIjZBQofZuCAgxe5II+fOI6fM5f+gMXykKQtKeVI",
+	"AR8FhoMmhM4pFxpNHy6mwseIaiCTC3L18gOd53qa/Y2LeUSufpo9+JmaeJE/wjb97PgKJveT0IZaXrC0",
+	"YUnh22+//RPhgvz1w/PIHhrOsWL/EeAEV9UGEjn02UeRV0Bx51kpFORi8ghcD2sm6JpPLibfnj08+xaL",
+	"oiNu2rkDOEbYOAZKaS72f0omF5PXXJtncZ6ht6aKrpgB7+7fGwqsVVnzyYMmdc1mEuIGuX3hnxlTWx90",
+	"eDEBfdcf4DTomOi6Fd7+WgSbwgQeP3yIyQXC+PARK4fxxnT+D6fcFr11qTT5nEF/CJQYsorebTR5gn2G",
+	"msrHdv4DTUp55k8ePur/5K/CHtFMGDt8luB33/Z/90qqa54kDGwx3/3Xfw34gmapU8Ky1YqqrZthjeic",
+	"BcspMlYA68jKEF8akM51CdTn12jilAy7z7iWZysqUD0GJaJRRuZXO4acIs8/u3/dnidc0+vUJSXWKDA0",
+	"t+IVv40/vZhYallLHSDxF9A8e5ZjfdeI6klTc3SfJF88BTzB0Xd/8UYaKFuJH/yp/4PnUsxSjpesnWns",
+	"pUhKpSWsmmYlOeo4cDJpNILoyOqPOiIpF06/3lBurAZRVDM4JAEmiWLajvqz++dtq3S8ZDR5hi9NjiiM",
+	"XmwQ3alNGCX586+NHHemrmf5opQoSjmsP51DDziD3FN7q4BRgjEAtFRUqqXG6qcJ/A1eDU9ppVSogtRQ",
+	"WzyzSgHarkZJKyQlkFYtpHheyhfbvfE2UfgcE7Tcqy+8tcfphD9IdKUehqah8Us2Q6IuDAVGZex2iBB+",
+	"nmeTnaTwk0cDxvRBytdUOb3l0XdDJu+utSz5sEVvzM4M6XYrx0XArGXIDLR3T6hKkEvSThbDH8+gSvGk",
+	"TWSfowH8KFwCZYLdiz8iGOAxOOQN20Drg/jj0cG6fa4wEz5w1mDR5hO73R27PXn8uP+7nwQkUO3FnrC1",
+	"zrYGppIbprYeU4+k/IaBJS3MpshrFSa1P51hQiOwaMkT5DSphjBH6zRcehHZgAkDdnkN1njb4lP70Jvr",
+	"IzCDueraZwRyPVtsMzzRRC/kRpzlAFTlC+7zPFam8377LO9Ot11pc09fwWsDMf3KqfgAQuEqtT5pWtUb",
+	"aBuu1jEtjQ9jvnTLMH1J5JGjrMVdFYP8Y/8gf/IFml2cSKkwc2iEecHn8iCbQTAhbz1P0ILrSuxoQP8h",
+	"9zS9YYgEdL9t8xAnKGiQCDsr7QBCLdlzw4HLFG0Ni9MIzEmSa0Z8sm4ZEZVI1W1hcbmU19vwpNpQVJuY",
+	"HzxeIKqX8xVwmZCUr7hpozBX90zOKj3ncVaeTQqkE7D9V35hIlxru+HGAaMeJtJ2DMWll+6xDK/pkH6M",
+	"3K8Xb0VT5Gpt909mGmxq3jqPLuEnD5/k0VfeFeCDT5xhHOFPo9z4m3LtLKfXjFyzeWYlBuaOBGYTZ0pL",
+	"1UbA91Kqzf/xd3r9qyVl+mD26+c/3t57kP/x5Pb+529vi78fPb6930LsPQrZa0tlk6Pa+lD4AnbH79na",
+	"N17tuSvl4q1guWPdUyIUR38j1YbNORXoBAREY0CeBxoGygVY+rqVsRTg0X71Dt9wQbt9Xvjrx1wOSh6J",
+	"v7Dt2zV60x1xHuUC4Ab65VwBLtmca+NyQRdF0cLX0gUmhQCjFMtrOlJ/WypmEjjhc/lw++Uz3b/91cGT",
+	"BFTddRE1mC4MOIg+lmUI75bu9O61c1TKnMHLsXRQ5+OaUDLjqQM/Swu9Psod5BqkirM4S5Fum/eB97ma",
+	"eKRrvWv8y2Hpv7C1+fIPt6+Obf7C2Bq92UbixRUibLREPU5IPAMhsN5d7wJX7/6TsMxMn/Ef3Q6N/HA8",
+	"ssLVpmzlYbOl4+XlhxBs7YeSjz73xruPv6oz5q68JlZRwxUs++HgskZSOXf4khUjy1itbJTChYTijbHU",
+	"xIHStq+gBIaLIlKsCJbVhm7PylEZYKZqD+x4ihcq7YG9ATTOPoSokYg8efS4eVwgvmebPtkkV0vI1W79",
+	"/QupvbiA+XF30nLpSvZx4pGv/3T7cRK6bB1JTcXJO6DTnZ05GH4zlushhKQUa/Nvzvg7aKMDTrt3ViQ4",
+	"8+wryn3cw5d6Ij95/Mdxc7r0FLOXfwvhBLEgT+M02lH59ed12evbGqaFfPgiTzE53vHtHa++r7awBP/4",
+	"dL46InELRnIgVO/6dBY8MNVVnKEEgPfK74Av5qhhCNVTtytQ4BQhcHJZ3mWEQJ5nMzJAoE2enn/Gf9wi",
+	"7aQM83Ea8YFxg9z7SO8ngSM/Ud4e0jJf+IImfGR1bmjyv3TLS5eBg7Hq3O/NKDraXYr2OzmQsPK4r15y",
+	"PWef4rywwJ0Mq+0geOkG8oWfBH6YCV5hMciBOajwE6P+Xo6Id1n4eHC4ExAykOenuNqPBz4pzhdUJA+g",
+	"7tnd8169BJmzeuTCUVREYZ5rs2RsXbqPAGBBqWQmJNClbGaa5o0fqUje3jA14uSzn7CEwAqdeGpnUrfL",
+	"2Dj2/M5CmhzoRFw7D0sZp8XFaxmH2b0vC2CcTr/J+M8unudoF08IUlt1mI7XxQunO6cjpF+aCpHVhzaL",
+	"LSpFNE1RjBSeBsh3R2D6OzLtZiaU6I2VjID8iGAs0ZDmR7UUefbmNSKx/DOjyr4LXzyFSoNUQQqufWoW",
+	"VBCsBYteaMijL8IDE2pYU/b9LG9YyRdyeLXGdjBMo7lDFhJs8zWz0clfD3RdTveWaybyWMxOhoeXAlG9",
+	"xVGRR923Wil/dMA0R6Nw7KCFunF8p8Mh1zLAJSZF3QhZ1SQjPBu4mFtx6hxi3fHfxzZAghw7JV+cJPLX",
+	"mHxRtnC5vNidsi0KubxW0mDJ+3MHpbLP7bU9lRqgVzxS5pFYswHEuatRCEd7YqmvkaU+0CUrUFXphm7B",
+	"WAyWEG6eVvFm8Jbgcdcw25dtctMIwJXoZSgHeLfwqwA7PvBVBY/Bls/0ssKTfYzxzE/2xBp7ZKDrZR53",
+	"irXVZ4QSt/MsyZM2ILsHqqwDmR4gWEDx+cJoT1H6KCR1yWLGb9gldHWZV8Q8kipW7eZLioaHVTgdIV/j",
+	"EfIsx8LyiEYAxgew3HXQQAJVjNHiiiVmHcoUAmRZOcAU1VnFHot8WmVv/O1srdiaqjYGL8o7H4Cv60a3",
+	"JPe6YgB/TEXM0rSQWICmxY12JjZtvGktodsSsAbC4DrrnTMqQvw9lNikcPo9BYPeA7BgW+L+KOxBnDKK",
+	"QInafe104DOXEcc2/3/L81fEsDR1OIe0NG6AAJNZmpBYrpypI3EBgnCaL7iYI3RWLfafmUoibuPeGkz7",
+	"c6Vqy5GGCZsBQXl0zUbi6pFCMSs1578ky2LQCE2E3JB7UuFm3T8J0a9QiBYxHJGTJFamlHh+oL6jiyr1",
+	"4JJFyMxOS+OL4rW7A65ryRM/ZvpqaZ4dgZj+ja8Vsq5Yhdyvw5WDSYyIYBt7UCkGkKR1++Va8Rsab5uO",
+	"UWiwkVFa88I7nFMwmzoAVk003dpDbwOZ8xUk03tX5T+v7qMXTjOReLALe1ghgKsU6faCQMmAHBEW4SGd",
+	"Dysi1yymmQbZuv0oYjj2rhmh14AT63SW0GF3CWuRL9v4ZFhRK97zBabPFrP7ku4MKIpPx91XmQuLsqAQ",
+	"uWPEDKDs1444DDyCf3en7ZU5+fhnzRtpeNyKlyDc05OfrZRYl+9jEXgwK+WuvaCGGp7qrWDmG0RXzoHX",
+	"yb0/v3h3Sb799t639+8/9ZDDeVJ9LFVSycQbeqCNEvj53udxqkOyUt67SNsjK2Cl0jOPXDmZ/O8vFHYE",
+	"VuZ3jzqydy6MD8AFNGEHmjQqt6XFPomgBHng4peO9OEG+uXoKb+jDIaTt4suGaEQu+UCRrkwcpcsByvW",
+	"HXRcl1T/s0eXO5p0dD20iEY3xK8agL2Iy3Iagi+iEVPLmjxN7UUPYfIIFyA/k6pFpaiAWbIw29/OXOZ5",
+	"FxA2xBmcf7b/ud09auBHmSY9niRoOY/l6XNOuvdP96f9Uu1m3OqXeWEdjACuQB/kLu+nlepIUNIEic7B",
+	"x/UFpnjaaaWq3Z3fvdT1TC/tO45ojuShdK2P8k+e3O7/bu7EUjxAo5zVuPAurMfXfUL/5N454hHtu2g5",
+	"o/0ov9pD2s2fbKBKAJpvXBUvOJ2XbG1y03Pd5uxXp7LR+OOZykS7vRliIYiSG+wKI0c4Fi4ouVYjLASF",
+	"AbuAi2PvQ4lVEpTcRK5oFNqaE3ZGfuFmQa4StZ2qTDj/qnOVEq5hLh5J9KNwdvSS/xX9rViSCbGYwdc7",
+	"4ynDkkpD/K+4oK1ozCFLgBvwAb2vqyw1fE2VOZ9JtXqQUEOrLDGijqKdfkDOu4p03z0kP/MfyoU8r7mg",
+	"ahsqirqi67WrgFNt7H99//bNRR64hhIllmm2EuQBlg0DRzpsd1TKjkaQWEsYQhqsFKeNlAkmz6zWZktK",
+	"vnhQALBVCbUou4tywrwDhR7v1CGN1HTpraoBnzSUv4vtsuVeaPuDXLH7OYKL3OjTDfjLP11/gJKCVsw4",
+	"NRWygyl5/v5vKISkIpRspFpeS7kcI4dLB+75Z/xHtyH+J18tdzeTZ2S1crkp6tcPNoCWC2qXK2o/DFUG",
+	"/hIsoLhS9uRxNYJ7dImTQ6HiUMBFiUp1ERFTDrMb7WE9S2kNo2+I2jHOUgrf5i4BLrRRGWgglQDUdj21",
+	"+ODSv7+vK/qoNBsYbyuQpX9+Ilt/CYqxvrI7KDzUKaqZsbxhiiUXxIDfK1D8skzIxT7Uqbl4UorBDxHm",
+	"+Wf4L5fi9ryoNz6O9v6na6HbCgGNN0nnSPaIUkfY8+4pMlKwkzXiK9SX/tuVMQcECTAJE5pCuQipiJCD",
+	"GM2XXzzDits95uRKOwNPhN/NUdBxBqAf8nQGlAApXCGpdV4+HUvTF+XN9RIKN7aZTkaI/lbcKmEqAvl4",
+	"uSvlTu7YuwuTZEljBDVsLHzrJOa/QjEPe0uoICXOeEq4cVjYAHhdToVcUAAnnXG1Ykk11XEY16EbefhJ",
+	"cP659Nftues7LyUyVvjnTfWhl9pe6ux/UoaO63V8l8MvzqSqpLQfQ8eoUZZCC8PxiOoFi1Mu2Imo7pao",
+	"3tPt8fXVBi3dlModHYecLtmNXJ6o6TcoSs9NAHRjhM7ZTVapnHfefl7L+TDP15KLanXMLk3wtZz/xb4f",
+	"qmoo5dIFGOmFxAqTrKgjmod92BsiWG9E6YVVW/VAj5sWqDDakytVrisKobx9lUWfEW3obOYM5hHWStwS",
+	"qeZUcO1D4luqtc5mbWHEjx8OLvepZMramvlueDO1EQ/b2bflj4K1O51dOJVyyRJCTQQewqQtthqijsdN",
+	"pt7j1vLQqD4ztZZ6327dRBOsetnVH43N/n3xojtiZEQoukmRDNERC4aVNuLL0Cu6zzjeinTbsPy31oL1",
+	"T0d4ypvFVpVclerPtnHW/sVWP8iiGy7iNEtaZwa594cpunq4BIQvMuXgtZy3JRxc/j4c3XdlpLLLYcnh",
+	"WpoFSeVct1qj7IFeUQhoHDOtUzkveR9SOR9ehA3VALm0p/9RiQG7CJmEKtXfE56cKKNkvpTFuVaqebmQ",
+	"GyJnhonIm1USsllsy8GzAGIL8TbsE9cG1JSVrGCC9FLTHliKnhDZJ3Cmt5bif/83dClrtuKxTKVAVwEl",
+	"em3HoBeMYekFSq4zkaSgDD7LEm5e3thZ3nv140+X5PLJ/TPyE2SoSVGtKofRRJldNZSyLhlOaUOutwYQ",
+	"VDQT5oy8cai/S7YtPtWxXDNyhbe4qyZw70uY32BF2h0WXZXDfN3yWN9MoslswVVLZfKTon5S1E+K+klR",
+	"Pynqh1HUxynDVjD/R1MJ6g2vvY0mhn0y51a8j/wy6PSF8NevNuz9WZpi+DkcRStq4gXwFMV576AZzziA",
+	"S3eHBbzyL/VWWZWNfKaFHZ7WTLdzXenxPmw39iKZPwwQHRfm+yeTUiDnoy81kDPfm1aG8M+/Vqb4q8h0",
+	"RlOCJL7/ZdGv2Pln96/bc6TQlduskGK7pmZREu34YadiO47WOrLs7NBeVTo8dCjFs2L6u0azvZEn3J2v",
+	"M87hPXXqlcvnAKXOMUBU9+U0mNC9eIYcVjAhgmch0GYYLTPVErrRkH2NeTWYG0R4EsEPPC9O7sC4yIIm",
+	"/t5LyTpTc3ZGPuRBUdgn2TDF4J4nKjfo5m3Xct07N9DjcB62/p5RFS/uHFXSzawNIsU//tJ5+qvjuF8W",
+	"kF/j7/K0TPgEsqkcaB3FxLQV3ZKVVZpGHoYr1pls8zM7pon051Zsnpim6Z1Hde4FJ4EjdhY4JVOGpqI1",
+	"UyuutQu29VuzYrWdEWAOxi2Ryhfob1XW3+IrR9yaZ2LrOjllXwxHp8MlQTzqT0ZRojLRrq26jR4LH2K7",
+	"BLE0+fX2APHbrcAOsP+/A2gnHOeXg+x0wpn4d8CZoKJg8ad5whWydDWyN8Tm8NsZ1cuyyD//DP/tTn/1",
+	"XHl0yd8j+E9yv5Is6msZoFuyclPiv7HMh90cVhW5cTw0ifO8qF45Ojhzn5F0Vqo7xFEVMuE9Oix8f9LK",
+	"WPDgZDy5S0EOSw42gVyOoyGhnhVbIHUNEuolIKEa5+wcI38MvnHx9C3HSbicm/3gRKN7gbLCGgIwnM9Q",
+	"HkVRLqfPQdW0KgnviteOaTwqemnVFWKpkq8bRxLnCLaYYnc8ovTD+xFZ0YQhXgoUw/aVe+IU7KF9sNLu",
+	"x5LJxudZdJsI3uVvHZcCXCdtBsTiha+VBly8BTd5GBeLJVp+tBQRkWkSuvyjMa47g6a63eef/T9vz+3X",
+	"a0NFvANkqN+0bkgF6MC/OqysIXxyOiDu9DYKa443jiq86IJqx30sKaWkNlNv9iNExf6BJcGORIeX0P4o",
+	"OsRPTnS4nynTrmE/XeXYMog+uCNZYcnOB/aI67N8v/NvX7qXj3u6VfsKHnJSMwjjBqw/KG5LBUYhK8gx",
+	"/MrVn2o9X82YA0GsV2IFMMS+amQVZac90a9NWLyhK1bbtOMBT9Q7umMDtJ1rEhxDLSjDvneCWPzyDctv",
+	"wFxYFMqesc3Tmux18A16QJHsXNSu6LIvFbshgc8/4z9ywIjxhzsS5BCYiBDD9h3xzz2GxumM353gXjOD",
+	"0QP2ALfaYbVsuxXngnGzYMoJeSEV4Rr/GEx/g8AAOigQD9GjECBiAOxCf5e/k5P99wgFcAByClRob1Uo",
+	"K7XPe6Off1nweNESa5xybcLhzbZbMYnyPCf3p2LaKJ4jsSFEIktacp8G49tC3g82BfDkX3ORr8rudRX7",
+	"OoWrtIeryJkP9LsgBu8zHimuqLMOXhGpDcnUnAlnz4I0RVNkBCzoDegww6qwFybNGsMCNLxDC22R3DHj",
+	"N+wVvHZcsM83bFPt5ksqdQqr8DUeQ19fBLVX5H01i1iqxGpTc6vyAyDvJs98floPdbYvLqhelIwLS7Y2",
+	"w9hsrdja3r2DnPYZfugOOakI2cldSfNT/MkO8SdjBO/YcAnYnTzTvYWQztknw4TeySBcdNAKK2obD9Dj",
+	"EWpOQR8v88mcEJ5PcYBV2+dGkpUUZqEBYwKzYBw2RZFoAvnIRqYJqFRcFEgMh5Pd5xC/EptOGf7SvXNE",
+	"6e27aJHbfpQnZtj9znzD1BYdLqBuW62ApfaWVyK5iMDNrlwI7SnGIFDBNoTReEEMX/Xp6PUywEc4KlI+",
+	"M8c4JV7zmbks7tZHq0qY92A7PJ0QpxOiaeGipGTkKXNm7XgYqreVKn22cRUeGTvCp/Yz1zs8ke5CB3tX",
+	"msmJu07cVfVeUEwIRvtUnvBbODAOqGDtHLjbz05QmYvd3Y3GVQI78dOJn+rWYEuIhJsSiNzc4zYd6mza",
+	"ucz5EEbCItF3yEl+widOOnFSiZP+rKgwwEjX24ZHPeFovnXnTjWSY3/2MpkSx+Eu2/JdMhfM5MRbJ96q",
+	"nVKWLgg3xEjEOaWabaRaDtX3BvGRPQATRTfHUfl+ca33uFVOZH1w+1kBaUMSibXSCdXLEFDw4CuDnYVu",
+	"Bft9x+Q6dXhJlZzCOTOEpqkL4OCKyE0pjZyKhCDRSKXhXXSyyxlhN0xtq235rMUt+t+1XDFnJJQfhav7",
+	"FqHhjwsoVy43gii2VkwzYYAyyb2rG842V/dDheMhTgYnetzEc9dJm+fPPf1aw6lx9lZr8HCdnhhx4m1J",
+	"4yVCPP+MiEE9Dl2n1h99Kzt38uTBrXpwbSsRcT4ihBP6RtfYdARRjLbZ4yx+DRDTOaqwOx2HrtXWPDNU",
+	"jguKPAKyoR/8HWOrvTdsHcSHwSmfoke/SngY3FyM4Em5BifdTMl/uZIFiM0vUy7mD+QMAu+4TIg2VBk9",
+	"iLvddTIo9c+vFV2yB7ubWXq49TWfmR8UZhTcOd/Yzk9cs3/EP9BI4qpSzyWRAqnVK5xEMZ2tWC3LZEeC",
+	"jKmIWZru6o7qocfn0PoxD49R9vLj88BzqxYkRM5mJz74Ck8Pu72+XILdZO/W4gaQBJ/i7Q/iSOEmR1by",
+	"hgF8rTOHCPbpEEwrhVHyINpeoPCRr9bDNYkXLLayyIH76q02bBXBQanX0uBzyBwliaIb4SveQK0JCLW6",
+	"cmNNWTK93k6xhTwvAheSa2L5tYnt6/jiuZtug58fH52fT7hPex9qBY7TWrEHKhMkzveznw/8u118cD7j",
+	"guvF4Y+vV9BuK/ndwXGSM8+JAvcL9EG9HlYTBRPa6QopBsAJABKTw/jvSZ15IanW3DasHtWT0vZMbPMq",
+	"V0/BJgnjT9nMEJmZ9pJRhoXrWnURoh3Re/i0Ut/qP/urW+1fQrKn3taXkdBmF6Qrjw2qUp0MZ+VqgVx7",
+	"oxlwiLt6S7m0T1I5n1eylUPMtl+sa4fdbE2zY1zD39lmj27EbTs0oPfTgbFPMpiRawKIk4KLudNSr5nZ",
+	"MCaI2UgSLzKx1E8Rf8fquyxlhoGZaJv/NegEQcJp0fPXSs4V07oPSxBfOq6/IO+mHUnOPT8JP0dGP8oN",
+	"mVGVXxithhHLFftCnQhrJY2M8VrZRW340tGpDbtppzb3/ERtZee5knKWV//hkJBqb1z3dMqMYbBqS5mm",
+	"96M8hRz97TQlCTW0h/L8qh+B+PbAqes7jREr7d/ICPnOwb8ROqdcnBSBrzFdnUHySmFc80oKjZcuQJgS",
+	"xaiWAsAluS6/SwXb7G+FRDfEMfjVttuiPh/f5HeJWt+Jbfb1Y8HlquLH2l8j1mtpHqDVudOy8n4tzXN8",
+	"7ZgCuOilRU/RdLVOTwaBqpYCrgKSsBseM50rw4Clbv/YLHi8wHg5qAIIrw/XiY9RoqNLcymR5PnntdTc",
+	"bv/tzmKx38r1zvWBIjQLw+9IlRy3Hqlr/aUwartzHDgO9GSsuEsdZY/YbsDEycu4z9CaR4VLeb/ODOFi",
+	"qo2Ml4SJ1A4US807Kbi3RR2icA7v9bQyCXy2iq0ZNeXy+JGTRoKu3FyqlUecZyGhhp0RTNHKi5uCxTMT",
+	"8BDe9Lf+RnhR0/P53s7Uq0AHqJpzeP6HEQ5j/JPOdrrq7GOMpcqU8rScRjlel9TZtSsAIntAzN9X3jym",
+	"AlnpqBVQa861YeprLtEhPXi9SFKmwRYF1TrqEhdy9jRTVnV091xvgwfRC9DmeY03e0rlqJ2j67jccM17",
+	"wEn/hq8ckUJcDy2k4Yb41RIGzp7IWZ55c+/D40f3qxVbLxpU8o0uAV86j7RvwAN7LCSg+pXIwi1mhSrg",
+	"t8Lc2VaKFcZ5PIBLbP5UQfWEbLlPQVSUFkQKQslGcWOY8LCEYCO8ZnMuNEaXlNOi54oKU4s2bueVvGYq",
+	"vnL+Gf7bne9UsM8xpWinED2ZaCrJTjduR0bIxlGXFNiQHICsSirncbbDJa9osTUYPTMthHZK5b07+Pg+",
+	"SgrQAwigY1AEIEEc8+yGtqGXE1TC6V7bBkMiJNnwhCmHHU1SKeYQMk0RgC5U37adjZBbugsw1BgslXI5",
+	"4KLzGl7rCVc9YBwoF+b7JxOoc8BX2Wpy8TAPCuXCsDkUVPoiokJLy9OiZOASn5SMWlVO7RDV7UGRZAqR",
+	"U536Ub3lDT9COuuSHU5L2Rl0rv9cQkPy0Q+mE9bc6WgKm1zplgh5rNPG0KWrj31ovvlAl+zfXcXfXR+R",
+	"hIunuZkAQGtoS6F9cs2skqKJkWSzkOzGqit0CTnJI8Q11csy6RT++QDV7IP51E85HvPpdEG8M6wnuoRS",
+	"RN94tCNYHghgG2Fnsk2yOFNW2FhCuGZUMUtMv9q91kzdeBLJVDq5mJzTNT+/eQSU4PpolhDLLcNORV2x",
+	"STPf6bmrmnpvCf+IiPkHE0wbtpLGsoK6HwGnrHOEKcSRqsWkuC58UbVmPy8wTAbuBjRJFHNF6d2HLoom",
+	"8OElRP8Biy4ZW5N71+yGWg1Lr/+f/ytl8/n9ohWoPR3s3BXDnyuZrXEQ6G3zIcUqEwm7f+GjCyPioWgi",
+	"xMyIilDtvLccJ6qRfvzJKEi7KE0QwoJCL7/iKdNYt19CEUTMLS59yldWnIS+tXu8sDcrKILsHfNVR5Od",
+	"qyubjMJwQ61wa5aQL91lsKZyqD/qPQ9wnfPXozwmU5F7f37x7pI8+u7Boz9G5PGj0uY4qLNmq+9RXn6j",
+	"oV5A4mcTMvCSe1wIvRWlZnPfUXCwmK/rXJNkRbfEAZVB2TFtT3DbpjYqW+pSq/iTq5kXXvhC498s5Mp5",
+	"6xB5c7OgJsodf84lR+RsxmO4JPpKfnIeaPtDZUEhqwIdp/qCVHy/kSvvhJXV8Gcu5hGEpMGZoMk9enPD",
+	"l6WJeafh7a+3/18AAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -197,7 +197,7 @@ func (s *Server) ListItems(ctx context.Context, r ListItemsRequestObject) (ListI
 			items = items[:limit]
 			page.Next = &items[limit-1].ClientID
 		}
-		audit.Looked(tx, "round", "list", list(items, func(i deletion.Item) uuid.UUID { return i.ClientID })...)
+		audit.Looked(tx, "round.clients", "round", list(items, func(i deletion.Item) uuid.UUID { return i.ClientID })...)
 		page.Items = list(items, showItem)
 		return nil
 	})

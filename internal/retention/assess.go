@@ -23,6 +23,8 @@ const (
 	DeviceOnClient    Code = "device_on_client"   // P31
 	DeviceOnAddress   Code = "device_on_address"  // P31, D19
 	DuplicateActive   Code = "duplicate_active"   // D21
+	OpenRequest       Code = "open_request"       // D24: the person has asked for something and has no answer yet
+	Restricted        Code = "restricted"         // GDPR 18: kept and hidden
 )
 
 // Entry is one line of the status history.
@@ -46,6 +48,8 @@ type Facts struct {
 	Holds            []HoldFact
 	ActiveTwin       bool // the same national id has another record that is not disconnected
 	TwinConfirmed    bool // somebody confirmed that this is the old registration
+	OpenRequests     int  // of the person, but for erasure: what asks to be deleted keeps nobody
+	Restricted       bool
 }
 
 // HoldFact is one hold that stands, on the client or on its address.
@@ -148,6 +152,12 @@ func Assess(f Facts, rules Rules, on calendar.Date, zone *time.Location) Assessm
 	}
 	for _, h := range f.Holds {
 		block(Blocker{Code: Held, Earliest: h.ReviewOn})
+	}
+	if f.OpenRequests > 0 {
+		block(Blocker{Code: OpenRequest, Count: f.OpenRequests})
+	}
+	if f.Restricted {
+		block(Blocker{Code: Restricted})
 	}
 	if f.DevicesOnClient > 0 {
 		block(Blocker{Code: DeviceOnClient, Count: f.DevicesOnClient})

@@ -174,9 +174,10 @@ func AskRelease(ctx context.Context, tx *pg.Tx, id uuid.UUID, reason string) err
 }
 
 // ReleaseHold confirms a release that somebody else asked for. Use deletion.ReleaseHold, which places the clients anew in
-// the same transaction (D15). Needs HoldRelease; problem.Forbidden "own_release" for the one who asked.
+// the same transaction (D15). Needs HoldRelease and a fresh proof of identity; problem.Forbidden
+// "own_release" for the one who asked.
 func ReleaseHold(ctx context.Context, tx *pg.Tx, id uuid.UUID) (Hold, error) {
-	if err := tx.Require(access.HoldRelease); err != nil {
+	if err := tx.RequireFresh(access.HoldRelease); err != nil {
 		return Hold{}, err
 	}
 	hold, err := FindHold(ctx, tx, id)

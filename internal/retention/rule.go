@@ -29,6 +29,7 @@ const (
 	RoundRecord        Class = "round"
 	PurgedRegistration Class = "purged_registration"
 	ImportReport       Class = "import_report"
+	Deviation          Class = "deviation"
 )
 
 // ClientClasses are the classes that lie under a client and are purged with it.
@@ -158,6 +159,7 @@ func Seed(ctx context.Context, tx *pg.Tx, from calendar.Date, archiveAnswered bo
 		{RoundRecord, 1, "run", 120, 0, true, NoAlignment, Destroy, "Dokumentasjonsplikt for sletting, 10 år", from},
 		{PurgedRegistration, 1, "run", 24, 0, true, NoAlignment, Destroy, "Hindrer at slettede registreringer kommer tilbake; aldri kortere enn sikkerhetskopiene", from},
 		{ImportReport, 1, "upload", 0, 30, true, NoAlignment, Destroy, "Rapporten trengs til feil er rettet", from},
+		{Deviation, 1, "event", 120, 0, true, NoAlignment, Destroy, "GDPR art. 33 nr. 5: avvik dokumenteres; 10 år etter at avviket er lukket", from},
 	} {
 		batch.Queue(`INSERT INTO retention_rule (municipality_id, `+ruleColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
 			tx.Municipality(), r.Class, r.Version, r.StartEvent, r.PeriodMonths, r.PeriodDays, r.Inclusive, r.Alignment, r.Outcome, r.Authority, r.ValidFrom)
