@@ -27,6 +27,8 @@ type serveCommand struct {
 	TLS            bool     `env:"FRIST_TLS" help:"A proxy in front speaks TLS: cookies and headers say so (${env})."`
 	URL            string   `env:"FRIST_URL" help:"Where people reach the site, as https://frist.example.no: for passkeys, links in mails and providers of identities (${env})."`
 	Codes          bool     `env:"FRIST_ALLOW_CODES" help:"Support and operator may have one-time codes in place of a passkey (${env})."`
+	Hosts          []string `env:"FRIST_HOSTS" help:"Names under which the site is reached, with the port where there is one; requests for others are refused (${env})."`
+	Metrics        string   `name:"metrics-addr" env:"FRIST_METRICS_ADDR" help:"Where Prometheus may ask for counters, as localhost:9090; nowhere unless it is set (${env})."`
 	TrustedProxies []string `env:"FRIST_TRUSTED_PROXIES" help:"Networks whose X-Forwarded-For is believed (${env})."`
 
 	SecurityContact string    `env:"FRIST_SECURITY_CONTACT" help:"Where somebody who found a hole writes to, as mailto:security@example.no: makes /.well-known/security.txt (${env})."`
@@ -74,10 +76,16 @@ func (s *serveCommand) Run(ctx context.Context, c console) error {
 	}
 	warn(ctx, web, log)
 	security := edge.Security{Contact: s.SecurityContact, Policy: s.SecurityPolicy, Expires: s.SecurityExpires}
-	handler, err := pages(edge.Site{DB: db, TLS: s.TLS, TrustedProxies: s.TrustedProxies, Log: log, House: house, Security: security}, blobs, key)
+	metrics := edge.NewMetrics()
+	handler, err := pages(edge.Site{DB: db, TLS: s.TLS, Hosts: s.Hosts, TrustedProxies: s.TrustedProxies, Log: log, House: house, Security: security, Metrics: metrics}, blobs, key)
 	if err != nil {
 		return err
 	}
+	unobserved, err := observe(ctx, s.Metrics, metrics, db, log)
+	if err != nil {
+		return err
+	}
+	defer unobserved()
 	if warning := security.Warning(db.Now()); warning != "" {
 		log.WarnContext(ctx, warning) // also said by /readyz, which somebody watches
 	}
@@ -158,6 +166,9 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, db 
 		case <-tidy.C:
 			if err := account.Sweep(ctx, db); err != nil {
 				log.WarnContext(ctx, "old sessions stay for another hour", "type", fmt.Sprintf("%T", err))
+			}
+			if err := edge.SweepLimits(ctx, db); err != nil {
+				log.WarnContext(ctx, "old limits stay for another hour", "type", fmt.Sprintf("%T", err))
 			}
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)

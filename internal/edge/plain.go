@@ -53,7 +53,7 @@ func (s *Site) readable(r *http.Request) error {
 	if !utf8.ValidString(r.URL.Path) || strings.ContainsFunc(r.URL.Path, unicode.IsControl) { // nothing is called so
 		return problem.NotFound{What: "page"}
 	}
-	if isAPI(r) {
+	if isAPI(r) || r.URL.Path == reportPath {
 		return nil
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
@@ -86,7 +86,7 @@ func onceEach(values url.Values, where string) error {
 				return problem.InvalidField(where, "unreadable_query", nil)
 			}
 		}
-		if len(given) > 1 && !Several[name] {
+		if len(given) > 1 && !Several[strings.TrimPrefix(name, againField)] {
 			return problem.InvalidField(where, "given_twice", nil)
 		}
 	}

@@ -1,6 +1,6 @@
 // Package edge is the boundary to HTTP: who asks (session or key), what every request must pass (limits, headers,
 // cross-site protection), how pages are rendered, and the one place where errors become answers. It knows no table but
-// its own, idempotency.
+// its own, idempotency and rate_bucket.
 package edge
 
 import (
@@ -38,6 +38,10 @@ type Site struct {
 	House          *account.House // second factors, providers, mail; nil: a House with a key of its own, for this process only
 	Security       Security       // what security.txt says
 
+	Metrics   *Metrics // nil: counters of its own
+	Unlimited bool     // no limits on how often; for tests that try much
+
+	leases *leases
 	root   http.Handler
 	static *static
 	pages  map[string]map[string]*template.Template // by language and name
@@ -50,6 +54,10 @@ func New(s Site) (*Site, error) {
 		s.Log = slog.Default()
 	}
 	s.names = new(names)
+	s.leases = new(leases)
+	if s.Metrics == nil {
+		s.Metrics = NewMetrics()
+	}
 	if s.House == nil {
 		s.House = &account.House{Key: []byte(rand.Text() + rand.Text())}
 	}
@@ -111,6 +119,7 @@ func (s *Site) Mux() *chi.Mux {
 	})
 	mux.Get("/.well-known/security.txt", Handle(s.securityTxt))
 	mux.Method(http.MethodGet, "/static/{hash}/*", middleware.Compress(5)(http.HandlerFunc(s.static.serve)))
+	mux.With(MaxBody(reportLimit)).Post(reportPath, Handle(s.cspReport))
 	mux.Get("/login", Handle(s.loginForm))
 	mux.Post("/login", Handle(s.login))
 	mux.Post("/logout", Handle(s.logout))
@@ -133,6 +142,7 @@ type state struct {
 	profile account.Profile
 	body    io.ReadCloser // before any limit
 	nobody  bool          // asked, and nobody is signed in
+	spent   bool          // has paid for its route
 }
 
 type stateKey struct{}
@@ -192,6 +202,7 @@ func (s *Site) begin(next http.Handler) http.Handler {
 				level = slog.LevelError
 			}
 			took := time.Since(start) //nolint:forbidigo // see above
+			s.Metrics.answered(route, r.Method, watched.Status(), isAPI(r), took)
 			s.Log.LogAttrs(r.Context(), level, "request", slog.String("method", r.Method), slog.String("route", route), slog.Int("status", watched.Status()),
 				slog.Duration("took", took), slog.String("request", st.id), slog.Int64("account", st.caller.Account))
 		}()
@@ -202,13 +213,14 @@ func (s *Site) begin(next http.Handler) http.Handler {
 // Policy is the content security policy of every page. htmx and the design system insert HTML through the two policies of
 // web/static/app.js, and there is no other way to.
 const Policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; media-src 'self'; " +
-	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types default frist"
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types default frist; report-uri " + reportPath + "; report-to csp"
 
 // headers go on every response. A handler may replace them before it writes.
 func (s *Site) headers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", Policy)
+		h.Set("Reporting-Endpoints", `csp="`+reportPath+`"`)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("Referrer-Policy", "no-referrer")
