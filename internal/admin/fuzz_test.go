@@ -84,7 +84,7 @@ func newDoors(f *testing.F) *doors {
 		f.Fatal(err)
 	}
 	d.values["number"] = "3218-231001"
-	site, err := edge.New(edge.Site{DB: w.DB, Demo: true, Log: slog.New(slog.NewJSONHandler(d.log, nil)), Verbose: true})
+	site, err := edge.New(edge.Site{DB: w.DB, Demo: true, Log: slog.New(slog.NewJSONHandler(d.log, nil)), Verbose: true, Unlimited: true})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -66,7 +66,7 @@ func newHouse(t *testing.T) *house {
 	}
 	h.Exec(t, `INSERT INTO access_finding (municipality_id, id, kind, account_id, role, on_day, count, first_at, last_at, found_at) SELECT m, m, 'night', 100 * m + 1, 'caseworker', '2024-03-01', 1, now(), now(), now() FROM unnest(ARRAY[1, 2]) m`)
 	audit.RecordRefusals(h.DB)
-	site, err := edge.New(edge.Site{DB: h.DB, Demo: true, Log: h.logger()})
+	site, err := edge.New(edge.Site{DB: h.DB, Demo: true, Log: h.logger(), Unlimited: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -497,6 +497,11 @@ func (i *inspect) roles() {
 			i.say("member", "%s is declared and not so", m)
 		}
 	}
+	// What one municipality puts into a large object no policy keeps from another.
+	for _, name := range i.column(`SELECT p.oid::regprocedure::text FROM pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+		WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.proname ~ '^lo_|^lo(read|write)$' AND a.grantee = 0`) {
+		i.say("large objects", "everybody may call %s", name)
+	}
 	for _, row := range i.rows(`SELECT c.relname, c.relowner::regrole::text FROM pg_class c WHERE ` + ours + ` AND c.relowner::regrole::text LIKE 'frist\_%'`) {
 		i.say("owner", "%s belongs to %s", row[0], row[1])
 	}

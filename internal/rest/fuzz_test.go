@@ -49,7 +49,7 @@ func newGate(f *testing.F) *gate {
 		}
 		g.keys = append(g.keys, key)
 	}
-	site, err := edge.New(edge.Site{DB: w.DB, Log: slog.New(slog.NewJSONHandler(&g.log, nil)), Verbose: true})
+	site, err := edge.New(edge.Site{DB: w.DB, Log: slog.New(slog.NewJSONHandler(&g.log, nil)), Verbose: true, Unlimited: true})
 	if err != nil {
 		f.Fatal(err)
 	}
