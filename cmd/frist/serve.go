@@ -149,12 +149,17 @@ const (
 	tidyEvery = time.Hour
 )
 
-// serve answers until ctx ends, then lets requests that have begun come to their end.
-func serve(ctx context.Context, listener net.Listener, handler http.Handler, db *pg.DB, log *slog.Logger) error {
-	server := &http.Server{
+// newServer bounds what one connection may cost: how long its header and its body may take, and how large the header may be.
+func newServer(handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
 		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 2 * time.Minute, WriteTimeout: 5 * time.Minute, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
+}
+
+// serve answers until ctx ends, then lets requests that have begun come to their end.
+func serve(ctx context.Context, listener net.Listener, handler http.Handler, db *pg.DB, log *slog.Logger) error {
+	server := newServer(handler, log)
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	tidy := time.NewTicker(tidyEvery)

@@ -189,6 +189,9 @@ func (s *Site) begin(next http.Handler) http.Handler {
 		st := &state{site: s, id: hex.EncodeToString(raw[:]), body: r.Body}
 		r = r.WithContext(context.WithValue(r.Context(), stateKey{}, st))
 		w.Header().Set("X-Request-Id", st.id)
+		if len(r.TransferEncoding) > 0 { // a length beside the chunks is gone by now: what follows on the connection may be another's
+			w.Header().Set("Connection", "close")
+		}
 		watched := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
 		defer func() {
 			route := "none"
