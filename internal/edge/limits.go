@@ -15,7 +15,6 @@ import (
 	"github.com/frist-app/frist/internal/problem"
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
-	"github.com/jackc/pgx/v5"
 )
 
 // Limit is how often one account may do acts of one kind: Burst of them at once, and one more after each Every.
@@ -109,14 +108,14 @@ func (s *Site) spend(ctx context.Context, limit Limit, who string, n int) error 
 			WHERE least($2, b.tokens + greatest(0, extract(epoch FROM excluded.at - b.at)) / $3) >= $4
 			RETURNING tokens`, key[:], limit.Burst, every, n).Scan(&left)
 	})
-	if !errors.Is(err, pgx.ErrNoRows) && !errors.As(err, new(problem.NotFound)) {
+	if !errors.As(err, new(problem.NotFound)) { // no row: too few tokens
 		return err
 	}
 	wait := float64(n) * every
 	err = s.DB.SignIn(ctx, func(tx *pg.Tx) error {
 		return tx.OnlyRow(ctx, `SELECT ($4 - tokens) * $3::float8 - extract(epoch FROM clock_timestamp() - at) FROM rate_bucket WHERE key_hash = $1 AND $2::int > 0`, key[:], limit.Burst, every, n).Scan(&wait)
 	})
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) && !errors.As(err, new(problem.NotFound)) {
+	if err != nil && !errors.As(err, new(problem.NotFound)) {
 		return err
 	}
 	s.Metrics.limited(limit.Kind)

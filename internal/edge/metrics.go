@@ -29,8 +29,10 @@ func NewMetrics() *Metrics {
 	m := &Metrics{
 		Registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "frist_requests_total", Help: "Requests by the route's pattern, method and class of status."}, []string{"route", "method", "class"}),
-		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "frist_request_seconds", Help: "How long requests took, on pages and in the API.",
-			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 30}}, []string{"side"}),
+		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "frist_request_seconds", Help: "How long requests took, on pages and in the API.",
+			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 30},
+		}, []string{"side"}),
 		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "frist_refusals_total", Help: "Requests that were not answered as asked, by code."}, []string{"code"}),
 		tooMany:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "frist_rate_limited_total", Help: "Requests that came too often, by kind of act."}, []string{"kind"}),
 		signIns:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "frist_sign_in_failures_total", Help: "Sign-ins that failed, by why."}, []string{"why"}),

@@ -96,7 +96,7 @@ func onceEach(values url.Values, where string) error {
 // ReadForm reads a form with files as plainly reads one without: at most limit bytes of it in memory and none on a disk.
 // What cannot be read is problem.Invalid of "form".
 func ReadForm(r *http.Request, limit int64) error {
-	if err := r.ParseMultipartForm(limit); err != nil {
+	if err := r.ParseMultipartForm(limit); err != nil { // #nosec G120 -- every body has its limit (MaxBody)
 		if errors.As(err, new(*http.MaxBytesError)) {
 			return err
 		}

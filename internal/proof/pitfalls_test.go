@@ -40,35 +40,55 @@ type pitfall struct {
 func pitfalls(a, b uuid.UUID) []pitfall {
 	foreign := `SELECT count(*) FROM client WHERE municipality_id = 2`
 	return []pitfall{
-		{name: "an owner whom nothing forces", role: "frist_purger", attack: foreign,
+		{
+			name: "an owner whom nothing forces", role: "frist_purger", attack: foreign,
 			sin:  `GRANT CREATE ON SCHEMA public TO frist_purger; ALTER TABLE client OWNER TO frist_purger; REVOKE CREATE ON SCHEMA public FROM frist_purger; ALTER TABLE client NO FORCE ROW LEVEL SECURITY; GRANT SELECT ON client TO frist_purger`,
-			rule: "wall"},
+			rule: "wall",
+		},
 		{name: "a wall that is not enabled", attack: foreign, sin: `ALTER TABLE client DISABLE ROW LEVEL SECURITY`, rule: "wall"},
 		{name: "a role that bypasses", attack: foreign, sin: `ALTER ROLE frist_municipality BYPASSRLS`, rule: "role"},
-		{name: "a view with its owner's eyes", attack: `SELECT count(*) FROM everybody WHERE municipality_id = 2`, undone: "42P01",
-			sin: `CREATE VIEW everybody AS SELECT * FROM client; GRANT SELECT ON everybody TO frist_municipality`, rule: "view"},
-		{name: "a definer function", attack: `SELECT peep()`, undone: "42883",
-			sin: `CREATE FUNCTION peep() RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS 'SELECT count(*) FROM client WHERE municipality_id = 2'; GRANT EXECUTE ON FUNCTION peep() TO frist_municipality`, rule: "definer"},
-		{name: "a materialized view", attack: `SELECT count(*) FROM everybody WHERE municipality_id = 2`, undone: "42P01",
-			sin: `CREATE MATERIALIZED VIEW everybody AS SELECT * FROM client; GRANT SELECT ON everybody TO frist_municipality`, rule: "view"},
-		{name: "a key that tells whether somebody exists", undone: "23503",
+		{
+			name: "a view with its owner's eyes", attack: `SELECT count(*) FROM everybody WHERE municipality_id = 2`, undone: "42P01",
+			sin: `CREATE VIEW everybody AS SELECT * FROM client; GRANT SELECT ON everybody TO frist_municipality`, rule: "view",
+		},
+		{
+			name: "a definer function", attack: `SELECT peep()`, undone: "42883",
+			sin: `CREATE FUNCTION peep() RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS 'SELECT count(*) FROM client WHERE municipality_id = 2'; GRANT EXECUTE ON FUNCTION peep() TO frist_municipality`, rule: "definer",
+		},
+		{
+			name: "a materialized view", attack: `SELECT count(*) FROM everybody WHERE municipality_id = 2`, undone: "42P01",
+			sin: `CREATE MATERIALIZED VIEW everybody AS SELECT * FROM client; GRANT SELECT ON everybody TO frist_municipality`, rule: "view",
+		},
+		{
+			name: "a key that tells whether somebody exists", undone: "23503",
 			attack: `WITH x AS (INSERT INTO device_connection (municipality_id, device_id, client_id, connected_at) SELECT 1, (SELECT id FROM device LIMIT 1), '` + b.String() + `', now() RETURNING 1) SELECT count(*) FROM x`,
 			sin: `CREATE UNIQUE INDEX client_id ON client (id); ALTER TABLE device_connection DROP CONSTRAINT device_connection_municipality_id_client_id_fkey;
-				ALTER TABLE device_connection ADD FOREIGN KEY (client_id) REFERENCES client (id)`, rule: "foreign key"},
-		{name: "a cascade into another municipality", role: "frist_purger", attack: `WITH x AS (DELETE FROM professional WHERE id = 7 RETURNING 1) SELECT count(*) - 1 + 0 * count(*) FROM x`,
-			sin: ``, rule: ""},
-		{name: "a number that is unique everywhere", undone: "",
+				ALTER TABLE device_connection ADD FOREIGN KEY (client_id) REFERENCES client (id)`, rule: "foreign key",
+		},
+		{
+			name: "a cascade into another municipality", role: "frist_purger", attack: `WITH x AS (DELETE FROM professional WHERE id = 7 RETURNING 1) SELECT count(*) - 1 + 0 * count(*) FROM x`,
+			sin: ``, rule: "",
+		},
+		{
+			name: "a number that is unique everywhere", undone: "",
 			attack: `WITH x AS (INSERT INTO client (municipality_id, id, number, given_name, family_name, national_id, address_id, status, status_since, created_by, created_at, changed_by, changed_at)
 				SELECT 1, gen_random_uuid(), '99', 'x', 'x', '13097248022', address_id, 'active', now(), 0, now(), 0, now() FROM client LIMIT 1 ON CONFLICT DO NOTHING RETURNING 1) SELECT 1 - count(*) FROM x`,
-			sin: `CREATE UNIQUE INDEX everybodys ON client (national_id)`, rule: "unique"},
+			sin: `CREATE UNIQUE INDEX everybodys ON client (national_id)`, rule: "unique",
+		},
 		{name: "TRUNCATE", attack: `DO $$ BEGIN TRUNCATE note; END $$; SELECT 1`, undone: "42501", sin: `GRANT TRUNCATE ON note TO frist_municipality`, rule: "grant"},
-		{name: "a policy that casts what is empty", role: "frist_municipality_nowhere", attack: `SELECT count(*) FROM note`,
-			sin: `ALTER POLICY own_municipality ON note USING (municipality_id = coalesce(nullif(current_setting('frist.municipality', true), '')::int, municipality_id))`, rule: "policy"},
-		{name: "a policy for some commands only", attack: `WITH x AS (UPDATE device SET kind = 'x' WHERE municipality_id = 2 RETURNING 1) SELECT count(*) FROM x`,
-			sin: `DROP POLICY own_municipality ON device; CREATE POLICY own_municipality ON device USING (true)`, rule: "policy"},
+		{
+			name: "a policy that casts what is empty", role: "frist_municipality_nowhere", attack: `SELECT count(*) FROM note`,
+			sin: `ALTER POLICY own_municipality ON note USING (municipality_id = coalesce(nullif(current_setting('frist.municipality', true), '')::int, municipality_id))`, rule: "policy",
+		},
+		{
+			name: "a policy for some commands only", attack: `WITH x AS (UPDATE device SET kind = 'x' WHERE municipality_id = 2 RETURNING 1) SELECT count(*) FROM x`,
+			sin: `DROP POLICY own_municipality ON device; CREATE POLICY own_municipality ON device USING (true)`, rule: "policy",
+		},
 		{name: "a second policy beside the wall", attack: foreign, sin: `CREATE POLICY also ON client USING (true)`, rule: "policy"},
-		{name: "rows written for another", attack: `WITH x AS (INSERT INTO device (municipality_id, id, code, kind, stock_state) VALUES (2, gen_random_uuid(), '1', 'x', 'in_stock') RETURNING 1) SELECT count(*) FROM x`, undone: "42501",
-			sin: `ALTER POLICY own_municipality ON device WITH CHECK (true)`, rule: "policy"},
+		{
+			name: "rows written for another", attack: `WITH x AS (INSERT INTO device (municipality_id, id, code, kind, stock_state) VALUES (2, gen_random_uuid(), '1', 'x', 'in_stock') RETURNING 1) SELECT count(*) FROM x`, undone: "42501",
+			sin: `ALTER POLICY own_municipality ON device WITH CHECK (true)`, rule: "policy",
+		},
 		{name: "a right of everybody", role: "frist_platform", attack: foreign, undone: "42501", sin: `GRANT SELECT ON client TO PUBLIC; ALTER TABLE client DISABLE ROW LEVEL SECURITY`, rule: "grant"},
 		{name: "the role of another trust", attack: `DO $$ BEGIN SET LOCAL ROLE frist_purger; END $$; SELECT 1`, undone: "42501", sin: `GRANT frist_purger TO frist_web`, rule: "member"},
 		{name: "a hidden column in a filter", role: "frist_support", attack: `SELECT count(*) FROM device WHERE serial LIKE '%'`, undone: "42501", sin: `GRANT SELECT (serial) ON device TO frist_support; UPDATE device SET serial = 'x'`, rule: "grants"},
@@ -79,8 +99,10 @@ func pitfalls(a, b uuid.UUID) []pitfall {
 		{name: "a sequence's last number", attack: `SELECT last_value FROM client_change_id_seq`, undone: "42501", sin: `GRANT SELECT ON SEQUENCE client_change_id_seq TO frist_municipality`, rule: "grants"},
 		{name: "large objects", attack: `SELECT lo_from_bytea(0, 'x')`, undone: "42501", sin: `GRANT EXECUTE ON FUNCTION lo_from_bytea(oid, bytea) TO PUBLIC`, rule: "large objects"},
 		{name: "replication's own door", attack: `SELECT count(*) FROM pg_create_logical_replication_slot('x', 'test_decoding')`, undone: "42501", sin: ``, rule: ""},
-		{name: "an operator that tells what it compares", attack: `SELECT 1 FROM client WHERE municipality_id = 2 AND pg_temp.tells(family_name)`, undone: "",
-			sin: `ALTER TABLE client DISABLE ROW LEVEL SECURITY`, rule: "wall"},
+		{
+			name: "an operator that tells what it compares", attack: `SELECT 1 FROM client WHERE municipality_id = 2 AND pg_temp.tells(family_name)`, undone: "",
+			sin: `ALTER TABLE client DISABLE ROW LEVEL SECURITY`, rule: "wall",
+		},
 	}
 }
 

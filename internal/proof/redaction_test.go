@@ -92,7 +92,6 @@ func TestErrorsOfTheDatabaseLeakNothing(t *testing.T) {
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 
-	look := newScanner(nil)
 	bodies := map[string]string{}
 	for n, one := range all {
 		current = token{"provoked", one.State, fmt.Sprintf("%09d%09d", 100000000+n, time.Now().UnixNano()%1e9), ""}
@@ -150,7 +149,7 @@ func TestErrorsOfTheDatabaseLeakNothing(t *testing.T) {
 			t.Errorf("%s: %s as %s", h.where, h.token, h.encoding)
 		}
 	}
-	look = newScanner(tokens)
+	look := newScanner(tokens)
 	logged := p.log.Bytes()
 	if !bytes.Contains(logged, []byte("database refused: 22P02")) || !bytes.Contains(logged, []byte(`"msg":"panic"`)) {
 		t.Error("the log tells nothing of the errors: the test proves little")
