@@ -4,6 +4,7 @@
 # make lint     house rules (.golangci.yml); make fmt puts the layout right
 # make verify   generated and copied files are what their sources say
 # make proof    the long random tests
+# make fuzz     of these, every parser of outside input with what nobody would send, FUZZTIME each
 # make bench    the measurements
 # make generate rest code from api/openapi.yaml
 # make assets   front-end files from web/package.json into web/static/vendor
@@ -13,7 +14,7 @@ SHELL := /bin/bash
 TOOL := go tool -modfile=internal/tools/go.mod
 OAPI := $(TOOL) oapi-codegen -config api/oapi.yaml
 
-.PHONY: run build test browser lint fmt verify proof bench generate assets deps-run deps-test
+.PHONY: run build test browser lint fmt verify proof fuzz bench generate assets deps-run deps-test
 
 run: deps-run build
 	exec ./bin/frist demo
@@ -45,6 +46,17 @@ verify:
 
 proof: deps-test
 	FRIST_CHROMIUM="$$(deploy/deps.sh chromium)" FRIST_PROOF=long go test -p 2 -timeout 4h ./internal/...
+	$(MAKE) fuzz
+
+# Every function that begins with Fuzz, found anew each time, so that none is forgotten. What one finds is written to its
+# corpus and fails the second run too; that the time ran out in the middle of a try does not.
+FUZZTIME ?= 30s
+fuzz: deps-test
+	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9]*' cmd internal | sed 's|/[^/]*_test.go:func | |' | sort | while read -r package target; do \
+		echo "$$package $$target"; \
+		run() { go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -parallel 2 "./$$package" < /dev/null; }; \
+		run || run || exit 1; \
+	done
 
 bench: deps-run
 	go run ./internal/bench

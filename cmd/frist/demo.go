@@ -297,10 +297,16 @@ func (r *demoRun) serve(ctx context.Context, listener net.Listener) error {
 		return err
 	}
 	defer stopProvider()
-	handler, err := pages(edge.Site{DB: db, Demo: true, Personas: people, Log: r.log, Verbose: true, House: house}, blobs, r.key)
+	metrics := edge.NewMetrics()
+	handler, err := pages(edge.Site{DB: db, Demo: true, Personas: people, Log: r.log, Verbose: true, House: house, Metrics: metrics}, blobs, r.key)
 	if err != nil {
 		return err
 	}
+	unobserved, err := observe(ctx, os.Getenv("FRIST_METRICS_ADDR"), metrics, db, r.log)
+	if err != nil {
+		return err
+	}
+	defer unobserved()
 	stop, err := work(ctx, worker, r.clock.Now, blobs, r.key, r.log)
 	if err != nil {
 		return err

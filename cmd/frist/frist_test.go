@@ -68,6 +68,77 @@ func TestConnectionsThatLeaveTheMachineNeedTLS(t *testing.T) {
 	}
 }
 
+// Plain connections are for a private network that somebody named, and for addresses in it only.
+func TestAPrivateNetworkIsAllowedByConfigurationOnly(t *testing.T) {
+	for _, c := range []struct {
+		network, dsn string
+		ok           bool
+	}{
+		{"10.20.0.0/16", "postgres://u:p@10.20.3.4/d?sslmode=disable", true},
+		{"10.20.0.0/16, fd00:1::/32", "postgres://u:p@[fd00:1::7]/d?sslmode=disable", true},
+		{"10.20.0.0/16", "postgres://u:p@10.21.3.4/d?sslmode=disable", false},
+		{"10.20.0.0/16", "postgres://u:p@db.internal/d?sslmode=disable", false},
+		{"10.20.0.0/16", "host=10.20.0.1,db.example user=u dbname=d sslmode=disable", false},
+		{"", "postgres://u:p@10.20.3.4/d?sslmode=disable", false},
+		{"0.0.0.0/0", "postgres://u:p@10.20.3.4/d?sslmode=disable", false},
+		{"8.8.8.0/24", "postgres://u:p@8.8.8.8/d?sslmode=disable", false},
+		{"10.0.0.0/7", "postgres://u:p@10.20.3.4/d?sslmode=disable", false},
+		{"ten", "postgres://u:p@127.0.0.1/d", false},
+	} {
+		t.Setenv("FRIST_DB_PRIVATE_NETWORK", c.network)
+		if err := safe(c.dsn); (err == nil) != c.ok {
+			t.Errorf("%q, %s: %v", c.network, c.dsn, err)
+		}
+	}
+}
+
+// frist check names every weakness of a server, and nothing when there is none.
+func TestCheckSaysWhatIsWeak(t *testing.T) {
+	env := pgtest.New(t)
+	for _, name := range []string{"FRIST_WEB_DSN", "FRIST_OPERATOR_DSN", "FRIST_WORKER_DSN"} {
+		t.Setenv(name, "")
+	}
+	if code, _, text := ask(t, "", "check"); code == 0 || !strings.Contains(text, "no connection string") {
+		t.Errorf("%d %s", code, text)
+	}
+	t.Setenv("FRIST_WEB_DSN", env.DSN("frist_web", "web"))
+	t.Setenv("FRIST_WORKER_DSN", env.DSN("frist_worker", "worker"))
+	if code, out, text := ask(t, "", "check"); code != 0 || !strings.Contains(out, "nothing found") {
+		t.Errorf("%d %s%s", code, out, text)
+	}
+	env.Exec(t, `DO $do$ BEGIN EXECUTE format('ALTER DATABASE %I SET log_error_verbosity = verbose', current_database()); END $do$`)
+	t.Setenv("FRIST_OPERATOR_DSN", env.AdminDSN())
+	code, out, _ := ask(t, "", "check")
+	for _, want := range []string{"FRIST_WEB_DSN: the server's log can hold personal values: log_error_verbosity is verbose; set it to terse", "FRIST_OPERATOR_DSN: the login postgres may look past the walls: it is superuser"} {
+		if code == 0 || !strings.Contains(out, want) {
+			t.Errorf("%d, not said: %s\n%s", code, want, out)
+		}
+	}
+	t.Setenv("FRIST_OPERATOR_DSN", "postgres://u:p@db.example/d")
+	if code, out, _ := ask(t, "", "check"); code == 0 || !strings.Contains(out, "FRIST_OPERATOR_DSN: the database on db.example is reached over a network") {
+		t.Errorf("%d %s", code, out)
+	}
+}
+
+// What is secret has no flag: others on the machine can read a command line.
+func TestNoSecretHasAFlag(t *testing.T) {
+	for _, args := range [][]string{{"--help"}, {"serve", "--help"}, {"worker", "--help"}, {"migrate", "--help"}, {"demo", "--help"}, {"import", "clients", "--help"}, {"user", "add", "--help"}, {"check", "--help"}, {"explain", "--help"}} {
+		_, out, _ := ask(t, "", args...)
+		for line := range strings.Lines(out) {
+			if flag := strings.ToLower(strings.Fields(line + " -")[0]); strings.HasPrefix(flag, "-") {
+				for _, secret := range []string{"password", "secret", "dsn", "key", "token", "credential"} {
+					if strings.Contains(flag, secret) {
+						t.Errorf("frist %s: %s", strings.Join(args, " "), strings.TrimSpace(line))
+					}
+				}
+			}
+		}
+		if !strings.Contains(out, "--help") {
+			t.Errorf("frist %s prints no flags", strings.Join(args, " "))
+		}
+	}
+}
+
 func TestSecretsComeFromOnePlace(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "dsn")
 	if err := os.WriteFile(file, []byte("postgres://u:p@127.0.0.1/d\n"), 0o600); err != nil {

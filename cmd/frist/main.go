@@ -28,6 +28,7 @@ type commands struct {
 	User struct {
 		Add userCommand `cmd:"" help:"Make an account: the first one, or any other."`
 	} `cmd:"" help:"Accounts."`
+	Check checkCommand `cmd:"" help:"Say by what the database server is weaker than Frist counts on."`
 	Range struct {
 		Add rangeCommand `cmd:"" help:"Approve a network from which a password may be tried: for the first administrator."`
 	} `cmd:"" help:"Networks for passwords."`

@@ -27,6 +27,8 @@ type serveCommand struct {
 	TLS            bool     `env:"FRIST_TLS" help:"A proxy in front speaks TLS: cookies and headers say so (${env})."`
 	URL            string   `env:"FRIST_URL" help:"Where people reach the site, as https://frist.example.no: for passkeys, links in mails and providers of identities (${env})."`
 	Codes          bool     `env:"FRIST_ALLOW_CODES" help:"Support and operator may have one-time codes in place of a passkey (${env})."`
+	Hosts          []string `env:"FRIST_HOSTS" help:"Names under which the site is reached, with the port where there is one; requests for others are refused (${env})."`
+	Metrics        string   `name:"metrics-addr" env:"FRIST_METRICS_ADDR" help:"Where Prometheus may ask for counters, as localhost:9090; nowhere unless it is set (${env})."`
 	TrustedProxies []string `env:"FRIST_TRUSTED_PROXIES" help:"Networks whose X-Forwarded-For is believed (${env})."`
 
 	SecurityContact string    `env:"FRIST_SECURITY_CONTACT" help:"Where somebody who found a hole writes to, as mailto:security@example.no: makes /.well-known/security.txt (${env})."`
@@ -72,16 +74,35 @@ func (s *serveCommand) Run(ctx context.Context, c console) error {
 	if err := migrated(ctx, db); err != nil {
 		return err
 	}
+	warn(ctx, web, log)
 	security := edge.Security{Contact: s.SecurityContact, Policy: s.SecurityPolicy, Expires: s.SecurityExpires}
-	handler, err := pages(edge.Site{DB: db, TLS: s.TLS, TrustedProxies: s.TrustedProxies, Log: log, House: house, Security: security}, blobs, key)
+	metrics := edge.NewMetrics()
+	handler, err := pages(edge.Site{DB: db, TLS: s.TLS, Hosts: s.Hosts, TrustedProxies: s.TrustedProxies, Log: log, House: house, Security: security, Metrics: metrics}, blobs, key)
 	if err != nil {
 		return err
 	}
+	unobserved, err := observe(ctx, s.Metrics, metrics, db, log)
+	if err != nil {
+		return err
+	}
+	defer unobserved()
 	if warning := security.Warning(db.Now()); warning != "" {
 		log.WarnContext(ctx, warning) // also said by /readyz, which somebody watches
 	}
 	log.InfoContext(ctx, "serving", "addr", listener.Addr().String())
 	return serve(ctx, listener, handler, db, log)
+}
+
+// warn logs by what the database server is weaker than Frist counts on; frist check prints the same. It keeps nothing from
+// starting: an old setting of the log must not stop the alarm desk.
+func warn(ctx context.Context, address string, log *slog.Logger) {
+	weak, err := pg.Weaknesses(ctx, address)
+	if err != nil {
+		log.WarnContext(ctx, "the database server was not checked", "type", fmt.Sprintf("%T", err))
+	}
+	for _, w := range weak {
+		log.WarnContext(ctx, "the database server is weaker than it should be", "weakness", w)
+	}
 }
 
 // migrated tells a person what to do instead of letting every page fail.
@@ -128,12 +149,17 @@ const (
 	tidyEvery = time.Hour
 )
 
-// serve answers until ctx ends, then lets requests that have begun come to their end.
-func serve(ctx context.Context, listener net.Listener, handler http.Handler, db *pg.DB, log *slog.Logger) error {
-	server := &http.Server{
+// newServer bounds what one connection may cost: how long its header and its body may take, and how large the header may be.
+func newServer(handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
 		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 2 * time.Minute, WriteTimeout: 5 * time.Minute, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
+}
+
+// serve answers until ctx ends, then lets requests that have begun come to their end.
+func serve(ctx context.Context, listener net.Listener, handler http.Handler, db *pg.DB, log *slog.Logger) error {
+	server := newServer(handler, log)
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	tidy := time.NewTicker(tidyEvery)
@@ -145,6 +171,9 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, db 
 		case <-tidy.C:
 			if err := account.Sweep(ctx, db); err != nil {
 				log.WarnContext(ctx, "old sessions stay for another hour", "type", fmt.Sprintf("%T", err))
+			}
+			if err := edge.SweepLimits(ctx, db); err != nil {
+				log.WarnContext(ctx, "old limits stay for another hour", "type", fmt.Sprintf("%T", err))
 			}
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,16 +45,21 @@ func dsn(name, what string) (string, error) {
 }
 
 // safe refuses a connection that leaves this machine without TLS whose certificate is checked: pgx falls back to plain
-// text by default, and a client's record would cross the network readable (PROOF 2.1).
+// text by default, and a client's record would cross the network readable (PROOF 2.1). The one exception is a network that
+// FRIST_DB_PRIVATE_NETWORK names, which nobody but the installation's own machines is on.
 func safe(dsn string) error {
 	config, err := pgconn.ParseConfig(dsn)
 	if err != nil {
 		return errors.New("the connection string is not understood") // err would repeat the password
 	}
+	own, err := privateNetworks(os.Getenv("FRIST_DB_PRIVATE_NETWORK"))
+	if err != nil {
+		return err
+	}
 	ways := []*pgconn.FallbackConfig{{Host: config.Host, TLSConfig: config.TLSConfig}}
 	for _, way := range append(ways, config.Fallbacks...) {
 		checked := way.TLSConfig != nil && (!way.TLSConfig.InsecureSkipVerify || way.TLSConfig.VerifyPeerCertificate != nil)
-		if !checked && !onThisMachine(way.Host) {
+		if !checked && !onThisMachine(way.Host) && !own.hold(way.Host) {
 			return fmt.Errorf("the database on %s is reached over a network, so its connection string needs sslmode=verify-full (or verify-ca) and the certificate authority in sslrootcert", way.Host)
 		}
 	}
@@ -66,6 +72,51 @@ func onThisMachine(host string) bool {
 	}
 	ip := net.ParseIP(host)
 	return ip != nil && ip.IsLoopback()
+}
+
+// networks are those on which a database may be spoken to without TLS.
+type networks []netip.Prefix
+
+// privateNetworks reads "10.0.0.0/8, fd00::/8". Only addresses that are never routed on the internet can be named, so that
+// no slip of the pen opens the world.
+func privateNetworks(list string) (networks, error) {
+	var all networks
+	for _, part := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' }) {
+		prefix, err := netip.ParsePrefix(part)
+		if err != nil {
+			return nil, errors.New("FRIST_DB_PRIVATE_NETWORK is not a list of networks such as 10.20.0.0/16")
+		}
+		if !never(prefix) {
+			return nil, fmt.Errorf("FRIST_DB_PRIVATE_NETWORK: %s is not a private network", prefix)
+		}
+		all = append(all, prefix.Masked())
+	}
+	return all, nil
+}
+
+// never reports whether no address of prefix is routed on the internet (RFC 1918, RFC 4193).
+func never(prefix netip.Prefix) bool {
+	for _, private := range []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"} {
+		p := netip.MustParsePrefix(private)
+		if prefix.Bits() >= p.Bits() && p.Contains(prefix.Addr()) {
+			return true
+		}
+	}
+	return false
+}
+
+// hold reports whether host is an address in one of them. A name is not: whoever answers for names could answer another.
+func (n networks) hold(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return false
+	}
+	for _, p := range n {
+		if p.Contains(ip) {
+			return true
+		}
+	}
+	return false
 }
 
 const shortestKey = 32

@@ -37,6 +37,7 @@ func (w *workerCommand) Run(ctx context.Context, c console) error {
 	if err != nil {
 		return err
 	}
+	warn(ctx, address, log)
 	log.InfoContext(ctx, "working")
 	<-ctx.Done()
 	return stop()

@@ -43,6 +43,13 @@ var Menu = []edge.NavItem{
 	{Key: "municipalities", Path: "/plattform", Permission: access.PlatformManage},
 }
 
+func init() {
+	// Boxes of which several can be ticked; every other name stands once in an address and in a form.
+	for _, name := range []string{"status", "gruppe", "klient", "ansatt", "roles", "scopes", "persons", "categories"} {
+		edge.Several[name] = true
+	}
+}
+
 // Routes hangs the pages on r, which is behind edge's Signed, and gives the site their menu.
 func (s *Server) Routes(r chi.Router) {
 	s.Site.Nav = Menu

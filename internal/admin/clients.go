@@ -54,7 +54,7 @@ func (s *Server) clientRoutes(r chi.Router) {
 		r.Get("/planer", edge.Handle(s.clientPlans))
 		r.Get("/alarmlogg", edge.Handle(s.clientAlarms))
 		r.Get("/opptak", edge.Handle(s.clientRecordings))
-		r.Get("/opptak/{recording}", edge.Handle(s.playRecording))
+		r.Get("/opptak/{recording}", edge.Handle(edge.SameOrigin(s.playRecording)))
 		r.Get("/palegg", edge.Handle(s.clientHolds))
 		r.Get("/palegg/nytt", edge.Handle(s.holdForm))
 		r.Post("/palegg/nytt", edge.Handle(s.placeHold))

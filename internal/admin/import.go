@@ -180,11 +180,13 @@ func (s *Server) importAgain(w http.ResponseWriter, r *http.Request, page import
 
 // uploaded reads the file of the form. It stays in memory: no copy of it lies on a disk.
 func uploaded(r *http.Request) (exchange.Table, error) {
-	if err := r.ParseMultipartForm(exchange.MaxBytes + 1<<20); err != nil { // #nosec G120 -- the route has its limit (edge.MaxBody)
-		if errors.As(err, new(*http.MaxBytesError)) {
-			return exchange.Table{}, problem.InvalidField("file", "too_large", nil)
-		}
+	switch err := edge.ReadForm(r, exchange.MaxBytes+1<<20); { // the route has its limit (edge.MaxBody)
+	case errors.As(err, new(*http.MaxBytesError)):
+		return exchange.Table{}, problem.InvalidField("file", "too_large", nil)
+	case err != nil && r.MultipartForm == nil: // no form with a file at all
 		return exchange.Table{}, problem.InvalidField("file", "required", nil)
+	case err != nil:
+		return exchange.Table{}, err
 	}
 	defer r.MultipartForm.RemoveAll() //nolint:errcheck // nothing was written
 	file, head, err := r.FormFile("file")

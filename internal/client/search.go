@@ -54,7 +54,7 @@ func SearchText(givenName, familyName, number, phone string, protected bool) str
 	if protected {
 		phone = ""
 	}
-	return strings.ToLower(strings.TrimSpace(clean(givenName) + " " + clean(familyName) + " " + number + " " + strings.Join(strings.Fields(phone), "")))
+	return strings.ToLower(strings.TrimSpace(clean(givenName) + " " + clean(familyName) + " " + clean(number) + " " + deviceCode(phone)))
 }
 
 // terms are the words of a search; digits in groups are one number ("900 00 172").

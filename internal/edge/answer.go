@@ -93,6 +93,10 @@ func (t Text) Answer(err error) Answer {
 		a.Status, a.Code = http.StatusForbidden, "cross_site"
 	case errors.As(err, new(methodNotAllowed)):
 		a.Status, a.Code = http.StatusMethodNotAllowed, "method"
+	case errors.As(err, new(mediaType)):
+		a.Status, a.Code = http.StatusUnsupportedMediaType, "form_type"
+	case errors.As(err, new(misplaced)):
+		a.Status, a.Code = http.StatusMisdirectedRequest, "host"
 	}
 	a.Title = t.Say("error."+strconv.Itoa(a.Status), nil)
 	switch a.Code {
@@ -139,7 +143,11 @@ type Handler func(w http.ResponseWriter, r *http.Request) error
 // Handle runs h; its error is answered by Fail.
 func Handle(h Handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if err := h(w, r); err != nil {
+		err := Spend(r)
+		if err == nil {
+			err = h(w, r)
+		}
+		if err != nil {
 			Fail(w, r, err)
 		}
 	}
@@ -150,6 +158,7 @@ func Handle(h Handler) http.HandlerFunc {
 func Fail(w http.ResponseWriter, r *http.Request, err error) {
 	st := stateOf(r)
 	a := st.text(r).Answer(err)
+	st.site.Metrics.refused(a.Code)
 	if a.Status >= 500 && !errors.Is(r.Context().Err(), context.Canceled) {
 		st.site.Log.LogAttrs(r.Context(), slog.LevelError, "request failed", slog.String("request", st.id), slog.String("kind", kind(err, st.site.Verbose)))
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/frist-app/frist/internal/access"
@@ -60,7 +61,7 @@ func (s *Site) resolve(r *http.Request) error {
 	st.nobody = true
 	var err error
 	if isAPI(r) {
-		if key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+		if key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok && len(r.Header["Authorization"]) == 1 {
 			st.caller, err = account.ResolveKey(r.Context(), s.DB, key, middleware.GetClientIPAddr(r.Context()))
 			if visit := r.Header.Get(VisitHeader); err == nil && visit != "" {
 				st.caller, err = account.InVisit(r.Context(), s.DB, st.caller, visit)
@@ -70,7 +71,15 @@ func (s *Site) resolve(r *http.Request) error {
 		st.caller, st.profile, err = account.Resolve(r.Context(), s.DB, token)
 	}
 	if errors.As(err, new(problem.Unauthenticated)) {
+		why := "session"
+		if isAPI(r) {
+			why = "key"
+		}
+		s.Metrics.signInFailed(why)
 		return nil
+	}
+	if err == nil && isAPI(r) && st.caller.Account != 0 {
+		return s.often(r.Context(), programs, r.Header.Get("Authorization"))
 	}
 	return err
 }
@@ -238,9 +247,11 @@ func (s *Site) loginAgain(w http.ResponseWriter, r *http.Request, err error) err
 	page := s.newLoginPage(r)
 	page.Login = r.PostForm.Get("login")
 	status := page.Fail(err)
-	if retry := page.Text.Answer(err).RetryAfter; retry > 0 {
-		w.Header().Set("Retry-After", page.Text.Number(retry))
+	answer := page.Text.Answer(err)
+	if answer.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(answer.RetryAfter))
 	}
+	s.Metrics.signInFailed(answer.Code)
 	var forbidden problem.Forbidden
 	if errors.As(err, &forbidden) && forbidden.Code == "highest_level" && len(s.House.Providers) > 0 {
 		page.High = s.House.Providers[0].Name
@@ -289,7 +300,7 @@ func (s *Site) logout(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	s.setSession(w, "")
-	w.Header().Set("Clear-Site-Data", `"cookies"`)
+	w.Header().Set("Clear-Site-Data", `"cache", "cookies", "storage"`)
 	http.Redirect(w, r, "/login", http.StatusSeeOther)
 	return nil
 }

@@ -152,6 +152,7 @@ func TestAHalfOpenSessionOpensNothingElse(t *testing.T) {
 
 // A form that needs a fresh proof is kept on the page that asks for it, and posted with the proof.
 func TestAFormWaitsForTheProof(t *testing.T) {
+	edge.Several["name"] = true
 	h := newHome(t, withHouse(func(*account.House) {}))
 	h.signIn()
 	h.SetNow(h.Now().Add(6 * time.Minute))

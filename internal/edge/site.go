@@ -1,6 +1,6 @@
 // Package edge is the boundary to HTTP: who asks (session or key), what every request must pass (limits, headers,
 // cross-site protection), how pages are rendered, and the one place where errors become answers. It knows no table but
-// its own, idempotency.
+// its own, idempotency and rate_bucket.
 package edge
 
 import (
@@ -31,12 +31,17 @@ type Site struct {
 	TLS            bool           // a proxy speaks TLS in front: __Host- cookie and HSTS
 	Personas       []Persona      // people of the demo, in the order of the page
 	Nav            []NavItem      // nil is DefaultNav
+	Hosts          []string       // names under which the site is reached, with the port where there is one; none: any
 	TrustedProxies []string       // networks whose X-Forwarded-For is believed; none: the peer's own address
 	Log            *slog.Logger   // nil is slog.Default
 	Verbose        bool           // log what errors say; only where no real person is
 	House          *account.House // second factors, providers, mail; nil: a House with a key of its own, for this process only
 	Security       Security       // what security.txt says
 
+	Metrics   *Metrics // nil: counters of its own
+	Unlimited bool     // no limits on how often; for tests that try much
+
+	leases *leases
 	root   http.Handler
 	static *static
 	pages  map[string]map[string]*template.Template // by language and name
@@ -49,6 +54,10 @@ func New(s Site) (*Site, error) {
 		s.Log = slog.Default()
 	}
 	s.names = new(names)
+	s.leases = new(leases)
+	if s.Metrics == nil {
+		s.Metrics = NewMetrics()
+	}
 	if s.House == nil {
 		s.House = &account.House{Key: []byte(rand.Text() + rand.Text())}
 	}
@@ -82,7 +91,7 @@ func (s *Site) Mux() *chi.Mux {
 	}
 	csrf := http.NewCrossOriginProtection()
 	csrf.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { Fail(w, r, crossSite{}) }))
-	mux.Use(s.begin, s.headers, s.recoverer, address, MaxBody(BodyLimit), csrf.Handler)
+	mux.Use(s.begin, s.headers, s.recoverer, address, MaxBody(BodyLimit), csrf.Handler, s.plainly)
 	mux.NotFound(s.who(Handle(func(http.ResponseWriter, *http.Request) error { return problem.NotFound{What: "page"} })).ServeHTTP)
 	mux.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
 		if rctx := chi.RouteContext(r.Context()); rctx != nil {
@@ -110,6 +119,7 @@ func (s *Site) Mux() *chi.Mux {
 	})
 	mux.Get("/.well-known/security.txt", Handle(s.securityTxt))
 	mux.Method(http.MethodGet, "/static/{hash}/*", middleware.Compress(5)(http.HandlerFunc(s.static.serve)))
+	mux.With(MaxBody(reportLimit)).Post(reportPath, Handle(s.cspReport))
 	mux.Get("/login", Handle(s.loginForm))
 	mux.Post("/login", Handle(s.login))
 	mux.Post("/logout", Handle(s.logout))
@@ -132,6 +142,7 @@ type state struct {
 	profile account.Profile
 	body    io.ReadCloser // before any limit
 	nobody  bool          // asked, and nobody is signed in
+	spent   bool          // has paid for its route
 }
 
 type stateKey struct{}
@@ -178,6 +189,9 @@ func (s *Site) begin(next http.Handler) http.Handler {
 		st := &state{site: s, id: hex.EncodeToString(raw[:]), body: r.Body}
 		r = r.WithContext(context.WithValue(r.Context(), stateKey{}, st))
 		w.Header().Set("X-Request-Id", st.id)
+		if len(r.TransferEncoding) > 0 { // a length beside the chunks is gone by now: what follows on the connection may be another's
+			w.Header().Set("Connection", "close")
+		}
 		watched := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
 		defer func() {
 			route := "none"
@@ -191,6 +205,7 @@ func (s *Site) begin(next http.Handler) http.Handler {
 				level = slog.LevelError
 			}
 			took := time.Since(start) //nolint:forbidigo // see above
+			s.Metrics.answered(route, r.Method, watched.Status(), isAPI(r), took)
 			s.Log.LogAttrs(r.Context(), level, "request", slog.String("method", r.Method), slog.String("route", route), slog.Int("status", watched.Status()),
 				slog.Duration("took", took), slog.String("request", st.id), slog.Int64("account", st.caller.Account))
 		}()
@@ -201,13 +216,14 @@ func (s *Site) begin(next http.Handler) http.Handler {
 // Policy is the content security policy of every page. htmx and the design system insert HTML through the two policies of
 // web/static/app.js, and there is no other way to.
 const Policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; media-src 'self'; " +
-	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types default frist"
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types default frist; report-uri " + reportPath + "; report-to csp"
 
 // headers go on every response. A handler may replace them before it writes.
 func (s *Site) headers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", Policy)
+		h.Set("Reporting-Endpoints", `csp="`+reportPath+`"`)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("Referrer-Policy", "no-referrer")

@@ -326,6 +326,7 @@ func (s *Server) run(ctx context.Context) error {
 // settings keep personal data out of the server's log, and the server small.
 func (s *Server) settings() map[string]string {
 	settings := map[string]string{
+		"log_min_messages":                    "log", // the text of an error repeats what it could not read; Frist logs its SQLSTATE
 		"log_error_verbosity":                 "terse",
 		"log_min_error_statement":             "panic",
 		"log_parameter_max_length":            "0",

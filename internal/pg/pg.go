@@ -92,6 +92,7 @@ func openPool(ctx context.Context, dsn, statementTimeout string, wanted Config) 
 	params["statement_timeout"] = statementTimeout
 	params["idle_in_transaction_session_timeout"] = "60s"
 	params["timezone"] = "UTC"
+	params["search_path"] = "public, pg_temp" // a temporary table that was left on the connection takes no table's place
 	config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
 		pgxuuid.Register(conn.TypeMap()) // as bytes; without it every id of a chunk is written as text, for every statement
 		return nil

@@ -360,6 +360,9 @@ func (s *stage) callEverything(conn *pgx.Conn, b blind, look *scanner) {
 			args = append(args, arguments[typ])
 		}
 		sql := fmt.Sprintf(`SELECT f::text FROM %s(%s) f`, name, strings.Join(args, ", "))
+		if returns == "procedure" {
+			sql = fmt.Sprintf(`CALL %s(%s)`, name, strings.Join(args, ", "))
+		}
 		answer, err := run(ctx, conn, sql)
 		if !may && state(err) != "42501" {
 			t.Errorf("%s: %s answered %q, %v", b, sql, answer, err)

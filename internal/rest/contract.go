@@ -148,6 +148,10 @@ func (s *Server) admit(next http.Handler) http.Handler {
 			}))
 			return
 		}
+		if err := edge.Spend(r); err != nil {
+			fail(w, r, err)
+			return
+		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
 	})
 }
@@ -160,6 +164,12 @@ func (s *Server) read(next http.Handler) http.Handler {
 		if err := checkQuery(r.URL.RawQuery, t.query); err != nil {
 			fail(w, r, err)
 			return
+		}
+		for _, name := range []string{"Content-Type", "Idempotency-Key", "If-Match"} {
+			if len(r.Header[name]) > 1 {
+				fail(w, r, badRequest(problem.Field{Name: name, Code: "given_twice"}))
+				return
+			}
 		}
 		switch media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); {
 		case t.body == "":
@@ -231,7 +241,7 @@ func badRequest(fields ...problem.Field) error {
 func fail(w http.ResponseWriter, r *http.Request, err error) {
 	var ref refusal
 	if !errors.As(err, &ref) {
-		edge.Fail(w, r, err)
+		edge.Fail(w, r, err) // which counts it
 		return
 	}
 	text := edge.T(edge.Caller(r).Language)
@@ -242,6 +252,7 @@ func fail(w http.ResponseWriter, r *http.Request, err error) {
 	if ref.code != "" {
 		answer.Code, answer.Detail = ref.code, text.Say("problem."+ref.code, ref.params)
 	}
+	edge.Refused(r, answer.Code)
 	p := Problem{Type: "urn:frist:problem:" + answer.Code, Title: text.Say("error."+strconv.Itoa(ref.status), nil), Status: ref.status, Detail: answer.Detail}
 	if len(answer.Fields) > 0 {
 		fields := make([]FieldError, len(answer.Fields))
