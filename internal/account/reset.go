@@ -153,6 +153,9 @@ func (h *House) SendLink(ctx context.Context, db *pg.DB, account int64, token, p
 	err = db.SignIn(ctx, func(tx *pg.Tx) error {
 		return tx.QueryRow(ctx, `SELECT email, language FROM account WHERE id = $1 AND disabled_at IS NULL`, account).Scan(&email, &language)
 	})
+	if errors.As(err, new(problem.NotFound)) { // it waits for a second person, and its link with it
+		return false, nil
+	}
 	if err != nil || email == nil {
 		return false, err
 	}

@@ -32,7 +32,7 @@ func FuzzClientFilter(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw string) {
 		q, err := url.ParseQuery(raw)
 		if err != nil {
-			t.Skip()
+			return
 		}
 		first := parseClientFilter(q)
 		again := parseClientFilter(first.Values())
@@ -128,7 +128,9 @@ func (d *doors) send(t *testing.T, role access.Role, method, target, contentType
 	t.Helper()
 	u, err := url.ParseRequestURI(target)
 	if err != nil {
-		t.Skip()
+		bad := httptest.NewRecorder() // net/http answers such a line by itself
+		bad.Code = http.StatusBadRequest
+		return bad
 	}
 	r := httptest.NewRequestWithContext(t.Context(), method, "/", strings.NewReader(body))
 	r.URL, r.RequestURI = u, target

@@ -68,7 +68,7 @@ func (w *world) unseen() (missing []string, err error) {
 
 // machines are routes without a page for people: the API (whose documentation has a test of its own), files, the ways to a
 // provider and back, and what a script asks.
-var machines = regexp.MustCompile(`^/(api/|static/|healthz$|readyz$|login/(med/|retur$)|konto/faktor/sporsmal$)|^$|\.(pdf|json|csv|txt)$|/eksport$|/opptak/\{|/utlevering\.`)
+var machines = regexp.MustCompile(`^/(api/|static/|healthz$|readyz$|login/(med/|retur$)|konto/faktor/sporsmal$|csp-rapport$)|^$|\.(pdf|json|csv|txt)$|/eksport$|/opptak/\{|/utlevering\.`)
 
 // route is the pattern behind an address.
 func (w *world) route(method, path string) string {

@@ -68,7 +68,9 @@ func (x *target) send(t *testing.T, peer string, raw string) *httptest.ResponseR
 	t.Helper()
 	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(raw)))
 	if err != nil {
-		t.Skip()
+		bad := httptest.NewRecorder() // net/http answers such a line by itself
+		bad.Code = http.StatusBadRequest
+		return bad
 	}
 	r.RemoteAddr = peer
 	w := httptest.NewRecorder()
@@ -152,7 +154,7 @@ func FuzzForwardedFor(f *testing.F) {
 		x.seen = "?"
 		x.send(t, peer, "GET /adresse HTTP/1.1\r\nHost: frist\r\nX-Forwarded-For: "+header+"\r\nX-Real-IP: 8.8.8.8\r\nTrue-Client-IP: 8.8.8.8\r\nForwarded: for=8.8.8.8\r\n\r\n")
 		if x.seen == "?" {
-			t.Skip() // another request than meant
+			return // another request than meant
 		}
 		if !throughProxy {
 			if x.seen != "203.0.113.9" {

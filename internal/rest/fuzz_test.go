@@ -69,7 +69,9 @@ func (g *gate) send(t *testing.T, key int, method, target, body string, header .
 	t.Helper()
 	u, err := url.ParseRequestURI(target)
 	if err != nil {
-		t.Skip()
+		bad := httptest.NewRecorder() // net/http answers such a line by itself
+		bad.Code = http.StatusBadRequest
+		return bad
 	}
 	r := httptest.NewRequestWithContext(t.Context(), method, "/", strings.NewReader(body))
 	r.URL, r.RequestURI = u, target
