@@ -190,10 +190,7 @@ func (p *trailPage) loadLooks(ctx context.Context, tx *pg.Tx, staff map[int64]ac
 
 // words is the sentence for a code, or the code where nobody has written one.
 func words(p edge.Page, prefix, code string) string {
-	if p.Text.Has(prefix + code) {
-		return p.Say(prefix + code)
-	}
-	return code
+	return p.Text.Word(prefix, code)
 }
 
 func roleOf(staff map[int64]account.StaffMember, id int64) string {

@@ -200,7 +200,7 @@ func (w *where) ofLooks(q Query) {
 		w.and(`page = %s`, q.Page)
 	}
 	if q.Purpose != "" {
-		w.and(`purpose = %s`, q.Purpose)
+		w.and(`(purpose = %[1]s OR split_part(purpose, ':', 1) = %[1]s)`, q.Purpose) // a visit's has its id behind it
 	}
 }
 

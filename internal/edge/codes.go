@@ -21,10 +21,11 @@ func (t Text) Codes(prefix string) []string {
 	return codes
 }
 
-// Word is what a code means: the sentence for prefix and code, or the code where nobody has written one.
+// Word is what a code means: the sentence for prefix and code, or the code where nobody has written one. A code may name
+// the one thing that it is about behind a colon, as visit:<id>.
 func (t Text) Word(prefix, code string) string {
-	if t.Has(prefix + code) {
-		return t.Say(prefix+code, nil)
+	if kind, _, _ := strings.Cut(code, ":"); t.Has(prefix + kind) {
+		return t.Say(prefix+kind, nil)
 	}
 	return code
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/frist-app/frist/internal/access"
+	"github.com/frist-app/frist/internal/edge"
 	"github.com/frist-app/frist/internal/pg"
 	"github.com/frist-app/frist/internal/pgtest"
 	"github.com/frist-app/frist/internal/visit"
@@ -451,6 +452,15 @@ func (h *house) covered(t *testing.T) {
 	for _, act := range bare {
 		if name, _, _ := strings.Cut(act, " "); !slices.Contains(withoutCover, name) {
 			t.Errorf("%s does not name what covers it", act)
+		}
+	}
+	for prefix, column := range map[string]string{"act.": "act FROM audit", "subject.": "subject FROM audit", "look.": "page FROM access_log", "purpose.": "purpose FROM access_log"} {
+		for _, code := range h.names(t, `SELECT DISTINCT `+column) { // whatever was put together, there are words for it
+			for _, lang := range edge.Languages() {
+				if edge.T(lang).Word(prefix, code) == code {
+					t.Errorf("no words for %s%s in %s", prefix, code, lang)
+				}
+			}
 		}
 	}
 	for _, act := range []string{"round.control_asked as support", "round.controlled as support", "spotcheck.viewed as support", "spotcheck.found as support", "order.placed as support", "visit.asked as support", "round.started as operator"} {
