@@ -8,7 +8,8 @@ import (
 // looks prints what the row of the access log costs a page: the same page with it and without it, in alternating blocks.
 // Ratio is with / without.
 func (b *bench) looks(ctx context.Context, ours, token string, pages map[string]string) error {
-	const requests, blocks = 1000, 5
+	const blocks = 5
+	requests := b.n(1000)
 	for name, path := range pages {
 		var with, without, ratios []float64
 		for range blocks {

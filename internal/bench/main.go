@@ -35,7 +35,8 @@ func main() {
 	only := flag.String("only", "", "one part: purge, workers, memory, pages")
 	profile := flag.Bool("profile", false, "print after each part where the server spent its time (needs pg_stat_statements)")
 	flag.Parse()
-	if err := run(context.Background(), *home, *only, *profile); err != nil {
+	b := &bench{scale: 1}
+	if err := b.run(context.Background(), *home, *only, *profile); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -48,9 +49,13 @@ type bench struct {
 	name    string
 	admin   *pgxpool.Pool
 	figures []figure
+	scale   int // the measures' sizes are divided by it; 1 measures, more only tries whether the bench still runs
 }
 
-func run(ctx context.Context, home, only string, profile bool) error {
+// n is a measure's size.
+func (b *bench) n(full int) int { return max(full/b.scale, 10) }
+
+func (b *bench) run(ctx context.Context, home, only string, profile bool) error {
 	home, err := filepath.Abs(home)
 	if err != nil {
 		return err
@@ -59,8 +64,9 @@ func run(ctx context.Context, home, only string, profile bool) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
-	settings := map[string]string{
-		"shared_buffers": "4GB", "autovacuum": "off", "max_wal_size": "16GB", "checkpoint_timeout": "1h", "maintenance_work_mem": "512MB",
+	settings := map[string]string{"autovacuum": "off", "max_wal_size": "16GB", "checkpoint_timeout": "1h"}
+	if b.scale == 1 {
+		settings["shared_buffers"], settings["maintenance_work_mem"] = "4GB", "512MB"
 	}
 	if profile {
 		settings["shared_preload_libraries"] = "pg_stat_statements"
@@ -72,7 +78,7 @@ func run(ctx context.Context, home, only string, profile bool) error {
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // a rest does no harm
 	defer server.Stop()     //nolint:errcheck // the folder goes anyway
-	b := &bench{server: server, home: home}
+	b.server, b.home = server, home
 	started := time.Now()
 	for _, part := range []struct {
 		name string

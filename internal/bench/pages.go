@@ -61,7 +61,7 @@ func (b *bench) pages(ctx context.Context) error {
 	defer peer.Close() //nolint:errcheck // the process ends
 
 	var middle, one string
-	err = b.admin.QueryRow(ctx, `SELECT id FROM client WHERE municipality_id = 1 ORDER BY family_name, given_name, id OFFSET $1 LIMIT 1`, million/2).Scan(&middle)
+	err = b.admin.QueryRow(ctx, `SELECT id FROM client WHERE municipality_id = 1 ORDER BY family_name, given_name, id OFFSET $1 LIMIT 1`, b.n(million)/2).Scan(&middle)
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,8 @@ func (b *bench) page(ctx context.Context, seen *recorder, bare *bare, ours, peer
 		return 0, "", err
 	}
 	bare.answer(seen.end(), body)
-	const requests, blocks = 1000, 5
+	const blocks = 5
+	requests := b.n(1000)
 	var mine, theirs []float64
 	var ratios []float64
 	for range blocks {
@@ -138,7 +139,7 @@ func (b *bench) crowd(ctx context.Context) error {
 		`INSERT INTO municipality_policy (municipality_id) VALUES (1)`,
 		`INSERT INTO retention_rule (municipality_id, class, version, start_event, period_months, outcome, authority, valid_from)
 			SELECT 1, c, 1, 'disconnected', 6, 'destroy', 'bench', '2000-01-01' FROM unnest(ARRAY['client_record', 'alarm_log', 'recording', 'change_values']) c`,
-		`CREATE TEMP TABLE p AS SELECT n, md5('c' || n)::uuid AS id, md5('a' || n / 2)::uuid AS address, md5('n' || n) AS h FROM generate_series(1, ` + fmt.Sprint(million) + `) n`,
+		`CREATE TEMP TABLE p AS SELECT n, md5('c' || n)::uuid AS id, md5('a' || n / 2)::uuid AS address, md5('n' || n) AS h FROM generate_series(1, ` + fmt.Sprint(b.n(million)) + `) n`,
 		`INSERT INTO address (municipality_id, id, street, postcode, town) SELECT DISTINCT ON (address) 1, address, 'Gate ' || n, '1430', 'Ås' FROM p ORDER BY address`,
 		`INSERT INTO client (municipality_id, id, number, given_name, family_name, phone, birth_date, gender, address_id, status, status_since, agreement_end, created_by, created_at, changed_by, changed_at)
 			SELECT 1, id, (200000000 + n)::text, initcap(substr(h, 1, 6)), initcap(substr(h, 7, 8)), '900' || n % 100000, date '1930-01-01' + n % 9000, 'K', address,

@@ -112,6 +112,11 @@ func (b *bench) twin(ctx context.Context) error {
 
 const chunk = 500
 
+// person has a role and has just proved who they are.
+func person(role access.Role, account int64, m int) access.Caller {
+	return access.Caller{Account: account, StaffNumber: "S", Roles: []access.Role{role}, Municipality: m, FreshUntil: time.Now().Add(time.Hour)}
+}
+
 // approved makes a running round over the next clients of a municipality, as the product's own approval would have left
 // it, and gives their ids.
 func (b *bench) approved(ctx context.Context, db *pg.DB, m, round, clients int) (int64, []uuid.UUID, error) {
@@ -140,14 +145,11 @@ func (b *bench) approved(ctx context.Context, db *pg.DB, m, round, clients int) 
 	if err := rows.Err(); err != nil {
 		return 0, nil, err
 	}
-	person := func(role access.Role, account int64) access.Caller {
-		return access.Caller{Account: account, StaffNumber: "S", Roles: []access.Role{role}, Municipality: m}
-	}
 	if err := b.exec(ctx, fmt.Sprintf(`UPDATE deletion_round SET state = 'proposed' WHERE id = %d`, id), fmt.Sprintf(`UPDATE round_item SET state = 'ready' WHERE round_id = %d`, id),
 		fmt.Sprintf(`UPDATE deletion_round SET state = 'controlled', controlled_by = 901 WHERE id = %d`, id)); err != nil {
 		return 0, nil, err
 	}
-	err = db.InTx(ctx, person(access.Approver, 102), func(tx *pg.Tx) error { return deletion.Approve(ctx, tx, id, deletion.Approval{}) })
+	err = db.InTx(ctx, person(access.Approver, 102, m), func(tx *pg.Tx) error { return deletion.Approve(ctx, tx, id, deletion.Approval{}) })
 	if err != nil {
 		return 0, nil, err
 	}
@@ -171,7 +173,7 @@ func (b *bench) ours(ctx context.Context, db *pg.DB, deps deletion.Deps, workers
 		if err := b.admin.QueryRow(ctx, `SELECT number FROM deletion_round WHERE id = $1`, id).Scan(&number); err != nil {
 			return 0, err
 		}
-		operator := access.Caller{Account: 902, Roles: []access.Role{access.Operator}, Municipality: m}
+		operator := person(access.Operator, 902, m)
 		if err := db.InTx(ctx, operator, func(tx *pg.Tx) error { return deletion.Start(ctx, tx, id, number) }); err != nil {
 			return 0, err
 		}
@@ -226,7 +228,8 @@ func (b *bench) cascade(ctx context.Context, m int, ids []uuid.UUID) (float64, e
 
 // purge: everything (re-check under lock, hashes, protocol lines, audit, blob jobs) against the bare cascade.
 func (b *bench) purge(ctx context.Context) error {
-	const rounds, each = 5, 2500
+	const rounds = 5
+	each := b.n(2500)
 	if err := b.people(ctx, 1, rounds*each+2*each, full); err != nil {
 		return err
 	}
@@ -269,7 +272,8 @@ func (b *bench) purge(ctx context.Context) error {
 
 // workers: two workers on two municipalities against one worker's cascade of both.
 func (b *bench) workers(ctx context.Context) error {
-	const rounds, each = 5, 1500
+	const rounds = 5
+	each := b.n(1500)
 	if err := b.people(ctx, 2, rounds*each+2*each, full); err != nil {
 		return err
 	}
@@ -320,7 +324,7 @@ func (b *bench) workers(ctx context.Context) error {
 
 // memory: the peak of a worker process of its own in a round of 100,000 clients, against 150 MiB.
 func (b *bench) memory(ctx context.Context) error {
-	const clients = 100_000
+	clients := b.n(100_000)
 	if err := b.people(ctx, 1, clients, thin); err != nil {
 		return err
 	}
@@ -336,7 +340,7 @@ func (b *bench) memory(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	operator := access.Caller{Account: 902, Roles: []access.Role{access.Operator}, Municipality: 1}
+	operator := person(access.Operator, 902, 1)
 	var number string
 	if err := b.admin.QueryRow(ctx, `SELECT number FROM deletion_round WHERE id = $1`, id).Scan(&number); err != nil {
 		return err
@@ -350,7 +354,7 @@ func (b *bench) memory(ctx context.Context) error {
 	}
 	defer os.RemoveAll(home) //nolint:errcheck // a rest does no harm
 	binary := home + "/frist"
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/frist").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "github.com/frist-app/frist/cmd/frist").CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
 	if err := os.WriteFile(home+"/key", []byte("0123456789abcdef0123456789abcdef"), 0o600); err != nil {
