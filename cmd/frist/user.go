@@ -76,11 +76,7 @@ func (u *userCommand) Run(ctx context.Context, c console) error {
 		}
 	}
 	if u.Network != "" {
-		owner, err := dsn("FRIST_ADMIN_DSN", "the owner of the database")
-		if err != nil {
-			return err
-		}
-		if err := account.FirstNetwork(ctx, owner, person.Municipality, u.Network, u.Network); err != nil {
+		if err := account.AddRange(ctx, db, person.Municipality, u.Network, u.Network); err != nil {
 			return err
 		}
 	}

@@ -164,3 +164,11 @@ func AddRange(ctx context.Context, db *pg.DB, municipality int, network, place s
 		return err
 	})
 }
+
+// AnyNetwork reports whether passwords work from anywhere at all for a municipality (0: processor and supplier).
+func AnyNetwork(ctx context.Context, db *pg.DB, municipality int) (any bool, err error) {
+	err = db.SignIn(ctx, func(tx *pg.Tx) error {
+		return tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM address_range WHERE municipality_id = $1)`, municipality).Scan(&any)
+	})
+	return any, err
+}

@@ -35,6 +35,9 @@ type proposalLine struct {
 	Decides bool
 }
 
+// Became is what became of it; nothing as long as it waits.
+func (l proposalLine) Became() proposal.Outcome { return deref(l.Outcome) }
+
 // change is one thing that would be otherwise.
 type change struct{ What, From, To string }
 

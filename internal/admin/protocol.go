@@ -192,12 +192,7 @@ func sheetOf(p edge.Page, doc deletion.Protocol) sheet {
 	return s
 }
 
-func tableWords(p edge.Page, table string) string {
-	if key := "protocol.table." + table; p.Text.Has(key) {
-		return p.Say(key)
-	}
-	return table
-}
+func tableWords(p edge.Page, table string) string { return p.Say("protocol.table." + table) }
 
 func reasonLines(p edge.Page, by map[string]int) []countLine {
 	reasons := slices.SortedFunc(maps.Keys(by), func(a, b string) int { return cmp.Or(by[b]-by[a], strings.Compare(a, b)) })

@@ -20,6 +20,7 @@ import (
 	"github.com/frist-app/frist/internal/account"
 	"github.com/frist-app/frist/internal/deletion"
 	"github.com/frist-app/frist/internal/edge"
+	"github.com/frist-app/frist/internal/explain"
 	"github.com/frist-app/frist/internal/jobs"
 	"github.com/frist-app/frist/internal/pg"
 	"github.com/frist-app/frist/internal/pgtest"
@@ -794,11 +795,10 @@ func TestEveryCodeHasItsWords(t *testing.T) {
 	add("orders.reason.", deletion.OrderReasons...)
 	add("support.finding.", findings...)
 	add("support.stock.", "in_stock", "connected", "lost")
-	for _, table := range []string{
-		"client", "client_search", "client_change", "status_entry", "address", "address_event", "address_event_client", "device_connection", "note", "property", "next_of_kin",
-		"professional", "client_professional", "medical_entry", "medication", "care_plan", "care_plan_entry", "communication", "alarm_event", "recording", "hold", "placement", "order_client",
-	} {
-		add("protocol.table.", table)
+	for _, table := range explain.Catalogue() {
+		if table.Class != "" {
+			add("protocol.table.", table.Name)
+		}
 	}
 	for _, lang := range edge.Languages() {
 		for _, key := range keys {

@@ -15,9 +15,8 @@ import (
 // loopback are the networks of the demo: whoever sits at this machine may try a password.
 var loopback = []string{"127.0.0.0/8", "::1/128"}
 
-// access gives everybody networks to sign in from, and the first town what is to be seen on the pages about access: a
-// program with a key, an account and two changes that wait for a second person, and a review that is half done.
-func (p *play) access(ctx context.Context) error {
+// networks lets everybody sign in by password from this machine.
+func (p *play) networks(ctx context.Context) error {
 	for _, network := range loopback {
 		if err := account.AddRange(ctx, p.db, 0, network, "Denne maskinen"); err != nil {
 			return err
@@ -28,6 +27,12 @@ func (p *play) access(ctx context.Context) error {
 			}
 		}
 	}
+	return nil
+}
+
+// access gives the first town what is to be seen on the pages about access: a
+// program with a key, an account and two changes that wait for a second person, and a review that is half done.
+func (p *play) access(ctx context.Context) error {
 	admin, approver := p.towns[0].administrator, p.towns[0].approvers[0]
 	for _, c := range []*access.Caller{&admin, &approver} {
 		c.FreshUntil = p.days.start.Add(time.Hour)

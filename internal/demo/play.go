@@ -120,7 +120,7 @@ func Load(ctx context.Context, config Config) error {
 	if err := p.found(ctx); err != nil {
 		return fmt.Errorf("demo: municipalities: %w", err)
 	}
-	if err := Networks(ctx, config.Admin); err != nil {
+	if err := p.networks(ctx); err != nil {
 		return fmt.Errorf("demo: networks: %w", err)
 	}
 	p.set(p.days.load)

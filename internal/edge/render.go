@@ -207,6 +207,9 @@ func TryPages() error {
 	return errors.Join(append(failed, tryRegistered(pages))...)
 }
 
+// pointers are what a template prints that was given the address of a value.
+var pointers = regexp.MustCompile(`[^\s"<>]*0x[0-9a-f]{8,}`)
+
 func tryRegistered(pages map[string]map[string]*template.Template) error {
 	var failed []error
 	for name, sample := range Pages {
@@ -222,8 +225,11 @@ func tryRegistered(pages map[string]map[string]*template.Template) error {
 					failed = append(failed, fmt.Errorf("%s: %w", name, err))
 					break
 				}
-				if err := t.ExecuteTemplate(new(bytes.Buffer), "layout.html", pointed(filled)); err != nil {
+				page := new(bytes.Buffer)
+				if err := t.ExecuteTemplate(page, "layout.html", pointed(filled)); err != nil {
 					failed = append(failed, fmt.Errorf("%s in %s as %v: %w", name, lang, roles, err))
+				} else if at := pointers.Find(page.Bytes()); at != nil {
+					failed = append(failed, fmt.Errorf("%s in %s shows a pointer: %s", name, lang, at))
 				}
 			}
 		}
