@@ -169,7 +169,7 @@ func signInWithPassword(t *testing.T, w *world, browser context.Context) {
 
 	// A one-time code beside the password.
 	p.open("/konto")
-	p.press("Sett opp en faktor til")
+	p.press("Sett opp totrinnsbekreftelse")
 	p.press("Sett opp engangskode")
 	p.sees("Skann bildet")
 	p.examine("/konto/faktor/kode", true)
@@ -186,7 +186,7 @@ func signInWithPassword(t *testing.T, w *world, browser context.Context) {
 	}
 	p.write("Engangskode", code(-30*time.Second))
 	p.press("Ta i bruk")
-	p.sees("Reservekoder", "Faktoren er satt opp.")
+	p.sees("Reservekoder", "Totrinnsbekreftelsen er satt opp.")
 	p.examine("/konto/reservekoder", false)
 	codes := ask[[]string](p, `[...document.querySelectorAll('.recovery .code')].map((e) => e.textContent)`)
 	if len(codes) != 10 {
@@ -210,7 +210,7 @@ func signInWithPassword(t *testing.T, w *world, browser context.Context) {
 	other.until("one is in", `!!document.querySelector('.me')`)
 	other.leaves()
 	other.enters(login, password)
-	other.tap("Har du ikke den andre faktoren her?")
+	other.tap("Har du ikke passnøkkelen eller telefonen her?")
 	other.write("Reservekode", codes[0])
 	other.press("Logg inn")
 	other.sees("Forrige gang du var her")
@@ -231,7 +231,7 @@ func signInWithPassword(t *testing.T, w *world, browser context.Context) {
 	p.sees("Reservekoder", "Hver kode virker én gang")
 	p.open("/konto")
 	p.press("Fjern Engangskode")
-	p.sees("Faktoren er fjernet.", "Ingen er satt opp.")
+	p.sees("Totrinnsbekreftelsen er fjernet.", "Ingen er satt opp.")
 	p.open("/konto/bekreft")
 	p.examine("/konto/bekreft", true)
 
@@ -266,11 +266,11 @@ func signInWithPasskey(t *testing.T, w *world, browser context.Context) {
 	}})
 	p.must(err)
 	p.enters("operator", "password of operator")
-	p.sees("Sett opp en faktor til", "Rollen din krever noe mer enn et passord.")
+	p.sees("Sett opp totrinnsbekreftelse", "Rollen din krever noe mer enn et passord.")
 	p.seesNot("Sett opp engangskode")
 	p.examine("/konto/faktor forced", true)
 	p.open("/")
-	p.sees("Sett opp en faktor til")
+	p.sees("Sett opp totrinnsbekreftelse")
 	p.press("Sett opp passnøkkel")
 	p.examine("/konto/faktor/passnokkel", true)
 	p.write("Navn på nøkkelen", "Blå nøkkel")

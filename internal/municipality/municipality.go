@@ -159,7 +159,7 @@ func PolicyOf(ctx context.Context, tx *pg.Tx) (Policy, error) {
 // written down, and an office decided it, not a person.
 const (
 	seededReference = "DPA-1"
-	seededOffice    = "chief executive"
+	seededOffice    = "Kommunedirektøren"
 )
 
 var fourDigits = regexp.MustCompile(`^[0-9]{4}$`)
