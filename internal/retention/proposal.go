@@ -62,6 +62,9 @@ func ProposeRule(ctx context.Context, tx *pg.Tx, c Change) error {
 	if err := tx.RequireFresh(access.ProposalMake); err != nil {
 		return err
 	}
+	if tx.Caller.Blind() { // processor and supplier have proposals of their own, and no rules
+		return problem.Forbidden{Code: "permission", Params: problem.Params{"permission": string(access.ProposalMake)}}
+	}
 	today, err := municipality.Today(ctx, tx)
 	if err != nil {
 		return err
