@@ -177,6 +177,8 @@ var elsewhere = []string{
 	"POST /personvern/underleverandorer/{subprocessor}/svar", "POST /tilgang/{visit}/trekk", "POST /support/innsyn/{visit}/trekk", // nothing waits for an answer
 	"POST /support/innsyn/{visit}/inn", "POST /api/v1/visits/{visit}/taking", // the visit here is another's
 	"GET /rettigheter/{request}/utlevering.{format:html|pdf|json|fhir|zip}", "GET /api/v1/rights-requests/{right}/extract", // after release
+	"DELETE /api/v1/me/keys/{key}", "POST /api/v1/me/keys/{key}/rotation", "DELETE /api/v1/me/sessions/{session}", // on one's own account
+	"GET /api/v1/accounts/{account}/keys", "POST /api/v1/accounts/{account}/keys", "POST /api/v1/accounts/{account}/keys/{key}/rotation", "DELETE /api/v1/accounts/{account}/keys/{key}",
 }
 
 // cell is what one actor got for one relation: the status, or where a redirect leads that is about the person.

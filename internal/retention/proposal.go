@@ -59,11 +59,8 @@ func AllRules(ctx context.Context, tx *pg.Tx) ([]Rule, error) {
 // period_months and period_days (between; too_short_period), outcome (choice), authority (required) and valid_from
 // (required, past).
 func ProposeRule(ctx context.Context, tx *pg.Tx, c Change) error {
-	if err := tx.RequireFresh(access.ProposalMake); err != nil {
+	if err := proposal.Municipal(tx); err != nil {
 		return err
-	}
-	if tx.Caller.Blind() { // processor and supplier have proposals of their own, and no rules
-		return problem.Forbidden{Code: "permission", Params: problem.Params{"permission": string(access.ProposalMake)}}
 	}
 	today, err := municipality.Today(ctx, tx)
 	if err != nil {
