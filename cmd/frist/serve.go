@@ -135,7 +135,7 @@ func pages(site edge.Site, blobs *blob.Store, key []byte) (http.Handler, error) 
 		return nil, err
 	}
 	mux := s.Mux()
-	(&rest.Server{DB: site.DB, Site: s, Key: key}).Routes(mux)
+	(&rest.Server{DB: site.DB, Site: s, Blobs: blobs, Key: key}).Routes(mux)
 	mux.Group(func(r chi.Router) {
 		r.Use(s.Signed)
 		(&admin.Server{Site: s, DB: site.DB, Blobs: blobs, Key: key}).Routes(r)

@@ -93,12 +93,23 @@ type KeyWish struct {
 	Days     int      // at most a year; with ScopeDecide it is 12 hours
 }
 
-// holder is the account whose keys the caller may make and end: their own, or a program's of their organisation. Anybody
-// else's answers problem.NotFound. A key makes and ends none (problem.Forbidden, key_makes_key).
+// whole refuses a key that is narrowed to some permissions (problem.Forbidden, key_narrowed): what is its holder's own is
+// none of them.
+func whole(by access.Caller) error {
+	if by.Key && len(by.Scopes) > 0 {
+		return problem.Forbidden{Code: "key_narrowed"}
+	}
+	return nil
+}
+
+// holder is the account whose keys the caller may see, make and end: their own, or a program's of their organisation.
+// Anybody else's answers problem.NotFound.
 func holder(ctx context.Context, tx *pg.Tx, account int64) (roles []access.Role, machine bool, err error) {
 	by := tx.Caller
-	if by.Key {
-		return nil, false, problem.Forbidden{Code: "key_makes_key"}
+	if by.Account == account {
+		if err := whole(by); err != nil {
+			return nil, false, err
+		}
 	}
 	var municipality int
 	err = tx.QueryRow(ctx, `SELECT coalesce(municipality_id, 0), roles, machine FROM account WHERE id = $1 AND disabled_at IS NULL FOR SHARE`, account).
@@ -112,18 +123,31 @@ func holder(ctx context.Context, tx *pg.Tx, account int64) (roles []access.Role,
 	return roles, machine, nil
 }
 
+// maker refuses whoever makes no key at the moment: without a fresh proof of who asks (problem.StepUp), and by a key unless
+// it decides (problem.Forbidden, key_makes_key). One that decides is never made by a key, or it would renew itself for ever.
+func maker(tx *pg.Tx, scopes []string) error {
+	by := tx.Caller
+	if by.Key && (!by.KeyDecides || slices.Contains(scopes, ScopeDecide)) {
+		return problem.Forbidden{Code: "key_makes_key"}
+	}
+	if !by.Fresh(tx.Now()) {
+		return problem.StepUp{}
+	}
+	return nil
+}
+
 // MakeKey makes a key and gives it, once; only its hash is kept. For oneself, or for a program of the own organisation, and
-// always with a fresh proof of who asks (problem.StepUp). It answers problem.Invalid of name (required), scopes
-// (scope_beyond: more than the holder may; machine_decides), networks (network_form) and days (between), and
-// problem.Conflict (too_many_keys).
+// always with a fresh proof of who asks (problem.StepUp); by a key only while it decides, and none that decides
+// (problem.Forbidden, key_makes_key). It answers problem.Invalid of name (required), scopes (scope_beyond: more than the
+// holder may; machine_decides), networks (network_form) and days (between), and problem.Conflict (too_many_keys).
 func MakeKey(ctx context.Context, db *pg.DB, by access.Caller, account int64, wish KeyWish) (key string, err error) {
 	err = db.SignInAs(ctx, by, func(tx *pg.Tx) error {
 		roles, machine, err := holder(ctx, tx, account)
 		if err != nil {
 			return err
 		}
-		if !by.Fresh(tx.Now()) {
-			return problem.StepUp{}
+		if err := maker(tx, wish.Scopes); err != nil {
+			return err
 		}
 		networks, err := wish.check(roles, machine)
 		if err != nil {
@@ -224,7 +248,7 @@ func ofKey(ctx context.Context, tx *pg.Tx, account, id int64) (Key, error) {
 }
 
 // RotateKey makes a key that takes another's place, with its name, scopes, networks and length of life, and gives it, once.
-// The old one lives on for overlap days, at most seven, so that the program can be told of the new one.
+// The old one lives on for overlap days, at most seven, so that the program can be told of the new one. Refused like MakeKey.
 func RotateKey(ctx context.Context, db *pg.DB, by access.Caller, account, id int64, overlap int) (key string, err error) {
 	if overlap < 0 || overlap > int(longestOverlap/time.Hour/24) {
 		return "", problem.InvalidField("overlap", "between", problem.Params{"low": 0, "high": int(longestOverlap / time.Hour / 24)})
@@ -234,8 +258,8 @@ func RotateKey(ctx context.Context, db *pg.DB, by access.Caller, account, id int
 		if err != nil {
 			return err
 		}
-		if !by.Fresh(tx.Now()) {
-			return problem.StepUp{}
+		if err := maker(tx, old.Scopes); err != nil {
+			return err
 		}
 		if _, err := tx.Exec(ctx, `UPDATE api_key SET expires_at = least(expires_at, $3) WHERE account_id = $1 AND id = $2`, account, id, tx.Now().AddDate(0, 0, overlap)); err != nil {
 			return err

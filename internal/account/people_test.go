@@ -622,8 +622,21 @@ func TestKeysOfAPerson(t *testing.T) {
 	if n := h.Count(t, `SELECT count(*) FROM audit WHERE act = 'key_refused' AND detail->>'code' = 'network' AND municipality_id = $1`, h.A); n != 1 {
 		t.Errorf("%d refusals recorded in one minute", n)
 	}
-	_, err = account.MakeKey(t.Context(), h.DB, c, worker.Account, account.KeyWish{Name: "x", Days: 1})
-	h.want("a key makes a key", "key_makes_key", err)
+	// A key makes one only while it decides, none that decides, and when it is narrowed it has no say in what is its holder's.
+	own := func(name, code string, by access.Caller, scopes ...string) {
+		t.Helper()
+		_, err := account.MakeKey(t.Context(), h.DB, by, worker.Account, account.KeyWish{Name: name, Days: 1, Scopes: scopes})
+		h.want(name, code, err)
+	}
+	own("a narrowed key", "key_narrowed", c)
+	c.KeyDecides = true
+	own("a narrowed key that decides", "key_narrowed", c)
+	c.Scopes = nil
+	own("one that decides makes one that does", "key_makes_key", c, account.ScopeDecide)
+	c.KeyDecides = false
+	own("one that does not decide", "key_makes_key", c)
+	c.FreshUntil = h.Now().Add(time.Hour) // which no key has
+	own("one that does not decide, however fresh", "key_makes_key", c)
 
 	keys, err := account.Keys(t.Context(), h.DB, worker, worker.Account)
 	if err != nil || len(keys) != 1 || keys[0].Name != "narrow" || len(keys[0].Networks) != 2 || keys[0].LastUsedAt == nil || !keys[0].LastUsedAt.Equal(h.Now()) {

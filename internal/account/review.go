@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
@@ -40,6 +41,49 @@ func (p Person) Overdue(now time.Time) bool {
 func (p Person) MayReview(by access.Caller) bool {
 	manages := by.Can(access.AccountManage) || by.Municipality == 0 && by.Can(access.PlatformManage)
 	return p.ID != by.Account && (manages || administers(p.Roles) && by.Can(access.ProposalDecide))
+}
+
+// ReviewLine is an open account in the review.
+type ReviewLine struct {
+	Person
+	May, Late bool   // the caller may confirm it; nobody has in time
+	By        string // who did last
+}
+
+// Reviews are the open accounts of the caller's organisation, the longest unseen first, and when anybody was gone through
+// last. An approver, who looks after none, gets the administrators, whose own lines somebody else confirms.
+func Reviews(ctx context.Context, db *pg.DB, by access.Caller) (lines []ReviewLine, last *time.Time, err error) {
+	var people []Person
+	for after := int64(0); ; {
+		some, err := People(ctx, db, by, after)
+		if err != nil {
+			return nil, nil, err
+		}
+		if people = append(people, some...); len(some) < PageSize {
+			break
+		}
+		after = some[len(some)-1].ID
+	}
+	of := map[int64]string{}
+	for _, p := range people {
+		of[p.ID] = p.Name
+	}
+	all := by.Can(access.AccountManage) || by.Can(access.PlatformManage)
+	for _, p := range people {
+		if p.ReviewedAt != nil && (last == nil || p.ReviewedAt.After(*last)) {
+			last = p.ReviewedAt
+		}
+		if p.DisabledAt != nil || !all && !p.MayReview(by) {
+			continue
+		}
+		l := ReviewLine{Person: p, May: p.MayReview(by), Late: p.Overdue(db.Now())}
+		if p.ReviewedBy != nil {
+			l.By = of[*p.ReviewedBy]
+		}
+		lines = append(lines, l)
+	}
+	slices.SortStableFunc(lines, func(a, b ReviewLine) int { return a.ReviewDue().Compare(b.ReviewDue()) })
+	return lines, last, nil
 }
 
 // Review confirms that the account still needs what it has. Nobody confirms their own (problem.Forbidden, about_yourself).

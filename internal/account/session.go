@@ -278,10 +278,18 @@ type Session struct {
 	Current   bool
 }
 
-// Sessions lists where the caller is signed in, the present one first, then by last use.
+// ofHolder is db.SignIn for what is the caller's own; a narrowed key is refused (whole), which is recorded as theirs.
+func ofHolder(ctx context.Context, db *pg.DB, caller access.Caller, fn func(tx *pg.Tx) error) error {
+	if err := whole(caller); err != nil {
+		return db.SignInAs(ctx, caller, func(*pg.Tx) error { return err })
+	}
+	return db.SignIn(ctx, fn)
+}
+
+// Sessions lists where the caller is signed in, the present one first, then by last use. For a key none is the present one.
 func Sessions(ctx context.Context, db *pg.DB, caller access.Caller) (list []Session, err error) {
-	err = db.SignIn(ctx, func(tx *pg.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT id, created_at, seen_at, method, provider, level, factor, device, token_hash = $2 AS current FROM session
+	err = ofHolder(ctx, db, caller, func(tx *pg.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT id, created_at, seen_at, method, provider, level, factor, device, token_hash IS NOT DISTINCT FROM $2 AS current FROM session
 			WHERE account_id = $1 AND expires_at > $3 AND seen_at > $4 AND pending = '' ORDER BY current DESC, seen_at DESC, id`, caller.Account, caller.Session, tx.Now(), tx.Now().Add(-idle))
 		if err != nil {
 			return err
@@ -294,7 +302,7 @@ func Sessions(ctx context.Context, db *pg.DB, caller access.Caller) (list []Sess
 
 // EndSession ends one of the caller's own sessions; anybody else's answers problem.NotFound like one that has ended.
 func EndSession(ctx context.Context, db *pg.DB, caller access.Caller, id uuid.UUID) error {
-	return db.SignIn(ctx, func(tx *pg.Tx) error {
+	return ofHolder(ctx, db, caller, func(tx *pg.Tx) error {
 		n, err := tx.Exec(ctx, `DELETE FROM session WHERE id = $1 AND account_id = $2`, id, caller.Account)
 		if err != nil {
 			return err
@@ -307,9 +315,9 @@ func EndSession(ctx context.Context, db *pg.DB, caller access.Caller, id uuid.UU
 	})
 }
 
-// EndOtherSessions signs the caller out everywhere else, and tells in how many places.
+// EndOtherSessions signs the caller out everywhere else, and tells in how many places. For a key every place is another.
 func EndOtherSessions(ctx context.Context, db *pg.DB, caller access.Caller) (ended int, err error) {
-	err = db.SignIn(ctx, func(tx *pg.Tx) error {
+	err = ofHolder(ctx, db, caller, func(tx *pg.Tx) error {
 		ended, err = endOthers(ctx, tx, caller)
 		if err == nil {
 			recordOwn(tx, caller, "sessions_ended", map[string]any{"count": ended})
@@ -320,7 +328,7 @@ func EndOtherSessions(ctx context.Context, db *pg.DB, caller access.Caller) (end
 }
 
 func endOthers(ctx context.Context, tx *pg.Tx, caller access.Caller) (int, error) {
-	n, err := tx.Exec(ctx, `DELETE FROM session WHERE account_id = $1 AND token_hash <> $2`, caller.Account, caller.Session)
+	n, err := tx.Exec(ctx, `DELETE FROM session WHERE account_id = $1 AND token_hash IS DISTINCT FROM $2`, caller.Account, caller.Session)
 	return int(n), err
 }
 

@@ -71,22 +71,13 @@ func (s *Server) inviteAccount(w http.ResponseWriter, r *http.Request) error {
 
 // showLink is the one page that has the link on it.
 func (s *Server) showLink(w http.ResponseWriter, r *http.Request, link account.Link, p account.Person) error {
-	address, sent := link.Path(), false
-	if house := s.Site.House; house != nil {
-		var err error
-		if sent, err = house.SendLink(r.Context(), s.DB, p.ID, link.Token, link.Purpose); err != nil {
-			return err
-		}
-		if whole := house.Address(link.Token); whole != "" {
-			address = whole
-		}
+	scheme := "http://"
+	if s.Site.TLS {
+		scheme = "https://"
 	}
-	if address == link.Path() { // the installation does not know its own address
-		scheme := "http://"
-		if s.Site.TLS {
-			scheme = "https://"
-		}
-		address = scheme + r.Host + address
+	address, sent, err := s.Site.HandOver(r.Context(), link, p.ID, scheme+r.Host)
+	if err != nil {
+		return err
 	}
 	return edge.Render(w, r, http.StatusCreated, "secret", secretPage{
 		Page: edge.NewPage(r), Kind: link.Purpose, Name: p.Name, Value: address, Sent: sent, Until: link.Until, Waits: p.Unconfirmed, Back: accountPath(p.ID), MayMail: p.Email != "",

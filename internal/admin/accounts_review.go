@@ -2,7 +2,6 @@ package admin
 
 import (
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/frist-app/frist/internal/access"
@@ -15,20 +14,14 @@ import (
 type reviewsPage struct {
 	edge.Page
 	Tab     string
-	Lines   []reviewLine
+	Lines   []account.ReviewLine
 	Overdue int
 	Last    *time.Time // when anybody was gone through last
 }
 
-type reviewLine struct {
-	account.Person
-	May, Late bool
-	By        string
-}
-
 func init() {
 	at := time.Date(2023, 9, 1, 0, 0, 0, 0, time.UTC)
-	edge.Pages["reviews"] = reviewsPage{Tab: "reviews", Overdue: 1, Last: &at, Lines: []reviewLine{
+	edge.Pages["reviews"] = reviewsPage{Tab: "reviews", Overdue: 1, Last: &at, Lines: []account.ReviewLine{
 		{Person: account.Person{ID: 1, Name: "Kari", Roles: []access.Role{access.Caseworker}, ReviewedAt: &at, LastSignInAt: &at}, May: true, Late: true, By: "Per"},
 		{Person: account.Person{ID: 2, Name: "Per", Roles: []access.Role{access.Administrator}}},
 	}}
@@ -44,39 +37,14 @@ func (s *Server) reviews(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) reviewsPage(r *http.Request) (reviewsPage, error) {
 	page := reviewsPage{Page: edge.NewPage(r), Tab: "reviews"}
-	var people []account.Person
-	for after := int64(0); ; {
-		some, err := account.People(r.Context(), s.DB, page.Caller, after)
-		if err != nil {
-			return page, err
-		}
-		if people = append(people, some...); len(some) < account.PageSize {
-			break
-		}
-		after = some[len(some)-1].ID
-	}
-	names := map[int64]string{}
-	for _, p := range people {
-		names[p.ID] = p.Name
-	}
-	for _, p := range people {
-		if p.ReviewedAt != nil && (page.Last == nil || p.ReviewedAt.After(*page.Last)) {
-			page.Last = p.ReviewedAt
-		}
-		if p.DisabledAt != nil || !page.Manages() && !p.MayReview(page.Caller) {
-			continue
-		}
-		l := reviewLine{Person: p, May: p.MayReview(page.Caller), Late: p.Overdue(page.Clock)}
-		if p.ReviewedBy != nil {
-			l.By = names[*p.ReviewedBy]
-		}
+	var err error
+	page.Lines, page.Last, err = account.Reviews(r.Context(), s.DB, page.Caller)
+	for _, l := range page.Lines {
 		if l.Late {
 			page.Overdue++
 		}
-		page.Lines = append(page.Lines, l)
 	}
-	slices.SortStableFunc(page.Lines, func(a, b reviewLine) int { return a.ReviewDue().Compare(b.ReviewDue()) })
-	return page, nil
+	return page, err
 }
 
 // Manages reports whether the caller looks after accounts.

@@ -13,37 +13,24 @@ import (
 
 	"codeberg.org/go-pdf/fpdf"
 	"github.com/frist-app/frist/internal/edge"
-	"golang.org/x/image/font/gofont/gobold"
-	"golang.org/x/image/font/gofont/gomono"
-	"golang.org/x/image/font/gofont/goregular"
+	"github.com/frist-app/frist/internal/handout"
 )
 
 // The sheet's measures in millimetres.
 const (
-	sheetLeft  = 18.0
-	sheetWidth = 210 - 2*sheetLeft
+	sheetLeft  = handout.Left
+	sheetWidth = handout.Width
 	rowHeight  = 4.6
 	columnGap  = 10.0
 )
 
 // pdfOf draws the sheet on A4: one page as long as it fits. PDF/A-2b is intended (embedded fonts, output intent, metadata
-// in both places) but not certified; the page is the accessible form of the same protocol. The same sheet made at the same
-// instant gives the same bytes, so that two copies can be compared by their check sums.
+// in both places) but not certified; the page is the accessible form of the same protocol.
 func pdfOf(p edge.Page, s sheet, made time.Time) ([]byte, error) {
-	d := drawing{Fpdf: fpdf.New("P", "mm", "A4", "")}
+	d := drawing{handout.NewDrawing(p.Lang, s.Title+" "+s.Round, "Frist", made)}
 	made = made.UTC().Truncate(time.Second)
-	d.SetCreationDate(made)
-	d.SetModificationDate(made)
-	d.SetCatalogSort(true)
-	d.SetTitle(s.Title+" "+s.Round, true)
-	d.SetAuthor("Frist", true)
-	d.SetProducer("Frist", true)
-	d.SetLang(map[string]string{"nb": "nb-NO", "en": "en-GB"}[p.Lang])
 	d.SetXmpMetadata(metadata(s.Title+" "+s.Round, made))
 	d.AddOutputIntent(fpdf.OutputIntentType{SubtypeIdent: fpdf.OutputIntent_GTS_PDFA1, OutputConditionIdentifier: "sRGB", Info: "sRGB", ICCProfile: colourProfile()})
-	d.AddUTF8FontFromBytes("sheet", "", goregular.TTF)
-	d.AddUTF8FontFromBytes("sheet", "B", gobold.TTF)
-	d.AddUTF8FontFromBytes("mono", "", gomono.TTF)
 	d.SetMargins(sheetLeft, 16, sheetLeft)
 	d.SetAutoPageBreak(true, 14)
 	d.AddPage()
@@ -56,24 +43,19 @@ func pdfOf(p edge.Page, s sheet, made time.Time) ([]byte, error) {
 	return mendTrailer(out.Bytes())
 }
 
-// drawing adds to fpdf what a sheet consists of.
-type drawing struct{ *fpdf.Fpdf }
-
-func (d drawing) text(style string, size float64, grey int) {
-	d.SetFont("sheet", style, size)
-	d.SetTextColor(grey, grey, grey)
-}
+// drawing adds what the protocol needs beyond any sheet.
+type drawing struct{ handout.Drawing }
 
 func (d drawing) head(p edge.Page, s sheet) {
-	d.text("B", 18, 30)
+	d.Ink("B", 18, 30)
 	d.CellFormat(sheetWidth-50, 8, s.Title, "", 0, "L", false, 0, "")
-	d.text("", 8, 90)
+	d.Ink("", 8, 90)
 	d.CellFormat(50, 4, p.Say("protocol.round"), "", 2, "R", false, 0, "")
 	d.SetFont("mono", "", 9.5)
 	d.SetTextColor(30, 30, 30)
 	d.CellFormat(50, 5, s.Round, "", 1, "R", false, 0, "")
 	d.SetX(sheetLeft)
-	d.text("", 10, 30)
+	d.Ink("", 10, 30)
 	d.CellFormat(sheetWidth, 6, s.Owner, "", 1, "L", false, 0, "")
 	d.SetDrawColor(30, 30, 30)
 	d.SetLineWidth(0.4)
@@ -84,9 +66,9 @@ func (d drawing) head(p edge.Page, s sheet) {
 	y = d.GetY()
 	for i, f := range s.Figures {
 		d.SetXY(sheetLeft+float64(i)*width, y)
-		d.text("B", 15, 30)
+		d.Ink("B", 15, 30)
 		d.CellFormat(width, 7, f.Value, "", 2, "L", false, 0, "")
-		d.text("", 8, 90)
+		d.Ink("", 8, 90)
 		d.CellFormat(width, 4, f.Name, "", 0, "L", false, 0, "")
 	}
 	d.SetXY(sheetLeft, y+14)
@@ -95,9 +77,9 @@ func (d drawing) head(p edge.Page, s sheet) {
 func (d drawing) body(p edge.Page, s sheet) {
 	half := (sheetWidth - columnGap) / 2
 	top := d.GetY()
-	d.heading(sheetLeft, p.Say("protocol.tables"))
+	d.Heading(sheetLeft, p.Say("protocol.tables"))
 	if len(s.Tables) == 0 {
-		d.paragraph(sheetLeft, half, p.Say("protocol.no_tables"))
+		d.Paragraph(sheetLeft, half, p.Say("protocol.no_tables"))
 	} else {
 		d.row(sheetLeft, []float64{half - 25, 25}, []string{p.Say("protocol.data"), p.Say("protocol.rows")}, "LR", false, 90)
 	}
@@ -113,19 +95,19 @@ func (d drawing) body(p edge.Page, s sheet) {
 	d.SetY(top)
 	d.counts(p, right, half, p.Say("protocol.stays"), s.Stays, s.Staying)
 	if s.Missed != "" {
-		d.paragraph(right, half, s.Missed)
+		d.Paragraph(right, half, s.Missed)
 	}
 	d.counts(p, right, half, p.Say("protocol.left"), s.Left, "")
-	d.heading(right, p.Say("protocol.outside"))
+	d.Heading(right, p.Say("protocol.outside"))
 	for _, o := range s.Outside {
 		d.row(right, []float64{half * 0.45, half * 0.55}, []string{o.Name, o.Value}, "LL", false, 30)
 	}
 	if s.Few != "" {
-		d.paragraph(right, half, s.Few)
+		d.Paragraph(right, half, s.Few)
 	}
 	d.SetY(max(bottom, d.GetY()) + 2)
 
-	d.heading(sheetLeft, p.Say("protocol.acts"))
+	d.Heading(sheetLeft, p.Say("protocol.acts"))
 	wide := []float64{62, 52, 24, sheetWidth - 138}
 	d.row(sheetLeft, wide, []string{p.Say("protocol.step"), p.Say("protocol.role"), p.Say("protocol.staff"), p.Say("protocol.time")}, "LLLL", false, 90)
 	for _, a := range s.Acts {
@@ -135,7 +117,7 @@ func (d drawing) body(p edge.Page, s sheet) {
 		d.row(sheetLeft, wide, []string{n.What, n.Role, dash(n.Staff), n.At.Words}, "LLLL", false, 90)
 	}
 	d.SetY(d.GetY() + 2)
-	d.heading(sheetLeft, p.Say("protocol.rules"))
+	d.Heading(sheetLeft, p.Say("protocol.rules"))
 	ruled := []float64{46, 38, 18, sheetWidth - 102}
 	authority := p.Say("protocol.authority")
 	if s.Few != "" {
@@ -146,20 +128,20 @@ func (d drawing) body(p edge.Page, s sheet) {
 		d.row(sheetLeft, ruled, []string{r.Name, r.Period, r.Version, r.Authority}, "LLLL", false, 30)
 	}
 	d.SetY(d.GetY() + 2)
-	d.heading(sheetLeft, p.Say("protocol.sums"))
-	d.paragraph(sheetLeft, sheetWidth, p.Say("protocol.sums.words"))
+	d.Heading(sheetLeft, p.Say("protocol.sums"))
+	d.Paragraph(sheetLeft, sheetWidth, p.Say("protocol.sums.words"))
 	for _, sum := range []pair{{p.Say("protocol.sums.document"), s.Sum}, {p.Say("protocol.sums.list"), s.List}} {
 		d.SetX(sheetLeft)
-		d.text("", 8, 30)
+		d.Ink("", 8, 30)
 		d.CellFormat(30, rowHeight, sum.Name, "", 0, "L", false, 0, "")
 		d.SetFont("mono", "", 7.5)
 		d.CellFormat(sheetWidth-30, rowHeight, spaced(sum.Value), "", 1, "L", false, 0, "")
 	}
 	d.SetY(d.GetY() + 2)
 	if s.Sample != "" {
-		d.paragraph(sheetLeft, sheetWidth, s.Sample)
+		d.Paragraph(sheetLeft, sheetWidth, s.Sample)
 	}
-	d.paragraph(sheetLeft, sheetWidth, s.Made)
+	d.Paragraph(sheetLeft, sheetWidth, s.Made)
 }
 
 func dash(s string) string {
@@ -169,26 +151,13 @@ func dash(s string) string {
 	return s
 }
 
-func (d drawing) heading(x float64, words string) {
-	d.SetX(x)
-	d.text("B", 10.5, 30)
-	d.CellFormat(0, 7, words, "", 1, "L", false, 0, "")
-}
-
-func (d drawing) paragraph(x, width float64, words string) {
-	d.SetX(x)
-	d.text("", 8, 90)
-	d.MultiCell(width, 4, words, "", "L", false)
-	d.SetY(d.GetY() + 1)
-}
-
 // row draws one row of a table with a hairline under it; a text that is too long for its cell goes on below.
 func (d drawing) row(x float64, widths []float64, cells []string, align string, bold bool, grey int) {
 	style := ""
 	if bold {
 		style = "B"
 	}
-	d.text(style, 8.5, grey)
+	d.Ink(style, 8.5, grey)
 	d.SetDrawColor(205, 205, 205)
 	d.SetLineWidth(0.15)
 	lines, tall := make([][]string, len(cells)), 1
@@ -219,7 +188,7 @@ func (d drawing) counts(p edge.Page, x, width float64, words string, lines []cou
 	if len(lines) == 0 {
 		return
 	}
-	d.heading(x, words)
+	d.Heading(x, words)
 	for _, l := range lines {
 		d.row(x, []float64{width - 20, 20}, []string{l.Name, l.Count}, "LR", false, 30)
 	}

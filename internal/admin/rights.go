@@ -8,6 +8,7 @@ import (
 	"github.com/frist-app/frist/internal/calendar"
 	"github.com/frist-app/frist/internal/client"
 	"github.com/frist-app/frist/internal/edge"
+	"github.com/frist-app/frist/internal/handout"
 	"github.com/frist-app/frist/internal/pg"
 	"github.com/frist-app/frist/internal/problem"
 	"github.com/frist-app/frist/internal/rights"
@@ -64,9 +65,9 @@ func init() {
 		head.RestrictedAt, head.Asked = &at, "restriction released 2023-09-20 "+id.String()+",access received 2023-09-20 "+id.String()
 		edge.Pages[key] = restrictedPage{Client: head}
 	}
-	edge.Pages["rights-preview"] = previewPage{Request: late, Sheet: extractSheet{
-		Title: "t", Facts: []pair{{"a", "b"}}, Withheld: []string{"w"},
-		Parts: []extractPart{{Title: "s", Pairs: [][]pair{{{"a", "b"}}}}, {Title: "s", Columns: []string{"a"}, Rows: [][]string{{"b"}}}, {Title: "none"}},
+	edge.Pages["rights-preview"] = previewPage{Request: late, Sheet: handout.Sheet{
+		Title: "t", Facts: []handout.Pair{{Name: "a", Value: "b"}}, Withheld: []string{"w"},
+		Parts: []handout.Part{{Title: "s", Pairs: [][]handout.Pair{{{Name: "a", Value: "b"}}}}, {Title: "s", Columns: []string{"a"}, Rows: [][]string{{"b"}}}, {Title: "none"}},
 	}}
 }
 

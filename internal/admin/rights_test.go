@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -21,6 +22,7 @@ import (
 	"github.com/frist-app/frist/internal/edge"
 	"github.com/frist-app/frist/internal/explain"
 	"github.com/frist-app/frist/internal/fhir/fhirtest"
+	"github.com/frist-app/frist/internal/handout"
 	"github.com/frist-app/frist/internal/pg"
 	"github.com/frist-app/frist/internal/pgtest"
 	"github.com/frist-app/frist/internal/rights"
@@ -137,7 +139,6 @@ func TestTheExtractTellsEverythingInEveryFormat(t *testing.T) {
 	}
 	tokens := planted(t, p, id)
 	request := released(t, p, id)
-	server := &Server{DB: p.DB, Blobs: p.blobs}
 	var e rights.Extract
 	before := p.Count(t, `SELECT count(*) FROM access_log WHERE page = 'client.extract'`)
 	err := p.DB.InTx(t.Context(), p.As(access.Approver, p.A), func(tx *pg.Tx) (err error) {
@@ -150,14 +151,12 @@ func TestTheExtractTellsEverythingInEveryFormat(t *testing.T) {
 	if p.Count(t, `SELECT count(*) FROM access_log WHERE page = 'client.extract'`) != before+1 || p.Count(t, `SELECT count(*) FROM audit WHERE act = 'rights.extract'`) != 1 {
 		t.Error("that it was made is not written down")
 	}
-	r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
-	if err := e.Find(server.look(r)); err != nil {
+	if err := handout.Listen(t.Context(), p.blobs, &e); err != nil {
 		t.Fatal(err)
 	}
 	if len(e.Sounds) != 2 || e.Sounds[0].Missing || e.Sounds[0].ContentType != "audio/wave" {
 		t.Errorf("%+v", e.Sounds)
 	}
-	page := edge.SamplePage("nb", access.Approver)
 	formats := map[string]string{}
 	write := func(name string, fn func(w io.Writer) error) []byte {
 		t.Helper()
@@ -170,11 +169,18 @@ func TestTheExtractTellsEverythingInEveryFormat(t *testing.T) {
 	}
 	write("json", e.WriteJSON)
 	bundle := write("fhir", e.WriteFHIR)
-	write("html", func(w io.Writer) error { return extractHTML(w, page, e) })
-	file, err := extractPDF(page, e)
-	if err != nil {
-		t.Fatal(err)
+	as := func(format string) string {
+		t.Helper()
+		file, err := handout.FileOf(t.Context(), p.blobs, edge.T("nb"), e, format)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := httptest.NewRecorder()
+		file.Send(w)
+		return w.Body.String()
 	}
+	formats["html"] = as("html")
+	file := []byte(as("pdf"))
 	formats["pdf"] = pdfText(t, file)
 	if dir := os.Getenv("FRIST_SHOW"); dir != "" { // to look at them
 		for name, text := range map[string]string{"innsyn.pdf": string(file), "innsyn.html": formats["html"], "innsyn.json": formats["json"], "innsyn.fhir.json": formats["fhir"]} {

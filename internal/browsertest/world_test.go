@@ -157,7 +157,7 @@ func (w *world) handler() http.Handler {
 		w.t.Fatal(err)
 	}
 	mux := site.Mux()
-	(&rest.Server{DB: w.db, Site: site, Key: key}).Routes(mux)
+	(&rest.Server{DB: w.db, Site: site, Blobs: w.blobs, Key: key}).Routes(mux)
 	mux.Group(func(r chi.Router) {
 		r.Use(site.Signed)
 		(&admin.Server{Site: site, DB: w.db, Blobs: w.blobs, Key: key}).Routes(r)

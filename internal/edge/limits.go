@@ -44,7 +44,7 @@ var limits = map[string]Limit{
 	"GET /runder/{number}/protokoll.pdf": documents, "GET /drift/{number}/protokoll.pdf": documents, "GET /support/runder/{number}/protokoll.pdf": documents,
 	"POST /innsyn/eksport": documents, "GET /api/v1/log/export": documents,
 	"GET /rettigheter/{request}/forhandsvisning": documents, "GET /rettigheter/{request}/utlevering.{format:html|pdf|json|fhir|zip}": documents,
-	"GET /api/v1/rights-requests/{right}/extract": documents,
+	"GET /api/v1/rights-requests/{right}/extract": documents, "GET /api/v1/rights-requests/{right}/extract/preview": documents,
 
 	"POST /import": files, "POST /api/v1/imports": files,
 
@@ -54,6 +54,7 @@ var limits = map[string]Limit{
 	"POST /tilgang/{visit}/gi": decisions, "POST /api/v1/visits/{visit}/grant": decisions,
 
 	"POST /brukere/ny": doors, "POST /brukere/{account}/lenke": doors, "POST /konto/nokler": doors, "POST /brukere/{account}/nokler": doors,
+	"POST /api/v1/accounts": doors, "POST /api/v1/accounts/{account}/links": doors, "POST /api/v1/me/keys": doors, "POST /api/v1/accounts/{account}/keys": doors,
 }
 
 // Limited gives the limit of a route, by method and pattern; for tests and for the documentation.

@@ -74,7 +74,7 @@ func (t *Terms) check() error {
 // ProposePolicy proposes other terms. problem.Invalid of its numbers (between) and password_words (word_length,
 // too_many_words), and problem.Conflict (unchanged).
 func ProposePolicy(ctx context.Context, tx *pg.Tx, t Terms) error {
-	if err := tx.RequireFresh(access.ProposalMake); err != nil {
+	if err := proposal.Municipal(tx); err != nil {
 		return err
 	}
 	if err := t.check(); err != nil {

@@ -698,6 +698,7 @@ func Waiting(ctx context.Context, tx *pg.Tx) (n int, err error) {
 
 // NoticeDocument is what Datatilsynet's form asks for (GDPR 33(3)), for people and for programs.
 type NoticeDocument struct {
+	Version       int          `json:"-"` // of what was written
 	Number        string       `json:"number"`
 	Municipality  string       `json:"municipality"`
 	Controller    string       `json:"controller"`      // how to reach it
@@ -759,7 +760,7 @@ func NoticeOf(ctx context.Context, tx *pg.Tx, id uuid.UUID) (NoticeDocument, err
 	}
 	text := c.Text()
 	doc := NoticeDocument{
-		Number: c.Number(), Municipality: m.Number + " " + m.Name, Controller: d.Controller, Officer: d.Officer, MadeAt: tx.Now(), State: c.State, Kind: c.Kind, Principles: principles[c.Kind],
+		Version: text.Version, Number: c.Number(), Municipality: m.Number + " " + m.Name, Controller: d.Controller, Officer: d.Officer, MadeAt: tx.Now(), State: c.State, Kind: c.Kind, Principles: principles[c.Kind],
 		ReportedBy: c.Source, DiscoveredAt: c.DiscoveredAt, HappenedFrom: c.HappenedFrom, HappenedTo: c.HappenedTo, Affected: c.Affected, AffectedExact: c.AffectedExact,
 		Persons: c.Persons, Categories: c.Categories, What: text.What, Consequences: text.Consequences, Done: text.Done, Cause: text.Cause, Measures: text.Measures,
 		Due: c.Clocks[1].Due, Late: c.Clocks[1].Late, Told: []NoticeTold{},

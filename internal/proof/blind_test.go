@@ -71,7 +71,7 @@ func newHouse(t *testing.T) *house {
 		t.Fatal(err)
 	}
 	h.mux = site.Mux()
-	(&rest.Server{DB: h.DB, Site: site, Key: h.key}).Routes(h.mux)
+	(&rest.Server{DB: h.DB, Site: site, Blobs: h.blobs, Key: h.key}).Routes(h.mux)
 	h.mux.Group(func(r chi.Router) {
 		r.Use(site.Signed)
 		(&admin.Server{Site: site, DB: h.DB, Blobs: h.blobs, Key: h.key}).Routes(r)

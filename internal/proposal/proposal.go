@@ -72,6 +72,15 @@ func athome(tx *pg.Tx, p access.Permission) error {
 
 const columns = `id, kind, subject, about, payload, proposed_by, proposed_at, expires_at, decided_by, decided_at, outcome`
 
+// Municipal refuses whoever works for processor or supplier: they propose for their own, and rules and terms are a
+// municipality's.
+func Municipal(tx *pg.Tx) error {
+	if tx.Caller.Blind() {
+		return problem.Forbidden{Code: "permission", Params: problem.Params{"permission": string(access.ProposalMake)}}
+	}
+	return tx.RequireFresh(access.ProposalMake)
+}
+
 // Make proposes. payload is kept as JSON: codes and numbers. about is the account that it concerns, 0 for none. Nobody
 // proposes anything for themselves (problem.Forbidden, about_yourself), and nothing twice (problem.Conflict,
 // proposal_waits).

@@ -17,50 +17,17 @@ func (s *Server) may(ctx context.Context, p access.Permission) error {
 	return s.in(ctx, func(tx *pg.Tx) error { return tx.Require(p) })
 }
 
-// ListAccounts shows the municipality's people and programs.
-func (s *Server) ListAccounts(ctx context.Context, r ListAccountsRequestObject) (ListAccountsResponseObject, error) {
-	if err := s.may(ctx, access.AccountManage); err != nil {
-		return nil, err
-	}
-	people, err := account.People(ctx, s.DB, callerOf(ctx), or(r.Params.After, 0))
+// ListProposals shows what waits for a second person, or what was decided lately.
+func (s *Server) ListProposals(ctx context.Context, r ListProposalsRequestObject) (ListProposalsResponseObject, error) {
+	lines, decided, err := account.Proposals(ctx, s.DB, callerOf(ctx))
 	if err != nil {
 		return nil, err
 	}
-	shown := Accounts{Accounts: list(people, showAccount)}
-	if len(people) == account.PageSize {
-		shown.Next = &people[len(people)-1].ID
+	if or(r.Params.List, ListProposalsParamsListWaiting) == ListProposalsParamsListDecided {
+		lines = decided
 	}
-	return ListAccounts200JSONResponse(shown), nil
-}
-
-func showAccount(p account.Person) Account {
-	return Account{
-		Id: p.ID, Name: p.Name, Login: p.Login, StaffNumber: p.StaffNumber, Roles: roles(p.Roles), State: AccountState(p.State()),
-		CreatedAt: p.CreatedAt, LastUsedAt: p.LastSignInAt, ReviewedAt: p.ReviewedAt,
-	}
-}
-
-func roles(of []access.Role) []Role { return list(of, func(r access.Role) Role { return Role(r) }) }
-
-// DisableAccount ends an account at once.
-func (s *Server) DisableAccount(ctx context.Context, r DisableAccountRequestObject) (DisableAccountResponseObject, error) {
-	if err := s.may(ctx, access.AccountManage); err != nil {
-		return nil, err
-	}
-	return DisableAccount204Response{}, account.Disable(ctx, s.DB, callerOf(ctx), r.Account)
-}
-
-// ListProposals shows what waits for a second person.
-func (s *Server) ListProposals(ctx context.Context, _ ListProposalsRequestObject) (ListProposalsResponseObject, error) {
-	if err := s.may(ctx, access.ProposalDecide); err != nil {
-		return nil, err
-	}
-	waiting, _, err := account.Proposals(ctx, s.DB, callerOf(ctx))
-	if err != nil {
-		return nil, err
-	}
-	shown := Proposals{Proposals: make([]Proposal, len(waiting))}
-	for i, l := range waiting {
+	shown := Proposals{Proposals: make([]Proposal, len(lines))}
+	for i, l := range lines {
 		if shown.Proposals[i], err = showProposal(l); err != nil {
 			return nil, err
 		}
@@ -69,11 +36,17 @@ func (s *Server) ListProposals(ctx context.Context, _ ListProposalsRequestObject
 }
 
 func showProposal(l account.ProposalLine) (Proposal, error) {
-	p := Proposal{Id: l.ID, Kind: ProposalKind(l.Kind), Subject: l.Subject, ProposedBy: l.Proposer, ProposedAt: l.ProposedAt, ExpiresAt: l.ExpiresAt}
+	p := Proposal{
+		Id: l.ID, Kind: ProposalKind(l.Kind), Subject: l.Subject, ProposedBy: l.Proposer, ProposedAt: l.ProposedAt, ExpiresAt: l.ExpiresAt, Concerns: set(l.Concerned),
+		DecidedBy: set(l.Decider), DecidedAt: l.DecidedAt,
+	}
+	if l.Outcome != nil {
+		p.Outcome = set(ProposalOutcome(*l.Outcome))
+	}
 	switch l.Kind {
 	case proposal.Roles, proposal.Enable:
-		said := roles(l.Roles)
-		p.Roles = &said
+		said, had := roles(l.Roles), roles(l.Had)
+		p.Roles, p.Had, p.First = &said, &had, set(l.First)
 	case proposal.Ranges:
 		act := ProposalAct(l.Range.Act)
 		p.Act, p.Place = &act, &l.Range.Place
@@ -83,8 +56,15 @@ func showProposal(l account.ProposalLine) (Proposal, error) {
 			return p, err
 		}
 		p.Rule = &ProposedRule{
-			Version: c.Version, PeriodMonths: c.PeriodMonths, PeriodDays: c.PeriodDays, Outcome: ProposedRuleOutcome(c.Outcome), Authority: c.Authority, ValidFrom: date(c.ValidFrom),
+			Version: c.Version, PeriodMonths: c.PeriodMonths, PeriodDays: c.PeriodDays, Outcome: RuleOutcome(c.Outcome), Authority: c.Authority, ValidFrom: date(c.ValidFrom),
 		}
+	case proposal.Policy:
+		t, err := municipality.ReadTerms(l.Proposal)
+		if err != nil {
+			return p, err
+		}
+		terms := showTerms(t)
+		p.Terms = &terms
 	}
 	return p, nil
 }
@@ -119,4 +99,10 @@ func (s *Server) AcceptProposal(ctx context.Context, r AcceptProposalRequestObje
 func (s *Server) RejectProposal(ctx context.Context, r RejectProposalRequestObject) (RejectProposalResponseObject, error) {
 	err := s.in(ctx, func(tx *pg.Tx) error { return proposal.Reject(ctx, tx, r.Proposal) })
 	return RejectProposal204Response{}, err
+}
+
+// WithdrawProposal takes back what the caller has proposed.
+func (s *Server) WithdrawProposal(ctx context.Context, r WithdrawProposalRequestObject) (WithdrawProposalResponseObject, error) {
+	err := s.in(ctx, func(tx *pg.Tx) error { return proposal.Withdraw(ctx, tx, r.Proposal) })
+	return WithdrawProposal204Response{}, err
 }

@@ -154,11 +154,28 @@ func showClient(c client.Client, history []client.StatusEntry) Client {
 	}
 }
 
+// matched is the version that an If-Match names.
+func matched(header string) (int, error) {
+	version, err := strconv.Atoi(strings.Trim(header, `"`))
+	if err != nil {
+		return 0, badRequest(problem.Field{Name: "If-Match", Code: "form"})
+	}
+	return version, nil
+}
+
+// orStale answers that somebody else was first as HTTP has it.
+func orStale(err error) error {
+	if isConflict(err, "stale") {
+		return refusal{status: http.StatusPreconditionFailed, err: err}
+	}
+	return err
+}
+
 // ChangeClient changes fields of the record against the version that was read.
 func (s *Server) ChangeClient(ctx context.Context, r ChangeClientRequestObject) (ChangeClientResponseObject, error) {
-	version, err := strconv.Atoi(strings.Trim(r.Params.IfMatch, `"`))
+	version, err := matched(r.Params.IfMatch)
 	if err != nil {
-		return nil, badRequest(problem.Field{Name: "If-Match", Code: "form"})
+		return nil, err
 	}
 	b := r.Body
 	changes := client.Changes{
@@ -173,9 +190,7 @@ func (s *Server) ChangeClient(ctx context.Context, r ChangeClientRequestObject) 
 		version = now.Version
 		return err
 	})
-	if isConflict(err, "stale") {
-		err = refusal{status: http.StatusPreconditionFailed, err: err}
-	}
+	err = orStale(err)
 	return ChangeClient204Response{Headers: ChangeClient204ResponseHeaders{ETag: etag(version)}}, err
 }
 

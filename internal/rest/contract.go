@@ -38,10 +38,10 @@ type contract struct {
 
 // terms are one operation's.
 type terms struct {
-	permission access.Permission // x-authz; empty: anybody who is signed in
-	audience   []string          // x-for: the sides that have a representation of it; empty: all
-	query      map[string]bool   // the parameters in the address; true: may be given several times
-	body       string            // its media type; empty: none
+	permissions []access.Permission // x-authz, of which one is enough; empty: anybody who is signed in
+	audience    []string            // x-for: the sides that have a representation of it; empty: all
+	query       map[string]bool     // the parameters in the address; true: may be given several times
+	body        string              // its media type; empty: none
 }
 
 const formData = "multipart/form-data"
@@ -80,10 +80,7 @@ func loadContract() *contract {
 	c := &contract{doc: doc, terms: map[string]terms{}}
 	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {
-			t := terms{query: map[string]bool{}}
-			if authz, _ := op.Extensions["x-authz"].(string); authz != "anybody" {
-				t.permission = access.Permission(authz)
-			}
+			t := terms{permissions: Permitted(op), query: map[string]bool{}}
 			if sides, ok := op.Extensions["x-for"].([]any); ok {
 				for _, side := range sides {
 					t.audience = append(t.audience, side.(string))
@@ -104,6 +101,19 @@ func loadContract() *contract {
 	}
 	c.json, c.upload = c.validator(false), c.validator(true)
 	return c
+}
+
+// Permitted are the permissions that an operation asks for, of which one is enough; none: anybody who is signed in may.
+func Permitted(op *openapi3.Operation) []access.Permission {
+	switch authz := op.Extensions["x-authz"].(type) {
+	case []any:
+		return list(authz, func(p any) access.Permission { return access.Permission(p.(string)) })
+	case string:
+		if authz != "anybody" {
+			return []access.Permission{access.Permission(authz)}
+		}
+	}
+	return nil
 }
 
 // validator holds requests against the schemas. A file is not read for that: it may be large, and its form is package
@@ -142,9 +152,13 @@ func side(caller access.Caller) string {
 func (s *Server) admit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		caller, t := edge.Caller(r), s.contract.of(r)
-		if (t.permission != "" && !caller.Can(t.permission)) || (t.audience != nil && !slices.Contains(t.audience, side(caller))) {
+		if (len(t.permissions) > 0 && !slices.ContainsFunc(t.permissions, caller.Can)) || (t.audience != nil && !slices.Contains(t.audience, side(caller))) {
 			fail(w, r, s.DB.InTx(r.Context(), caller, func(*pg.Tx) error { // in a transaction, so that the refusal is recorded
-				return problem.Forbidden{Code: "permission", Params: problem.Params{"permission": string(t.permission)}}
+				asked := ""
+				if len(t.permissions) > 0 {
+					asked = string(t.permissions[0])
+				}
+				return problem.Forbidden{Code: "permission", Params: problem.Params{"permission": asked}}
 			}))
 			return
 		}
@@ -388,6 +402,21 @@ var properties = sync.OnceValue(func() map[string]bool {
 	return names
 })
 
+// inPath are the names of the blanks in addresses.
+var inPath = sync.OnceValue(func() map[string]bool {
+	doc, err := GetSpec()
+	if err != nil {
+		panic(err)
+	}
+	names := map[string]bool{}
+	for _, item := range doc.Paths.Map() {
+		for _, p := range item.Parameters {
+			names[p.Value.Name] = p.Value.In == openapi3.ParameterInPath
+		}
+	}
+	return names
+})
+
 // rule gives the broken rule the name under which there is a sentence.
 func rule(e *openapi3.SchemaError) (string, problem.Params) {
 	switch e.SchemaField {
@@ -425,7 +454,7 @@ func bindError(err error) error {
 	default:
 		return nil
 	}
-	if slices.Contains([]string{"client", "device", "hold", "address", "order", "import", "number", "position", "reader", "finding"}, name) {
+	if inPath()[name] {
 		return notHere
 	}
 	return badRequest(problem.Field{Name: name, Code: "form"})

@@ -42,7 +42,7 @@ func newGate(f *testing.F) *gate {
 	if err := deletion.Sweep(f.Context(), w.DB); err != nil {
 		f.Fatal(err)
 	}
-	for _, c := range []access.Caller{w.As(access.Caseworker, w.A), w.As(access.Approver, w.A), w.As(access.Support, 0), w.As(access.Operator, 0), w.As(access.PrivacyOfficer, w.A)} {
+	for _, c := range []access.Caller{w.As(access.Caseworker, w.A), w.As(access.Approver, w.A), w.As(access.Support, 0), w.As(access.Operator, 0), w.As(access.PrivacyOfficer, w.A), w.As(access.Administrator, w.A), w.As(access.PlatformAdministrator, 0)} {
 		key, err := account.NewKey(f.Context(), w.DB, c.Account, []string{account.ScopeDecide}, time.Hour)
 		if err != nil {
 			f.Fatal(err)

@@ -85,6 +85,27 @@ func (e AccountState) Valid() bool {
 	}
 }
 
+// Defines values for AccountLinkPurpose.
+const (
+	Factor AccountLinkPurpose = "factor"
+	Invite AccountLinkPurpose = "invite"
+	Reset  AccountLinkPurpose = "reset"
+)
+
+// Valid indicates whether the value is a known member of the AccountLinkPurpose enum.
+func (e AccountLinkPurpose) Valid() bool {
+	switch e {
+	case Factor:
+		return true
+	case Invite:
+		return true
+	case Reset:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for BlockerCode.
 const (
 	BlockerCodeArchiveUnanswered BlockerCode = "archive_unanswered"
@@ -175,6 +196,45 @@ func (e ConnectedDeviceConnectedTo) Valid() bool {
 	}
 }
 
+// Defines values for DeviationActAct.
+const (
+	DeviationActActChanged   DeviationActAct = "changed"
+	DeviationActActClosed    DeviationActAct = "closed"
+	DeviationActActConfirmed DeviationActAct = "confirmed"
+	DeviationActActDismissed DeviationActAct = "dismissed"
+	DeviationActActFound     DeviationActAct = "found"
+	DeviationActActNotTold   DeviationActAct = "not_told"
+	DeviationActActReopened  DeviationActAct = "reopened"
+	DeviationActActReported  DeviationActAct = "reported"
+	DeviationActActTold      DeviationActAct = "told"
+)
+
+// Valid indicates whether the value is a known member of the DeviationActAct enum.
+func (e DeviationActAct) Valid() bool {
+	switch e {
+	case DeviationActActChanged:
+		return true
+	case DeviationActActClosed:
+		return true
+	case DeviationActActConfirmed:
+		return true
+	case DeviationActActDismissed:
+		return true
+	case DeviationActActFound:
+		return true
+	case DeviationActActNotTold:
+		return true
+	case DeviationActActReopened:
+		return true
+	case DeviationActActReported:
+		return true
+	case DeviationActActTold:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DeviationClockClock.
 const (
 	Authority DeviationClockClock = "authority"
@@ -244,6 +304,33 @@ func (e DeviationNoticeBreached) Valid() bool {
 	}
 }
 
+// Defines values for DeviationParty.
+const (
+	DeviationPartyController   DeviationParty = "controller"
+	DeviationPartyDatatilsynet DeviationParty = "datatilsynet"
+	DeviationPartyKin          DeviationParty = "kin"
+	DeviationPartyNsm          DeviationParty = "nsm"
+	DeviationPartyPersons      DeviationParty = "persons"
+)
+
+// Valid indicates whether the value is a known member of the DeviationParty enum.
+func (e DeviationParty) Valid() bool {
+	switch e {
+	case DeviationPartyController:
+		return true
+	case DeviationPartyDatatilsynet:
+		return true
+	case DeviationPartyKin:
+		return true
+	case DeviationPartyNsm:
+		return true
+	case DeviationPartyPersons:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DeviationSource.
 const (
 	DeviationSourceMunicipality DeviationSource = "municipality"
@@ -286,33 +373,6 @@ func (e DeviationState) Valid() bool {
 	case DeviationStateDraft:
 		return true
 	case DeviationStateOpen:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for DeviationToldParty.
-const (
-	DeviationToldPartyController   DeviationToldParty = "controller"
-	DeviationToldPartyDatatilsynet DeviationToldParty = "datatilsynet"
-	DeviationToldPartyKin          DeviationToldParty = "kin"
-	DeviationToldPartyNsm          DeviationToldParty = "nsm"
-	DeviationToldPartyPersons      DeviationToldParty = "persons"
-)
-
-// Valid indicates whether the value is a known member of the DeviationToldParty enum.
-func (e DeviationToldParty) Valid() bool {
-	switch e {
-	case DeviationToldPartyController:
-		return true
-	case DeviationToldPartyDatatilsynet:
-		return true
-	case DeviationToldPartyKin:
-		return true
-	case DeviationToldPartyNsm:
-		return true
-	case DeviationToldPartyPersons:
 		return true
 	default:
 		return false
@@ -646,6 +706,24 @@ func (e MunicipalityView) Valid() bool {
 	}
 }
 
+// Defines values for NewAccountLanguage.
+const (
+	En NewAccountLanguage = "en"
+	Nb NewAccountLanguage = "nb"
+)
+
+// Valid indicates whether the value is a known member of the NewAccountLanguage enum.
+func (e NewAccountLanguage) Valid() bool {
+	switch e {
+	case En:
+		return true
+	case Nb:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for NewClientStatus.
 const (
 	NewClientStatusActive  NewClientStatus = "active"
@@ -658,6 +736,51 @@ func (e NewClientStatus) Valid() bool {
 	case NewClientStatusActive:
 		return true
 	case NewClientStatusOrdered:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NewDeviationExemptionParty.
+const (
+	NewDeviationExemptionPartyDatatilsynet NewDeviationExemptionParty = "datatilsynet"
+	NewDeviationExemptionPartyKin          NewDeviationExemptionParty = "kin"
+	NewDeviationExemptionPartyNsm          NewDeviationExemptionParty = "nsm"
+	NewDeviationExemptionPartyPersons      NewDeviationExemptionParty = "persons"
+)
+
+// Valid indicates whether the value is a known member of the NewDeviationExemptionParty enum.
+func (e NewDeviationExemptionParty) Valid() bool {
+	switch e {
+	case NewDeviationExemptionPartyDatatilsynet:
+		return true
+	case NewDeviationExemptionPartyKin:
+		return true
+	case NewDeviationExemptionPartyNsm:
+		return true
+	case NewDeviationExemptionPartyPersons:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NewSubprocessorVersionChange.
+const (
+	NewSubprocessorVersionChangeChanged   NewSubprocessorVersionChange = "changed"
+	NewSubprocessorVersionChangeCorrected NewSubprocessorVersionChange = "corrected"
+	NewSubprocessorVersionChangeEnded     NewSubprocessorVersionChange = "ended"
+)
+
+// Valid indicates whether the value is a known member of the NewSubprocessorVersionChange enum.
+func (e NewSubprocessorVersionChange) Valid() bool {
+	switch e {
+	case NewSubprocessorVersionChangeChanged:
+		return true
+	case NewSubprocessorVersionChangeCorrected:
+		return true
+	case NewSubprocessorVersionChangeEnded:
 		return true
 	default:
 		return false
@@ -840,46 +963,49 @@ func (e ProposalAct) Valid() bool {
 
 // Defines values for ProposalKind.
 const (
-	Enable ProposalKind = "enable"
-	Policy ProposalKind = "policy"
-	Ranges ProposalKind = "ranges"
-	Roles  ProposalKind = "roles"
-	Rule   ProposalKind = "rule"
+	ProposalKindEnable ProposalKind = "enable"
+	ProposalKindPolicy ProposalKind = "policy"
+	ProposalKindRanges ProposalKind = "ranges"
+	ProposalKindRoles  ProposalKind = "roles"
+	ProposalKindRule   ProposalKind = "rule"
 )
 
 // Valid indicates whether the value is a known member of the ProposalKind enum.
 func (e ProposalKind) Valid() bool {
 	switch e {
-	case Enable:
+	case ProposalKindEnable:
 		return true
-	case Policy:
+	case ProposalKindPolicy:
 		return true
-	case Ranges:
+	case ProposalKindRanges:
 		return true
-	case Roles:
+	case ProposalKindRoles:
 		return true
-	case Rule:
+	case ProposalKindRule:
 		return true
 	default:
 		return false
 	}
 }
 
-// Defines values for ProposedRuleOutcome.
+// Defines values for ProposalOutcome.
 const (
-	Destroy  ProposedRuleOutcome = "destroy"
-	Preserve ProposedRuleOutcome = "preserve"
-	Review   ProposedRuleOutcome = "review"
+	ProposalOutcomeAccepted  ProposalOutcome = "accepted"
+	ProposalOutcomeExpired   ProposalOutcome = "expired"
+	ProposalOutcomeRejected  ProposalOutcome = "rejected"
+	ProposalOutcomeWithdrawn ProposalOutcome = "withdrawn"
 )
 
-// Valid indicates whether the value is a known member of the ProposedRuleOutcome enum.
-func (e ProposedRuleOutcome) Valid() bool {
+// Valid indicates whether the value is a known member of the ProposalOutcome enum.
+func (e ProposalOutcome) Valid() bool {
 	switch e {
-	case Destroy:
+	case ProposalOutcomeAccepted:
 		return true
-	case Preserve:
+	case ProposalOutcomeExpired:
 		return true
-	case Review:
+	case ProposalOutcomeRejected:
+		return true
+	case ProposalOutcomeWithdrawn:
 		return true
 	default:
 		return false
@@ -1192,6 +1318,69 @@ func (e RoundState) Valid() bool {
 	}
 }
 
+// Defines values for RuleAlignment.
+const (
+	RuleAlignmentBusinessYearEnd RuleAlignment = "business_year_end"
+	RuleAlignmentNone            RuleAlignment = "none"
+	RuleAlignmentQuarter         RuleAlignment = "quarter"
+)
+
+// Valid indicates whether the value is a known member of the RuleAlignment enum.
+func (e RuleAlignment) Valid() bool {
+	switch e {
+	case RuleAlignmentBusinessYearEnd:
+		return true
+	case RuleAlignmentNone:
+		return true
+	case RuleAlignmentQuarter:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RuleOutcome.
+const (
+	Destroy  RuleOutcome = "destroy"
+	Preserve RuleOutcome = "preserve"
+	Review   RuleOutcome = "review"
+)
+
+// Valid indicates whether the value is a known member of the RuleOutcome enum.
+func (e RuleOutcome) Valid() bool {
+	switch e {
+	case Destroy:
+		return true
+	case Preserve:
+		return true
+	case Review:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SessionMethod.
+const (
+	Demo     SessionMethod = "demo"
+	Oidc     SessionMethod = "oidc"
+	Password SessionMethod = "password"
+)
+
+// Valid indicates whether the value is a known member of the SessionMethod enum.
+func (e SessionMethod) Valid() bool {
+	switch e {
+	case Demo:
+		return true
+	case Oidc:
+		return true
+	case Password:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for StockState.
 const (
 	StockStateConnected StockState = "connected"
@@ -1279,6 +1468,42 @@ func (e SubprocessorEncryption) Valid() bool {
 	}
 }
 
+// Defines values for SubprocessorOutcome.
+const (
+	Fine    SubprocessorOutcome = "fine"
+	Remarks SubprocessorOutcome = "remarks"
+)
+
+// Valid indicates whether the value is a known member of the SubprocessorOutcome enum.
+func (e SubprocessorOutcome) Valid() bool {
+	switch e {
+	case Fine:
+		return true
+	case Remarks:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SubprocessorReplyCode.
+const (
+	Noted    SubprocessorReplyCode = "noted"
+	Objected SubprocessorReplyCode = "objected"
+)
+
+// Valid indicates whether the value is a known member of the SubprocessorReplyCode enum.
+func (e SubprocessorReplyCode) Valid() bool {
+	switch e {
+	case Noted:
+		return true
+	case Objected:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SubprocessorService.
 const (
 	SubprocessorServiceBackup            SubprocessorService = "backup"
@@ -1333,6 +1558,30 @@ func (e SubprocessorTransferBasis) Valid() bool {
 	case Bcr:
 		return true
 	case Scc:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SubprocessorVersionChange.
+const (
+	SubprocessorVersionChangeChanged   SubprocessorVersionChange = "changed"
+	SubprocessorVersionChangeCorrected SubprocessorVersionChange = "corrected"
+	SubprocessorVersionChangeEnded     SubprocessorVersionChange = "ended"
+	SubprocessorVersionChangeNew       SubprocessorVersionChange = "new"
+)
+
+// Valid indicates whether the value is a known member of the SubprocessorVersionChange enum.
+func (e SubprocessorVersionChange) Valid() bool {
+	switch e {
+	case SubprocessorVersionChangeChanged:
+		return true
+	case SubprocessorVersionChangeCorrected:
+		return true
+	case SubprocessorVersionChangeEnded:
+		return true
+	case SubprocessorVersionChangeNew:
 		return true
 	default:
 		return false
@@ -1546,6 +1795,24 @@ func (e ExportLogParamsFormat) Valid() bool {
 	}
 }
 
+// Defines values for ListProposalsParamsList.
+const (
+	ListProposalsParamsListDecided ListProposalsParamsList = "decided"
+	ListProposalsParamsListWaiting ListProposalsParamsList = "waiting"
+)
+
+// Valid indicates whether the value is a known member of the ListProposalsParamsList enum.
+func (e ListProposalsParamsList) Valid() bool {
+	switch e {
+	case ListProposalsParamsListDecided:
+		return true
+	case ListProposalsParamsListWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListRightsRequestsParamsList.
 const (
 	ListRightsRequestsParamsListAnswered     ListRightsRequestsParamsList = "answered"
@@ -1561,6 +1828,33 @@ func (e ListRightsRequestsParamsList) Valid() bool {
 	case ListRightsRequestsParamsListOpen:
 		return true
 	case ListRightsRequestsParamsListRestrictions:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReadExtractParamsFormat.
+const (
+	ReadExtractParamsFormatFhir ReadExtractParamsFormat = "fhir"
+	ReadExtractParamsFormatHtml ReadExtractParamsFormat = "html"
+	ReadExtractParamsFormatJson ReadExtractParamsFormat = "json"
+	ReadExtractParamsFormatPdf  ReadExtractParamsFormat = "pdf"
+	ReadExtractParamsFormatZip  ReadExtractParamsFormat = "zip"
+)
+
+// Valid indicates whether the value is a known member of the ReadExtractParamsFormat enum.
+func (e ReadExtractParamsFormat) Valid() bool {
+	switch e {
+	case ReadExtractParamsFormatFhir:
+		return true
+	case ReadExtractParamsFormatHtml:
+		return true
+	case ReadExtractParamsFormatJson:
+		return true
+	case ReadExtractParamsFormatPdf:
+		return true
+	case ReadExtractParamsFormatZip:
 		return true
 	default:
 		return false
@@ -1594,6 +1888,27 @@ type AccessFinding struct {
 // AccessFindingKind defines model for AccessFinding.Kind.
 type AccessFindingKind string
 
+// AccessReview defines model for AccessReview.
+type AccessReview struct {
+	Account Account `json:"account"`
+
+	// DueAt When somebody must have looked at it
+	DueAt time.Time `json:"due_at"`
+
+	// MayConfirm By the caller
+	MayConfirm bool    `json:"may_confirm"`
+	Overdue    bool    `json:"overdue"`
+	ReviewedBy *string `json:"reviewed_by,omitempty"`
+}
+
+// AccessReviews defines model for AccessReviews.
+type AccessReviews struct {
+	Accounts []AccessReview `json:"accounts"`
+
+	// LastAt When anybody was gone through last
+	LastAt *time.Time `json:"last_at,omitempty"`
+}
+
 // Account defines model for Account.
 type Account struct {
 	CreatedAt time.Time `json:"created_at"`
@@ -1614,6 +1929,22 @@ type Account struct {
 // AccountState waiting: for a second person; machine: a program with keys
 type AccountState string
 
+// AccountLink It works once, and an invitation only when a second person has confirmed the account
+type AccountLink struct {
+	// Address Where it leads; below this server where the installation does not know its own address
+	//
+	// Example: https://frist.example.no/konto/lenke/…
+	Address string `json:"address"`
+
+	// Mailed It is on its way to the address of the person
+	Mailed     bool               `json:"mailed"`
+	Purpose    AccountLinkPurpose `json:"purpose"`
+	WorksUntil time.Time          `json:"works_until"`
+}
+
+// AccountLinkPurpose defines model for AccountLink.Purpose.
+type AccountLinkPurpose string
+
 // Accounts defines model for Accounts.
 type Accounts struct {
 	Accounts []Account `json:"accounts"`
@@ -1627,6 +1958,19 @@ type Address struct {
 	Postcode string `json:"postcode"`
 	Street   string `json:"street"`
 	Town     string `json:"town"`
+}
+
+// AddressRange defines model for AddressRange.
+type AddressRange struct {
+	AddedAt time.Time `json:"added_at"`
+	Id      int64     `json:"id"`
+	Network string    `json:"network"`
+	Place   string    `json:"place"`
+}
+
+// AddressRanges defines model for AddressRanges.
+type AddressRanges struct {
+	Ranges []AddressRange `json:"ranges"`
 }
 
 // AnyOrder defines model for AnyOrder.
@@ -1832,6 +2176,23 @@ type Created struct {
 	Id openapi_types.UUID `json:"id"`
 }
 
+// DeviationAct defines model for DeviationAct.
+type DeviationAct struct {
+	Act DeviationActAct `json:"act"`
+	At  time.Time       `json:"at"`
+
+	// By Of the own municipality
+	By        *string         `json:"by,omitempty"`
+	Note      *string         `json:"note,omitempty"`
+	Party     *DeviationParty `json:"party,omitempty"`
+	Reference *string         `json:"reference,omitempty"`
+	Role      string          `json:"role"`
+	ToldAt    *time.Time      `json:"told_at,omitempty"`
+}
+
+// DeviationActAct defines model for DeviationAct.Act.
+type DeviationActAct string
+
 // DeviationClock defines model for DeviationClock.
 type DeviationClock struct {
 	// Clock first: the controller, or NSM; authority: Datatilsynet
@@ -1847,8 +2208,29 @@ type DeviationClockClock string
 // DeviationData defines model for DeviationData.
 type DeviationData = []string
 
+// DeviationHistory defines model for DeviationHistory.
+type DeviationHistory struct {
+	// Acts In the order in which they were done
+	Acts   []DeviationAct   `json:"acts"`
+	Clocks []DeviationClock `json:"clocks"`
+
+	// Texts Newest first
+	Texts []DeviationText `json:"texts"`
+}
+
+// DeviationHours defines model for DeviationHours.
+type DeviationHours struct {
+	Hours int `json:"hours"`
+}
+
 // DeviationKind defines model for DeviationKind.
 type DeviationKind string
+
+// DeviationNote defines model for DeviationNote.
+type DeviationNote struct {
+	// Note Why
+	Note string `json:"note"`
+}
 
 // DeviationNotice defines model for DeviationNotice.
 type DeviationNotice struct {
@@ -1883,6 +2265,9 @@ type DeviationNotice struct {
 // DeviationNoticeBreached defines model for DeviationNotice.Breached.
 type DeviationNoticeBreached string
 
+// DeviationParty defines model for DeviationParty.
+type DeviationParty string
+
 // DeviationPersons defines model for DeviationPersons.
 type DeviationPersons = []string
 
@@ -1904,17 +2289,26 @@ type DeviationSource string
 // DeviationState defines model for DeviationState.
 type DeviationState string
 
-// DeviationTold defines model for DeviationTold.
-type DeviationTold struct {
-	At           *time.Time         `json:"at,omitempty"`
-	DecidedNotTo bool               `json:"decided_not_to"`
-	Party        DeviationToldParty `json:"party"`
-	Reason       *string            `json:"reason,omitempty"`
-	Reference    *string            `json:"reference,omitempty"`
+// DeviationText defines model for DeviationText.
+type DeviationText struct {
+	By           *string   `json:"by,omitempty"`
+	Cause        string    `json:"cause"`
+	Consequences string    `json:"consequences"`
+	Done         string    `json:"done"`
+	Measures     string    `json:"measures"`
+	Version      int       `json:"version"`
+	What         string    `json:"what"`
+	WrittenAt    time.Time `json:"written_at"`
 }
 
-// DeviationToldParty defines model for DeviationTold.Party.
-type DeviationToldParty string
+// DeviationTold defines model for DeviationTold.
+type DeviationTold struct {
+	At           *time.Time     `json:"at,omitempty"`
+	DecidedNotTo bool           `json:"decided_not_to"`
+	Party        DeviationParty `json:"party"`
+	Reason       *string        `json:"reason,omitempty"`
+	Reference    *string        `json:"reference,omitempty"`
+}
 
 // Deviations defines model for Deviations.
 type Deviations struct {
@@ -1953,6 +2347,11 @@ type Dwelling struct {
 
 // EndReason defines model for EndReason.
 type EndReason string
+
+// EndedSessions defines model for EndedSessions.
+type EndedSessions struct {
+	Ended int `json:"ended"`
+}
 
 // EnteredInstruction defines model for EnteredInstruction.
 type EnteredInstruction struct {
@@ -2187,6 +2586,14 @@ type Instructions struct {
 	Instructions []Instruction `json:"instructions"`
 }
 
+// Invited defines model for Invited.
+type Invited struct {
+	Id int64 `json:"id"`
+
+	// Link It works once, and an invitation only when a second person has confirmed the account
+	Link *AccountLink `json:"link,omitempty"`
+}
+
 // Item defines model for Item.
 type Item struct {
 	Carried int                `json:"carried"`
@@ -2214,6 +2621,40 @@ type ItemPage struct {
 
 // ItemState defines model for ItemState.
 type ItemState string
+
+// Key Everything but the key itself
+type Key struct {
+	CreatedAt  time.Time  `json:"created_at"`
+	Ended      bool       `json:"ended"`
+	ExpiresAt  time.Time  `json:"expires_at"`
+	Id         int64      `json:"id"`
+	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
+	Name       string     `json:"name"`
+
+	// Networks None: from anywhere
+	Networks []string `json:"networks"`
+
+	// Refusals How often it was tried in vain: ended, or from elsewhere
+	Refusals  int        `json:"refusals"`
+	RefusedAt *time.Time `json:"refused_at,omitempty"`
+
+	// RotatedFrom The key whose place it takes
+	RotatedFrom *int64 `json:"rotated_from,omitempty"`
+
+	// Scopes Permissions, and `decide`; none: whatever its holder may but the decisions
+	Scopes []string `json:"scopes"`
+}
+
+// KeyRotation defines model for KeyRotation.
+type KeyRotation struct {
+	// Overlap Days that the old one lives on
+	Overlap int `json:"overlap"`
+}
+
+// Keys defines model for Keys.
+type Keys struct {
+	Keys []Key `json:"keys"`
+}
 
 // LogBy Who it was. Names are those of the municipality's own people; of others there is the opaque number.
 type LogBy struct {
@@ -2277,6 +2718,12 @@ type Looker struct {
 // Lookers defines model for Lookers.
 type Lookers struct {
 	Lookers []Looker `json:"lookers"`
+}
+
+// MadeKey defines model for MadeKey.
+type MadeKey struct {
+	// Key Shown here and nowhere else; only its hash is kept
+	Key string `json:"key"`
 }
 
 // Me defines model for Me.
@@ -2427,11 +2874,43 @@ type NamedProtectedReader struct {
 	Id int64 `json:"id"`
 }
 
+// NewAccount defines model for NewAccount.
+type NewAccount struct {
+	Email    *string             `json:"email,omitempty"`
+	Language *NewAccountLanguage `json:"language,omitempty"`
+
+	// Login Example: kari.nordmann
+	Login string `json:"login"`
+
+	// Machine A program
+	Machine *bool  `json:"machine,omitempty"`
+	Name    string `json:"name"`
+	Roles   []Role `json:"roles"`
+}
+
+// NewAccountLanguage defines model for NewAccount.Language.
+type NewAccountLanguage string
+
+// NewAccountLink defines model for NewAccountLink.
+type NewAccountLink struct {
+	// Factor To a new second factor instead of a new password
+	Factor *bool `json:"factor,omitempty"`
+}
+
 // NewAddress All empty is no address. A lost zero of the postal code is put back, an empty town completed.
 type NewAddress struct {
 	Postcode *string `json:"postcode,omitempty"`
 	Street   *string `json:"street,omitempty"`
 	Town     *string `json:"town,omitempty"`
+}
+
+// NewAddressRange defines model for NewAddressRange.
+type NewAddressRange struct {
+	// Network Example: 10.1.0.0/16
+	Network string `json:"network"`
+
+	// Place Example: Rådhuset
+	Place string `json:"place"`
 }
 
 // NewClient In a pseudonymous municipality the pseudonym is the family name, the given name is empty, and nothing else about the person is told
@@ -2479,6 +2958,25 @@ type NewDeviation struct {
 	What *string `json:"what,omitempty"`
 }
 
+// NewDeviationExemption defines model for NewDeviationExemption.
+type NewDeviationExemption struct {
+	// Note Why
+	Note  string                     `json:"note"`
+	Party NewDeviationExemptionParty `json:"party"`
+}
+
+// NewDeviationExemptionParty defines model for NewDeviationExemption.Party.
+type NewDeviationExemptionParty string
+
+// NewDeviationNotice defines model for NewDeviationNotice.
+type NewDeviationNotice struct {
+	// Note Due when Datatilsynet is told after the 72 hours: why late
+	Note      *string        `json:"note,omitempty"`
+	Party     DeviationParty `json:"party"`
+	Reference *string        `json:"reference,omitempty"`
+	ToldAt    time.Time      `json:"told_at"`
+}
+
 // NewDevice defines model for NewDevice.
 type NewDevice struct {
 	Code   string  `json:"code"`
@@ -2524,6 +3022,24 @@ type NewInstruction struct {
 	ValidTo   *openapi_types.Date `json:"valid_to,omitempty"`
 }
 
+// NewKey defines model for NewKey.
+type NewKey struct {
+	Days int `json:"days"`
+
+	// Name Example: Journal
+	Name string `json:"name"`
+
+	// Networks None: from anywhere
+	//
+	// Example: ["10.1.0.0/16"]
+	Networks *[]string `json:"networks,omitempty"`
+
+	// Scopes Permissions of its holder; none: whatever the holder may but the decisions
+	//
+	// Example: ["client.read"]
+	Scopes *[]string `json:"scopes,omitempty"`
+}
+
 // NewOrder defines model for NewOrder.
 type NewOrder struct {
 	Clients *[]openapi_types.UUID `json:"clients,omitempty"`
@@ -2546,6 +3062,12 @@ type NewProtectedReader struct {
 	LastDay *openapi_types.Date `json:"last_day,omitempty"`
 }
 
+// NewPublication defines model for NewPublication.
+type NewPublication struct {
+	// ValidFrom Today or later
+	ValidFrom openapi_types.Date `json:"valid_from"`
+}
+
 // NewRightsRequest defines model for NewRightsRequest.
 type NewRightsRequest struct {
 	Channel RightsChannel `json:"channel"`
@@ -2560,6 +3082,99 @@ type NewRightsRequest struct {
 	// Wish What the person asks for; needed but for access
 	Wish *string `json:"wish,omitempty"`
 }
+
+// NewRoles defines model for NewRoles.
+type NewRoles struct {
+	Roles []Role `json:"roles"`
+}
+
+// NewRule defines model for NewRule.
+type NewRule struct {
+	// Authority Example: personvernforordningen artikkel 5
+	Authority    string             `json:"authority"`
+	Outcome      RuleOutcome        `json:"outcome"`
+	PeriodDays   *int               `json:"period_days,omitempty"`
+	PeriodMonths int                `json:"period_months"`
+	ValidFrom    openapi_types.Date `json:"valid_from"`
+}
+
+// NewSubprocessor defines model for NewSubprocessor.
+type NewSubprocessor struct {
+	AccessRule SubprocessorAccessRule `json:"access_rule"`
+	Copies     SubprocessorCopies     `json:"copies"`
+
+	// CopiesDays After how many days what was deleted is gone there too
+	CopiesDays *int `json:"copies_days,omitempty"`
+
+	// Data The categories of data
+	Data       string                 `json:"data"`
+	Encryption SubprocessorEncryption `json:"encryption"`
+
+	// Everywhere Used by every municipality
+	Everywhere *bool  `json:"everywhere,omitempty"`
+	Name       string `json:"name"`
+
+	// ObjectBy The last day to object, at least thirty days from today, which is what it is when left out
+	ObjectBy *openapi_types.Date `json:"object_by,omitempty"`
+
+	// Place The country of storage; left out: it stores nothing
+	Place   *string             `json:"place,omitempty"`
+	Purpose string              `json:"purpose"`
+	Service SubprocessorService `json:"service"`
+
+	// StaffCountries From which its staff have access
+	//
+	// Example: ["NO"]
+	StaffCountries *[]string `json:"staff_countries,omitempty"`
+
+	// TransferBasis Due when a country lies outside the EEA (GDPR 44)
+	TransferBasis *SubprocessorTransferBasis `json:"transfer_basis,omitempty"`
+
+	// ValidFrom Left out: the day after the last one to object
+	ValidFrom *openapi_types.Date `json:"valid_from,omitempty"`
+}
+
+// NewSubprocessorVersion defines model for NewSubprocessorVersion.
+type NewSubprocessorVersion struct {
+	AccessRule *SubprocessorAccessRule `json:"access_rule,omitempty"`
+
+	// Change What is ended stays as it was; everything else is due for the other two
+	Change NewSubprocessorVersionChange `json:"change"`
+	Copies *SubprocessorCopies          `json:"copies,omitempty"`
+
+	// CopiesDays After how many days what was deleted is gone there too
+	CopiesDays *int `json:"copies_days,omitempty"`
+
+	// Data The categories of data
+	Data       *string                 `json:"data,omitempty"`
+	Encryption *SubprocessorEncryption `json:"encryption,omitempty"`
+
+	// Everywhere Used by every municipality
+	Everywhere *bool   `json:"everywhere,omitempty"`
+	Name       *string `json:"name,omitempty"`
+
+	// ObjectBy The last day to object, at least thirty days from today, which is what it is when left out
+	ObjectBy *openapi_types.Date `json:"object_by,omitempty"`
+
+	// Place The country of storage; left out: it stores nothing
+	Place   *string              `json:"place,omitempty"`
+	Purpose *string              `json:"purpose,omitempty"`
+	Service *SubprocessorService `json:"service,omitempty"`
+
+	// StaffCountries From which its staff have access
+	//
+	// Example: ["NO"]
+	StaffCountries *[]string `json:"staff_countries,omitempty"`
+
+	// TransferBasis Due when a country lies outside the EEA (GDPR 44)
+	TransferBasis *SubprocessorTransferBasis `json:"transfer_basis,omitempty"`
+
+	// ValidFrom Left out: the day after the last one to object
+	ValidFrom *openapi_types.Date `json:"valid_from,omitempty"`
+}
+
+// NewSubprocessorVersionChange What is ended stays as it was; everything else is due for the other two
+type NewSubprocessorVersionChange string
 
 // NewVisit defines model for NewVisit.
 type NewVisit struct {
@@ -2580,6 +3195,11 @@ type NewVisit struct {
 	// Scope One client, one kind of page of all clients, the whole municipality
 	Scope VisitScope `json:"scope"`
 	Words *string    `json:"words,omitempty"`
+}
+
+// Numbered defines model for Numbered.
+type Numbered struct {
+	Id int64 `json:"id"`
 }
 
 // OperatorEvent defines model for OperatorEvent.
@@ -2675,6 +3295,20 @@ type Outcome struct {
 	State  ItemState `json:"state"`
 }
 
+// OwnDeviation Nothing of its words
+type OwnDeviation struct {
+	Kind         DeviationKind  `json:"kind"`
+	Municipality Municipality   `json:"municipality"`
+	Number       string         `json:"number"`
+	ReportedAt   time.Time      `json:"reported_at"`
+	State        DeviationState `json:"state"`
+}
+
+// OwnDeviations defines model for OwnDeviations.
+type OwnDeviations struct {
+	Deviations []OwnDeviation `json:"deviations"`
+}
+
 // PersonSearch defines model for PersonSearch.
 type PersonSearch struct {
 	Person string `json:"person"`
@@ -2746,6 +3380,12 @@ type Preparation struct {
 // PreparationRestrictionGround defines model for Preparation.RestrictionGround.
 type PreparationRestrictionGround string
 
+// PrivacyStatement defines model for PrivacyStatement.
+type PrivacyStatement struct {
+	Draft     StatementDraft       `json:"draft"`
+	Published []PublishedStatement `json:"published"`
+}
+
 // Problem RFC 9457, in the caller's language
 type Problem struct {
 	Detail string        `json:"detail"`
@@ -2792,10 +3432,24 @@ type ProcessingTable struct {
 // Proposal defines model for Proposal.
 type Proposal struct {
 	// Act Of a proposal about a network
-	Act       *ProposalAct `json:"act,omitempty"`
-	ExpiresAt time.Time    `json:"expires_at"`
-	Id        int64        `json:"id"`
-	Kind      ProposalKind `json:"kind"`
+	Act *ProposalAct `json:"act,omitempty"`
+
+	// Concerns The name of the account that it is about
+	Concerns  *string    `json:"concerns,omitempty"`
+	DecidedAt *time.Time `json:"decided_at,omitempty"`
+	DecidedBy *string    `json:"decided_by,omitempty"`
+	ExpiresAt time.Time  `json:"expires_at"`
+
+	// First Of a new account
+	First *bool `json:"first,omitempty"`
+
+	// Had What the account has now
+	Had  *[]Role      `json:"had,omitempty"`
+	Id   int64        `json:"id"`
+	Kind ProposalKind `json:"kind"`
+
+	// Outcome Left out as long as it waits
+	Outcome *ProposalOutcome `json:"outcome,omitempty"`
 
 	// Place Of a proposal about a network
 	Place      *string   `json:"place,omitempty"`
@@ -2808,6 +3462,7 @@ type Proposal struct {
 
 	// Subject An account's id, a network, a class, or `policy`
 	Subject string `json:"subject"`
+	Terms   *Terms `json:"terms,omitempty"`
 }
 
 // ProposalAct Of a proposal about a network
@@ -2816,6 +3471,9 @@ type ProposalAct string
 // ProposalKind defines model for Proposal.Kind.
 type ProposalKind string
 
+// ProposalOutcome Left out as long as it waits
+type ProposalOutcome string
+
 // Proposals defines model for Proposals.
 type Proposals struct {
 	Proposals []Proposal `json:"proposals"`
@@ -2823,16 +3481,13 @@ type Proposals struct {
 
 // ProposedRule defines model for ProposedRule.
 type ProposedRule struct {
-	Authority    string              `json:"authority"`
-	Outcome      ProposedRuleOutcome `json:"outcome"`
-	PeriodDays   int                 `json:"period_days"`
-	PeriodMonths int                 `json:"period_months"`
-	ValidFrom    openapi_types.Date  `json:"valid_from"`
-	Version      int                 `json:"version"`
+	Authority    string             `json:"authority"`
+	Outcome      RuleOutcome        `json:"outcome"`
+	PeriodDays   int                `json:"period_days"`
+	PeriodMonths int                `json:"period_months"`
+	ValidFrom    openapi_types.Date `json:"valid_from"`
+	Version      int                `json:"version"`
 }
-
-// ProposedRuleOutcome defines model for ProposedRule.Outcome.
-type ProposedRuleOutcome string
 
 // ProtectedReader defines model for ProtectedReader.
 type ProtectedReader struct {
@@ -2942,6 +3597,24 @@ type ProtocolSpotChecks struct {
 type ProtocolTable struct {
 	Rows  int64  `json:"rows"`
 	Table string `json:"table"`
+}
+
+// PublishedStatement defines model for PublishedStatement.
+type PublishedStatement struct {
+	By          *string   `json:"by,omitempty"`
+	Controller  string    `json:"controller"`
+	Officer     string    `json:"officer"`
+	PublishedAt time.Time `json:"published_at"`
+
+	// Sections The municipality's own, by language
+	Sections  StatementTexts     `json:"sections"`
+	ValidFrom openapi_types.Date `json:"valid_from"`
+	Version   int                `json:"version"`
+}
+
+// PublishedVersion defines model for PublishedVersion.
+type PublishedVersion struct {
+	Version int `json:"version"`
 }
 
 // ReasonCount defines model for ReasonCount.
@@ -3104,10 +3777,91 @@ type RowRefusal struct {
 	Row int `json:"row"`
 }
 
+// Rule defines model for Rule.
+type Rule struct {
+	Alignment RuleAlignment `json:"alignment"`
+	Authority string        `json:"authority"`
+	Class     string        `json:"class"`
+
+	// Inclusive Due on the day itself, else the day after (D2)
+	Inclusive    bool               `json:"inclusive"`
+	Outcome      RuleOutcome        `json:"outcome"`
+	PeriodDays   int                `json:"period_days"`
+	PeriodMonths int                `json:"period_months"`
+	StartEvent   string             `json:"start_event"`
+	ValidFrom    openapi_types.Date `json:"valid_from"`
+	Version      int                `json:"version"`
+}
+
+// RuleAlignment defines model for Rule.Alignment.
+type RuleAlignment string
+
+// RuleOutcome defines model for RuleOutcome.
+type RuleOutcome string
+
+// Rules defines model for Rules.
+type Rules struct {
+	Rules []Rule `json:"rules"`
+}
+
 // Search defines model for Search.
 type Search struct {
 	// Text Words of a name, a number, a telephone or a device's code
 	Text string `json:"text"`
+}
+
+// Session defines model for Session.
+type Session struct {
+	// Device Browser and system, as they call themselves
+	//
+	// Example: Firefox, Windows
+	Device *string `json:"device,omitempty"`
+
+	// Factor The second one
+	Factor     *string            `json:"factor,omitempty"`
+	Id         openapi_types.UUID `json:"id"`
+	LastSeenAt time.Time          `json:"last_seen_at"`
+
+	// Level What the provider vouched for
+	Level  *string       `json:"level,omitempty"`
+	Method SessionMethod `json:"method"`
+
+	// Provider Of identities
+	Provider *string   `json:"provider,omitempty"`
+	Since    time.Time `json:"since"`
+}
+
+// SessionMethod defines model for Session.Method.
+type SessionMethod string
+
+// Sessions defines model for Sessions.
+type Sessions struct {
+	Sessions []Session `json:"sessions"`
+}
+
+// SharedAnswer That a municipality answered, not why
+type SharedAnswer struct {
+	AnsweredAt   time.Time             `json:"answered_at"`
+	Municipality Municipality          `json:"municipality"`
+	Reference    *string               `json:"reference,omitempty"`
+	Reply        SubprocessorReplyCode `json:"reply"`
+	Version      int                   `json:"version"`
+}
+
+// SharedSubprocessor defines model for SharedSubprocessor.
+type SharedSubprocessor struct {
+	Answers       []SharedAnswer        `json:"answers"`
+	Id            int64                 `json:"id"`
+	Review        *SubprocessorFollowUp `json:"review,omitempty"`
+	ReviewOverdue bool                  `json:"review_overdue"`
+
+	// Versions Newest first
+	Versions []SubprocessorVersion `json:"versions"`
+}
+
+// SharedSubprocessors defines model for SharedSubprocessors.
+type SharedSubprocessors struct {
+	Subprocessors []SharedSubprocessor `json:"subprocessors"`
 }
 
 // SpotCheck defines model for SpotCheck.
@@ -3137,6 +3891,41 @@ type Stamp struct {
 type Start struct {
 	// Number The round's number, repeated
 	Number string `json:"number"`
+}
+
+// StatementDraft defines model for StatementDraft.
+type StatementDraft struct {
+	// Controller How to reach the municipality
+	Controller string `json:"controller"`
+
+	// Officer And its privacy officer, as an address of an office and not of a person
+	Officer string `json:"officer"`
+
+	// Sections The municipality's own, by language
+	Sections StatementTexts `json:"sections"`
+}
+
+// StatementSections Plain paragraphs with an empty line between them
+type StatementSections struct {
+	About      *string `json:"about,omitempty"`
+	Access     *string `json:"access,omitempty"`
+	Basis      *string `json:"basis,omitempty"`
+	Complaint  *string `json:"complaint,omitempty"`
+	Data       *string `json:"data,omitempty"`
+	Deletion   *string `json:"deletion,omitempty"`
+	Purposes   *string `json:"purposes,omitempty"`
+	Recipients *string `json:"recipients,omitempty"`
+	Rights     *string `json:"rights,omitempty"`
+	Security   *string `json:"security,omitempty"`
+}
+
+// StatementTexts The municipality's own, by language
+type StatementTexts struct {
+	// En Plain paragraphs with an empty line between them
+	En *StatementSections `json:"en,omitempty"`
+
+	// Nb Plain paragraphs with an empty line between them
+	Nb *StatementSections `json:"nb,omitempty"`
 }
 
 // StatusChange defines model for StatusChange.
@@ -3198,13 +3987,15 @@ type Subprocessor struct {
 	OutsideEea []Country           `json:"outside_eea"`
 
 	// Place ISO 3166
-	Place          *Country                   `json:"place,omitempty"`
-	Purpose        string                     `json:"purpose"`
-	ReviewOverdue  bool                       `json:"review_overdue"`
-	ReviewedOn     *openapi_types.Date        `json:"reviewed_on,omitempty"`
-	Service        SubprocessorService        `json:"service"`
-	StaffCountries []Country                  `json:"staff_countries"`
-	TransferBasis  *SubprocessorTransferBasis `json:"transfer_basis,omitempty"`
+	Place          *Country            `json:"place,omitempty"`
+	Purpose        string              `json:"purpose"`
+	ReviewOverdue  bool                `json:"review_overdue"`
+	ReviewedOn     *openapi_types.Date `json:"reviewed_on,omitempty"`
+	Service        SubprocessorService `json:"service"`
+	StaffCountries []Country           `json:"staff_countries"`
+
+	// TransferBasis Due when a country lies outside the EEA (GDPR 44)
+	TransferBasis *SubprocessorTransferBasis `json:"transfer_basis,omitempty"`
 
 	// Used By this municipality today
 	Used      bool               `json:"used"`
@@ -3212,20 +4003,125 @@ type Subprocessor struct {
 	Version   int                `json:"version"`
 }
 
-// SubprocessorAccessRule defines model for Subprocessor.AccessRule.
+// SubprocessorAccessRule defines model for SubprocessorAccessRule.
 type SubprocessorAccessRule string
 
-// SubprocessorCopies defines model for Subprocessor.Copies.
+// SubprocessorAnswer defines model for SubprocessorAnswer.
+type SubprocessorAnswer struct {
+	AnsweredAt time.Time             `json:"answered_at"`
+	Note       *string               `json:"note,omitempty"`
+	Reference  *string               `json:"reference,omitempty"`
+	Reply      SubprocessorReplyCode `json:"reply"`
+	Version    int                   `json:"version"`
+}
+
+// SubprocessorCopies defines model for SubprocessorCopies.
 type SubprocessorCopies string
 
-// SubprocessorEncryption defines model for Subprocessor.Encryption.
+// SubprocessorEncryption defines model for SubprocessorEncryption.
 type SubprocessorEncryption string
 
-// SubprocessorService defines model for Subprocessor.Service.
+// SubprocessorEntry defines model for SubprocessorEntry.
+type SubprocessorEntry struct {
+	Answers []SubprocessorAnswer `json:"answers"`
+	Id      int64                `json:"id"`
+
+	// Open The version that waits for an answer
+	Open          *int                  `json:"open,omitempty"`
+	Review        *SubprocessorFollowUp `json:"review,omitempty"`
+	ReviewOverdue bool                  `json:"review_overdue"`
+
+	// Used By this municipality today
+	Used bool `json:"used"`
+
+	// Uses Newest first; empty for one that is used everywhere
+	Uses []SubprocessorUse `json:"uses"`
+
+	// Versions Newest first
+	Versions []SubprocessorVersion `json:"versions"`
+}
+
+// SubprocessorFollowUp defines model for SubprocessorFollowUp.
+type SubprocessorFollowUp struct {
+	NextDue    openapi_types.Date  `json:"next_due"`
+	Outcome    SubprocessorOutcome `json:"outcome"`
+	Reference  string              `json:"reference"`
+	ReviewedOn openapi_types.Date  `json:"reviewed_on"`
+}
+
+// SubprocessorOutcome defines model for SubprocessorOutcome.
+type SubprocessorOutcome string
+
+// SubprocessorReply defines model for SubprocessorReply.
+type SubprocessorReply struct {
+	// Note Why; due with an objection, and stays in the municipality
+	Note *string `json:"note,omitempty"`
+
+	// Reference A case number; due with an objection
+	//
+	// Example: 2024/17
+	Reference *string               `json:"reference,omitempty"`
+	Reply     SubprocessorReplyCode `json:"reply"`
+
+	// Version Which is answered
+	Version int `json:"version"`
+}
+
+// SubprocessorReplyCode defines model for SubprocessorReplyCode.
+type SubprocessorReplyCode string
+
+// SubprocessorReview defines model for SubprocessorReview.
+type SubprocessorReview struct {
+	NextDue    openapi_types.Date  `json:"next_due"`
+	Outcome    SubprocessorOutcome `json:"outcome"`
+	Reference  string              `json:"reference"`
+	ReviewedOn openapi_types.Date  `json:"reviewed_on"`
+}
+
+// SubprocessorService defines model for SubprocessorService.
 type SubprocessorService string
 
-// SubprocessorTransferBasis defines model for Subprocessor.TransferBasis.
+// SubprocessorTransferBasis Due when a country lies outside the EEA (GDPR 44)
 type SubprocessorTransferBasis string
+
+// SubprocessorUse defines model for SubprocessorUse.
+type SubprocessorUse struct {
+	UsedFrom openapi_types.Date `json:"used_from"`
+
+	// UsedTo Left out as long as it is used
+	UsedTo *openapi_types.Date `json:"used_to,omitempty"`
+}
+
+// SubprocessorVersion defines model for SubprocessorVersion.
+type SubprocessorVersion struct {
+	AccessRule  SubprocessorAccessRule    `json:"access_rule"`
+	AnnouncedAt time.Time                 `json:"announced_at"`
+	Change      SubprocessorVersionChange `json:"change"`
+	Copies      SubprocessorCopies        `json:"copies"`
+	CopiesDays  *int                      `json:"copies_days,omitempty"`
+	Data        string                    `json:"data"`
+	Encryption  SubprocessorEncryption    `json:"encryption"`
+	Everywhere  bool                      `json:"everywhere"`
+	Name        string                    `json:"name"`
+
+	// ObjectBy The last day to object
+	ObjectBy   *openapi_types.Date `json:"object_by,omitempty"`
+	OutsideEea []Country           `json:"outside_eea"`
+
+	// Place ISO 3166
+	Place          *Country            `json:"place,omitempty"`
+	Purpose        string              `json:"purpose"`
+	Service        SubprocessorService `json:"service"`
+	StaffCountries []Country           `json:"staff_countries"`
+
+	// TransferBasis Due when a country lies outside the EEA (GDPR 44)
+	TransferBasis *SubprocessorTransferBasis `json:"transfer_basis,omitempty"`
+	ValidFrom     openapi_types.Date         `json:"valid_from"`
+	Version       int                        `json:"version"`
+}
+
+// SubprocessorVersionChange defines model for SubprocessorVersion.Change.
+type SubprocessorVersionChange string
 
 // Subprocessors defines model for Subprocessors.
 type Subprocessors struct {
@@ -3375,10 +4271,35 @@ type SupportRounds struct {
 // SupportView defines model for SupportView.
 type SupportView string
 
+// Terms defines model for Terms.
+type Terms struct {
+	ChunkSize         int `json:"chunk_size"`
+	CoolingOffSeconds int `json:"cooling_off_seconds"`
+
+	// HighestLevel Only the highest level of a provider, and no passwords
+	HighestLevel    bool `json:"highest_level"`
+	MaxErrorPercent int  `json:"max_error_percent"`
+	MaxSharePercent int  `json:"max_share_percent"`
+
+	// PasswordWords The municipality's own words that no password may be made of
+	PasswordWords []string `json:"password_words"`
+	SpotCheckSize int      `json:"spot_check_size"`
+}
+
 // UnshieldDecision defines model for UnshieldDecision.
 type UnshieldDecision struct {
 	// Remove True: the mark goes; false: it stays
 	Remove bool `json:"remove"`
+}
+
+// UseEnd defines model for UseEnd.
+type UseEnd struct {
+	UsedTo openapi_types.Date `json:"used_to"`
+}
+
+// UseStart defines model for UseStart.
+type UseStart struct {
+	UsedFrom openapi_types.Date `json:"used_from"`
 }
 
 // Visit Without the client, whom support learns when they stand in the visit
@@ -3462,6 +4383,9 @@ type AccountID = int64
 // AddressID defines model for AddressID.
 type AddressID = openapi_types.UUID
 
+// Class defines model for Class.
+type Class = string
+
 // ClientID defines model for ClientID.
 type ClientID = openapi_types.UUID
 
@@ -3489,6 +4413,9 @@ type InMunicipality = string
 // InstructionID defines model for InstructionID.
 type InstructionID = int64
 
+// KeyID defines model for KeyID.
+type KeyID = int64
+
 // Limit defines model for Limit.
 type Limit = int
 
@@ -3504,6 +4431,9 @@ type ProposalID = int64
 // QuestionID defines model for QuestionID.
 type QuestionID = int64
 
+// RangeID defines model for RangeID.
+type RangeID = int64
+
 // ReaderID defines model for ReaderID.
 type ReaderID = int64
 
@@ -3514,6 +4444,12 @@ type RightID = openapi_types.UUID
 //
 // Example: 3218-231001
 type Round = RoundNumber
+
+// SessionID defines model for SessionID.
+type SessionID = openapi_types.UUID
+
+// SubprocessorID defines model for SubprocessorID.
+type SubprocessorID = int64
 
 // VisitID defines model for VisitID.
 type VisitID = openapi_types.UUID
@@ -3622,6 +4558,24 @@ type ReportDeviationParams struct {
 	// Municipality The municipality's number: for support, who must say whose requests these are
 	Municipality *InMunicipality `form:"municipality,omitempty" json:"municipality,omitempty"`
 
+	// IdempotencyKey Chosen by the caller, one for each act; a repetition gets the first answer
+	IdempotencyKey *IdempotencyKeyOptional `json:"Idempotency-Key,omitempty"`
+}
+
+// DescribeDeviationParams defines parameters for DescribeDeviation.
+type DescribeDeviationParams struct {
+	// IfMatch The ETag that was read
+	IfMatch string `json:"If-Match"`
+}
+
+// ExemptDeviationParams defines parameters for ExemptDeviation.
+type ExemptDeviationParams struct {
+	// IdempotencyKey Chosen by the caller, one for each act; a repetition gets the first answer
+	IdempotencyKey *IdempotencyKeyOptional `json:"Idempotency-Key,omitempty"`
+}
+
+// TellDeviationParams defines parameters for TellDeviation.
+type TellDeviationParams struct {
 	// IdempotencyKey Chosen by the caller, one for each act; a repetition gets the first answer
 	IdempotencyKey *IdempotencyKeyOptional `json:"Idempotency-Key,omitempty"`
 }
@@ -3802,6 +4756,27 @@ type DeclineOrderParams struct {
 	Municipality *InMunicipality `form:"municipality,omitempty" json:"municipality,omitempty"`
 }
 
+// AnnounceSubprocessorParams defines parameters for AnnounceSubprocessor.
+type AnnounceSubprocessorParams struct {
+	// IdempotencyKey Chosen by the caller, one for each act; a repetition gets the first answer
+	IdempotencyKey *IdempotencyKeyOptional `json:"Idempotency-Key,omitempty"`
+}
+
+// AnnounceSubprocessorVersionParams defines parameters for AnnounceSubprocessorVersion.
+type AnnounceSubprocessorVersionParams struct {
+	// IdempotencyKey Chosen by the caller, one for each act; a repetition gets the first answer
+	IdempotencyKey *IdempotencyKeyOptional `json:"Idempotency-Key,omitempty"`
+}
+
+// ListProposalsParams defines parameters for ListProposals.
+type ListProposalsParams struct {
+	// List Which
+	List *ListProposalsParamsList `form:"list,omitempty" json:"list,omitempty"`
+}
+
+// ListProposalsParamsList defines parameters for ListProposals.
+type ListProposalsParamsList string
+
 // ListRightsRequestsParams defines parameters for ListRightsRequests.
 type ListRightsRequestsParams struct {
 	// List Which
@@ -3816,6 +4791,14 @@ type ListRightsRequestsParams struct {
 
 // ListRightsRequestsParamsList defines parameters for ListRightsRequests.
 type ListRightsRequestsParamsList string
+
+// ReadExtractParams defines parameters for ReadExtract.
+type ReadExtractParams struct {
+	Format *ReadExtractParamsFormat `form:"format,omitempty" json:"format,omitempty"`
+}
+
+// ReadExtractParamsFormat defines parameters for ReadExtract.
+type ReadExtractParamsFormat string
 
 // ListItemsParams defines parameters for ListItems.
 type ListItemsParams struct {
@@ -3843,6 +4826,24 @@ type ListVisitLooksParams struct {
 	// Limit Rows of a page
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 }
+
+// InviteAccountJSONRequestBody defines body for InviteAccount for application/json ContentType.
+type InviteAccountJSONRequestBody = NewAccount
+
+// MakeProgramKeyJSONRequestBody defines body for MakeProgramKey for application/json ContentType.
+type MakeProgramKeyJSONRequestBody = NewKey
+
+// RotateProgramKeyJSONRequestBody defines body for RotateProgramKey for application/json ContentType.
+type RotateProgramKeyJSONRequestBody = KeyRotation
+
+// MakeAccountLinkJSONRequestBody defines body for MakeAccountLink for application/json ContentType.
+type MakeAccountLinkJSONRequestBody = NewAccountLink
+
+// ProposeRolesJSONRequestBody defines body for ProposeRoles for application/json ContentType.
+type ProposeRolesJSONRequestBody = NewRoles
+
+// ProposeAddressRangeJSONRequestBody defines body for ProposeAddressRange for application/json ContentType.
+type ProposeAddressRangeJSONRequestBody = NewAddressRange
 
 // ConnectAddressDeviceJSONRequestBody defines body for ConnectAddressDevice for application/json ContentType.
 type ConnectAddressDeviceJSONRequestBody = DeviceRef
@@ -3880,8 +4881,26 @@ type ReceiveRightsRequestJSONRequestBody = NewRightsRequest
 // SetClientStatusJSONRequestBody defines body for SetClientStatus for application/json ContentType.
 type SetClientStatusJSONRequestBody = StatusChange
 
+// SetDeviationClockJSONRequestBody defines body for SetDeviationClock for application/json ContentType.
+type SetDeviationClockJSONRequestBody = DeviationHours
+
 // ReportDeviationJSONRequestBody defines body for ReportDeviation for application/json ContentType.
 type ReportDeviationJSONRequestBody = NewDeviation
+
+// DescribeDeviationJSONRequestBody defines body for DescribeDeviation for application/json ContentType.
+type DescribeDeviationJSONRequestBody = NewDeviation
+
+// DismissDeviationJSONRequestBody defines body for DismissDeviation for application/json ContentType.
+type DismissDeviationJSONRequestBody = DeviationNote
+
+// ExemptDeviationJSONRequestBody defines body for ExemptDeviation for application/json ContentType.
+type ExemptDeviationJSONRequestBody = NewDeviationExemption
+
+// TellDeviationJSONRequestBody defines body for TellDeviation for application/json ContentType.
+type TellDeviationJSONRequestBody = NewDeviationNotice
+
+// ReopenDeviationJSONRequestBody defines body for ReopenDeviation for application/json ContentType.
+type ReopenDeviationJSONRequestBody = DeviationNote
 
 // RegisterDeviceJSONRequestBody defines body for RegisterDevice for application/json ContentType.
 type RegisterDeviceJSONRequestBody = NewDevice
@@ -3904,8 +4923,29 @@ type AssessFindingJSONRequestBody = Assessment
 // FindPersonsJSONRequestBody defines body for FindPersons for application/json ContentType.
 type FindPersonsJSONRequestBody = PersonSearch
 
+// MakeKeyJSONRequestBody defines body for MakeKey for application/json ContentType.
+type MakeKeyJSONRequestBody = NewKey
+
+// RotateKeyJSONRequestBody defines body for RotateKey for application/json ContentType.
+type RotateKeyJSONRequestBody = KeyRotation
+
 // AskOrderJSONRequestBody defines body for AskOrder for application/json ContentType.
 type AskOrderJSONRequestBody = NewOrder
+
+// AnnounceSubprocessorJSONRequestBody defines body for AnnounceSubprocessor for application/json ContentType.
+type AnnounceSubprocessorJSONRequestBody = NewSubprocessor
+
+// ReviewSubprocessorJSONRequestBody defines body for ReviewSubprocessor for application/json ContentType.
+type ReviewSubprocessorJSONRequestBody = SubprocessorReview
+
+// AnnounceSubprocessorVersionJSONRequestBody defines body for AnnounceSubprocessorVersion for application/json ContentType.
+type AnnounceSubprocessorVersionJSONRequestBody = NewSubprocessorVersion
+
+// SavePrivacyStatementJSONRequestBody defines body for SavePrivacyStatement for application/json ContentType.
+type SavePrivacyStatementJSONRequestBody = StatementDraft
+
+// PublishPrivacyStatementJSONRequestBody defines body for PublishPrivacyStatement for application/json ContentType.
+type PublishPrivacyStatementJSONRequestBody = NewPublication
 
 // NameProtectedReaderJSONRequestBody defines body for NameProtectedReader for application/json ContentType.
 type NameProtectedReaderJSONRequestBody = NewProtectedReader
@@ -3945,6 +4985,21 @@ type RecordFindingJSONRequestBody = FindingEntry
 
 // StartRoundJSONRequestBody defines body for StartRound for application/json ContentType.
 type StartRoundJSONRequestBody = Start
+
+// ProposeRuleJSONRequestBody defines body for ProposeRule for application/json ContentType.
+type ProposeRuleJSONRequestBody = NewRule
+
+// AnswerSubprocessorJSONRequestBody defines body for AnswerSubprocessor for application/json ContentType.
+type AnswerSubprocessorJSONRequestBody = SubprocessorReply
+
+// StartSubprocessorUseJSONRequestBody defines body for StartSubprocessorUse for application/json ContentType.
+type StartSubprocessorUseJSONRequestBody = UseStart
+
+// EndSubprocessorUseJSONRequestBody defines body for EndSubprocessorUse for application/json ContentType.
+type EndSubprocessorUseJSONRequestBody = UseEnd
+
+// ProposeTermsJSONRequestBody defines body for ProposeTerms for application/json ContentType.
+type ProposeTermsJSONRequestBody = Terms
 
 // AskVisitJSONRequestBody defines body for AskVisit for application/json ContentType.
 type AskVisitJSONRequestBody = NewVisit
@@ -4671,12 +5726,54 @@ func (t *AnyRounds) UnmarshalJSON(b []byte) error {
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
-	// ListAccounts The municipality's people and programs, by name
+	// ListAccessReviews Who has access, the longest unseen first: everybody, or for an approver the administrators
+	// (GET /access-reviews)
+	ListAccessReviews(w http.ResponseWriter, r *http.Request)
+	// ListAccounts The organisation's people and programs, by name
 	// (GET /accounts)
 	ListAccounts(w http.ResponseWriter, r *http.Request, params ListAccountsParams)
+	// InviteAccount Invite a person, or make a program; somebody else confirms it
+	// (POST /accounts)
+	InviteAccount(w http.ResponseWriter, r *http.Request)
+	// ReadAccount One person or program
+	// (GET /accounts/{account})
+	ReadAccount(w http.ResponseWriter, r *http.Request, account AccountID)
 	// DisableAccount End an account at once, with its sessions, keys, links and waiting proposals
 	// (POST /accounts/{account}/disabling)
 	DisableAccount(w http.ResponseWriter, r *http.Request, account AccountID)
+	// ListProgramKeys A program's keys, newest first, those that ended among them
+	// (GET /accounts/{account}/keys)
+	ListProgramKeys(w http.ResponseWriter, r *http.Request, account AccountID)
+	// MakeProgramKey Make a key for a program; it is shown once
+	// (POST /accounts/{account}/keys)
+	MakeProgramKey(w http.ResponseWriter, r *http.Request, account AccountID)
+	// EndProgramKey End a program's key at once
+	// (DELETE /accounts/{account}/keys/{key})
+	EndProgramKey(w http.ResponseWriter, r *http.Request, account AccountID, key KeyID)
+	// RotateProgramKey Make a key that takes the place of a program's; it is shown once
+	// (POST /accounts/{account}/keys/{key}/rotation)
+	RotateProgramKey(w http.ResponseWriter, r *http.Request, account AccountID, key KeyID)
+	// MakeAccountLink Make a link that works once: an invitation, a way to a new password, or to a new second factor
+	// (POST /accounts/{account}/links)
+	MakeAccountLink(w http.ResponseWriter, r *http.Request, account AccountID)
+	// ProposeOpening Propose to open a disabled account again; somebody else decides
+	// (POST /accounts/{account}/opening)
+	ProposeOpening(w http.ResponseWriter, r *http.Request, account AccountID)
+	// ConfirmAccess Say in the review that the account still needs what it has; nobody's own
+	// (POST /accounts/{account}/review)
+	ConfirmAccess(w http.ResponseWriter, r *http.Request, account AccountID)
+	// ProposeRoles Propose other roles; somebody else decides
+	// (POST /accounts/{account}/roles)
+	ProposeRoles(w http.ResponseWriter, r *http.Request, account AccountID)
+	// ListAddressRanges The networks from which a user name and a password are enough
+	// (GET /address-ranges)
+	ListAddressRanges(w http.ResponseWriter, r *http.Request)
+	// ProposeAddressRange Propose a network; somebody else decides
+	// (POST /address-ranges)
+	ProposeAddressRange(w http.ResponseWriter, r *http.Request)
+	// ProposeAddressRangeRemoval Propose that a network is taken away; somebody else decides
+	// (POST /address-ranges/{range}/removal)
+	ProposeAddressRangeRemoval(w http.ResponseWriter, r *http.Request, pRange RangeID)
 	// ReadAddress A dwelling, with its residents and its devices; a hidden one only for those named for it
 	// (GET /addresses/{address})
 	ReadAddress(w http.ResponseWriter, r *http.Request, address AddressID)
@@ -4740,15 +5837,48 @@ type ServerInterface interface {
 	// SetClientStatus Disconnect, cancel or re-activate
 	// (POST /clients/{client}/status)
 	SetClientStatus(w http.ResponseWriter, r *http.Request, client ClientID, params SetClientStatusParams)
+	// ReadDeviationClock Within how many hours the controller, or NSM, is told
+	// (GET /deviation-clock)
+	ReadDeviationClock(w http.ResponseWriter, r *http.Request)
+	// SetDeviationClock Change it
+	// (PUT /deviation-clock)
+	SetDeviationClock(w http.ResponseWriter, r *http.Request)
 	// ListDeviations Deviations with their clocks, newest report first
 	// (GET /deviations)
 	ListDeviations(w http.ResponseWriter, r *http.Request, params ListDeviationsParams)
 	// ReportDeviation Report a deviation
 	// (POST /deviations)
 	ReportDeviation(w http.ResponseWriter, r *http.Request, params ReportDeviationParams)
+	// ListOwnDeviations What somebody who sees nobody has reported, and what became of it
+	// (GET /deviations/own)
+	ListOwnDeviations(w http.ResponseWriter, r *http.Request)
 	// ReadDeviation One deviation with the fields that Datatilsynet's form asks for (GDPR 33(3)); reading it is recorded
 	// (GET /deviations/{deviation})
 	ReadDeviation(w http.ResponseWriter, r *http.Request, deviation DeviationID)
+	// DescribeDeviation Write the next version of the account, and correct the facts
+	// (PUT /deviations/{deviation})
+	DescribeDeviation(w http.ResponseWriter, r *http.Request, deviation DeviationID, params DescribeDeviationParams)
+	// CloseDeviation Settle it, when cause and measures are written and Datatilsynet was told or need not be; not by who reported it
+	// (POST /deviations/{deviation}/closure)
+	CloseDeviation(w http.ResponseWriter, r *http.Request, deviation DeviationID)
+	// ConfirmDeviation Say that what the product found is a deviation
+	// (POST /deviations/{deviation}/confirmation)
+	ConfirmDeviation(w http.ResponseWriter, r *http.Request, deviation DeviationID)
+	// DismissDeviation Say why what the product found is none
+	// (POST /deviations/{deviation}/dismissal)
+	DismissDeviation(w http.ResponseWriter, r *http.Request, deviation DeviationID)
+	// ExemptDeviation Note why somebody is not told
+	// (POST /deviations/{deviation}/exemptions)
+	ExemptDeviation(w http.ResponseWriter, r *http.Request, deviation DeviationID, params ExemptDeviationParams)
+	// ReadDeviationHistory The story of a deviation: its clocks, who did what, and everything that was written
+	// (GET /deviations/{deviation}/history)
+	ReadDeviationHistory(w http.ResponseWriter, r *http.Request, deviation DeviationID)
+	// TellDeviation Note that somebody was told, which stops their clock
+	// (POST /deviations/{deviation}/notices)
+	TellDeviation(w http.ResponseWriter, r *http.Request, deviation DeviationID, params TellDeviationParams)
+	// ReopenDeviation Take a closed one up again
+	// (POST /deviations/{deviation}/reopening)
+	ReopenDeviation(w http.ResponseWriter, r *http.Request, deviation DeviationID)
 	// ListStock Devices in stock, by code
 	// (GET /devices)
 	ListStock(w http.ResponseWriter, r *http.Request, params ListStockParams)
@@ -4815,6 +5945,27 @@ type ServerInterface interface {
 	// ReadMe The caller, with roles and permissions
 	// (GET /me)
 	ReadMe(w http.ResponseWriter, r *http.Request)
+	// ListKeys The caller's keys, newest first, those that ended among them
+	// (GET /me/keys)
+	ListKeys(w http.ResponseWriter, r *http.Request)
+	// MakeKey Make a key for oneself; it is shown once
+	// (POST /me/keys)
+	MakeKey(w http.ResponseWriter, r *http.Request)
+	// EndKey End one's own key at once
+	// (DELETE /me/keys/{key})
+	EndKey(w http.ResponseWriter, r *http.Request, key KeyID)
+	// RotateKey Make a key that takes the place of one's own; it is shown once
+	// (POST /me/keys/{key}/rotation)
+	RotateKey(w http.ResponseWriter, r *http.Request, key KeyID)
+	// EndSessions Sign the caller out everywhere
+	// (DELETE /me/sessions)
+	EndSessions(w http.ResponseWriter, r *http.Request)
+	// ListSessions Where the caller is signed in, by last use
+	// (GET /me/sessions)
+	ListSessions(w http.ResponseWriter, r *http.Request)
+	// EndSession Sign the caller out in one place
+	// (DELETE /me/sessions/{session})
+	EndSession(w http.ResponseWriter, r *http.Request, session SessionID)
 	// ListOrders Requests for extra runs, newest first
 	// (GET /orders)
 	ListOrders(w http.ResponseWriter, r *http.Request, params ListOrdersParams)
@@ -4830,18 +5981,42 @@ type ServerInterface interface {
 	// DeclineOrder Decline a request
 	// (POST /orders/{order}/refusal)
 	DeclineOrder(w http.ResponseWriter, r *http.Request, order OrderID, params DeclineOrderParams)
+	// ListSharedSubprocessors The list as the processor keeps it, with what the municipalities answered
+	// (GET /platform/subprocessors)
+	ListSharedSubprocessors(w http.ResponseWriter, r *http.Request)
+	// AnnounceSubprocessor Announce a new company; municipalities have thirty days to object (GDPR 28(2))
+	// (POST /platform/subprocessors)
+	AnnounceSubprocessor(w http.ResponseWriter, r *http.Request, params AnnounceSubprocessorParams)
+	// ReviewSubprocessor Note that security was followed up (T22)
+	// (POST /platform/subprocessors/{subprocessor}/reviews)
+	ReviewSubprocessor(w http.ResponseWriter, r *http.Request, subprocessor SubprocessorID)
+	// AnnounceSubprocessorVersion Announce a change, correct the entry, or end it
+	// (POST /platform/subprocessors/{subprocessor}/versions)
+	AnnounceSubprocessorVersion(w http.ResponseWriter, r *http.Request, subprocessor SubprocessorID, params AnnounceSubprocessorVersionParams)
+	// ReadPrivacyStatement The privacy statement (T2): the draft, and every published version, the newest first
+	// (GET /privacy-statement)
+	ReadPrivacyStatement(w http.ResponseWriter, r *http.Request)
+	// SavePrivacyStatement Write the draft; a section that is left out has the product's own text
+	// (PUT /privacy-statement)
+	SavePrivacyStatement(w http.ResponseWriter, r *http.Request)
+	// PublishPrivacyStatement Make the draft the next version
+	// (POST /privacy-statement/publications)
+	PublishPrivacyStatement(w http.ResponseWriter, r *http.Request)
 	// ReadProcessing The records of processing (GDPR 30), made from the deletion classes
 	// (GET /processing)
 	ReadProcessing(w http.ResponseWriter, r *http.Request)
-	// ListProposals What waits for a second person, oldest first
+	// ListProposals What waits for a second person, oldest first, or what was decided lately, newest first
 	// (GET /proposals)
-	ListProposals(w http.ResponseWriter, r *http.Request)
+	ListProposals(w http.ResponseWriter, r *http.Request, params ListProposalsParams)
 	// AcceptProposal Accept what somebody else has proposed; it holds at once
 	// (POST /proposals/{proposal}/acceptance)
 	AcceptProposal(w http.ResponseWriter, r *http.Request, proposal ProposalID)
 	// RejectProposal Reject what somebody else has proposed; nothing changes
 	// (POST /proposals/{proposal}/rejection)
 	RejectProposal(w http.ResponseWriter, r *http.Request, proposal ProposalID)
+	// WithdrawProposal Take back what one has proposed
+	// (POST /proposals/{proposal}/withdrawal)
+	WithdrawProposal(w http.ResponseWriter, r *http.Request, proposal ProposalID)
 	// ListProtectedReaders The named few who see where protected clients are
 	// (GET /protected-readers)
 	ListProtectedReaders(w http.ResponseWriter, r *http.Request)
@@ -4868,7 +6043,10 @@ type ServerInterface interface {
 	ExtendRightsRequest(w http.ResponseWriter, r *http.Request, right RightID)
 	// ReadExtract Everything that is held on the person, after the release; made anew each time
 	// (GET /rights-requests/{right}/extract)
-	ReadExtract(w http.ResponseWriter, r *http.Request, right RightID)
+	ReadExtract(w http.ResponseWriter, r *http.Request, right RightID, params ReadExtractParams)
+	// PreviewExtract What would be handed out, for the approver who decides
+	// (GET /rights-requests/{right}/extract/preview)
+	PreviewExtract(w http.ResponseWriter, r *http.Request, right RightID)
 	// LiftRestriction End a restriction, after the person was told
 	// (POST /rights-requests/{right}/lift)
 	LiftRestriction(w http.ResponseWriter, r *http.Request, right RightID)
@@ -4935,9 +6113,33 @@ type ServerInterface interface {
 	// StartRound Start an approved round
 	// (POST /rounds/{number}/start)
 	StartRound(w http.ResponseWriter, r *http.Request, number Round, params StartRoundParams)
+	// ListRules How long each class is kept and why: every version, by class, the newest first
+	// (GET /rules)
+	ListRules(w http.ResponseWriter, r *http.Request)
+	// ProposeRule Propose a new version of a rule; somebody else decides
+	// (POST /rules/{class}/proposals)
+	ProposeRule(w http.ResponseWriter, r *http.Request, class Class)
 	// ListSubprocessors Who else handles data for the municipality, by service, with what is used here and what was answered
 	// (GET /subprocessors)
 	ListSubprocessors(w http.ResponseWriter, r *http.Request)
+	// ReadSubprocessor One company: its versions, when it was used here, and what the municipality answered
+	// (GET /subprocessors/{subprocessor})
+	ReadSubprocessor(w http.ResponseWriter, r *http.Request, subprocessor SubprocessorID)
+	// AnswerSubprocessor Answer an announced version, once: noted, or objected with the reason
+	// (POST /subprocessors/{subprocessor}/answers)
+	AnswerSubprocessor(w http.ResponseWriter, r *http.Request, subprocessor SubprocessorID)
+	// StartSubprocessorUse Note from when the municipality uses the service
+	// (POST /subprocessors/{subprocessor}/uses)
+	StartSubprocessorUse(w http.ResponseWriter, r *http.Request, subprocessor SubprocessorID)
+	// EndSubprocessorUse Note the last day of use
+	// (POST /subprocessors/{subprocessor}/uses/end)
+	EndSubprocessorUse(w http.ResponseWriter, r *http.Request, subprocessor SubprocessorID)
+	// ReadTerms What the municipality demands of rounds and of signing in
+	// (GET /terms)
+	ReadTerms(w http.ResponseWriter, r *http.Request)
+	// ProposeTerms Propose other terms; somebody else decides
+	// (POST /terms/proposals)
+	ProposeTerms(w http.ResponseWriter, r *http.Request)
 	// ListVisits Visits of support (T21), newest first: the municipality's, or those of the support person who asks
 	// (GET /visits)
 	ListVisits(w http.ResponseWriter, r *http.Request)
@@ -4971,15 +6173,99 @@ type ServerInterface interface {
 
 type Unimplemented struct{}
 
-// ListAccounts The municipality's people and programs, by name
+// ListAccessReviews Who has access, the longest unseen first: everybody, or for an approver the administrators
+// (GET /access-reviews)
+func (_ Unimplemented) ListAccessReviews(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListAccounts The organisation's people and programs, by name
 // (GET /accounts)
 func (_ Unimplemented) ListAccounts(w http.ResponseWriter, r *http.Request, params ListAccountsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// InviteAccount Invite a person, or make a program; somebody else confirms it
+// (POST /accounts)
+func (_ Unimplemented) InviteAccount(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReadAccount One person or program
+// (GET /accounts/{account})
+func (_ Unimplemented) ReadAccount(w http.ResponseWriter, r *http.Request, account AccountID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
 // DisableAccount End an account at once, with its sessions, keys, links and waiting proposals
 // (POST /accounts/{account}/disabling)
 func (_ Unimplemented) DisableAccount(w http.ResponseWriter, r *http.Request, account AccountID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListProgramKeys A program's keys, newest first, those that ended among them
+// (GET /accounts/{account}/keys)
+func (_ Unimplemented) ListProgramKeys(w http.ResponseWriter, r *http.Request, account AccountID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// MakeProgramKey Make a key for a program; it is shown once
+// (POST /accounts/{account}/keys)
+func (_ Unimplemented) MakeProgramKey(w http.ResponseWriter, r *http.Request, account AccountID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// EndProgramKey End a program's key at once
+// (DELETE /accounts/{account}/keys/{key})
+func (_ Unimplemented) EndProgramKey(w http.ResponseWriter, r *http.Request, account AccountID, key KeyID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RotateProgramKey Make a key that takes the place of a program's; it is shown once
+// (POST /accounts/{account}/keys/{key}/rotation)
+func (_ Unimplemented) RotateProgramKey(w http.ResponseWriter, r *http.Request, account AccountID, key KeyID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// MakeAccountLink Make a link that works once: an invitation, a way to a new password, or to a new second factor
+// (POST /accounts/{account}/links)
+func (_ Unimplemented) MakeAccountLink(w http.ResponseWriter, r *http.Request, account AccountID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ProposeOpening Propose to open a disabled account again; somebody else decides
+// (POST /accounts/{account}/opening)
+func (_ Unimplemented) ProposeOpening(w http.ResponseWriter, r *http.Request, account AccountID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ConfirmAccess Say in the review that the account still needs what it has; nobody's own
+// (POST /accounts/{account}/review)
+func (_ Unimplemented) ConfirmAccess(w http.ResponseWriter, r *http.Request, account AccountID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ProposeRoles Propose other roles; somebody else decides
+// (POST /accounts/{account}/roles)
+func (_ Unimplemented) ProposeRoles(w http.ResponseWriter, r *http.Request, account AccountID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListAddressRanges The networks from which a user name and a password are enough
+// (GET /address-ranges)
+func (_ Unimplemented) ListAddressRanges(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ProposeAddressRange Propose a network; somebody else decides
+// (POST /address-ranges)
+func (_ Unimplemented) ProposeAddressRange(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ProposeAddressRangeRemoval Propose that a network is taken away; somebody else decides
+// (POST /address-ranges/{range}/removal)
+func (_ Unimplemented) ProposeAddressRangeRemoval(w http.ResponseWriter, r *http.Request, pRange RangeID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -5109,6 +6395,18 @@ func (_ Unimplemented) SetClientStatus(w http.ResponseWriter, r *http.Request, c
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// ReadDeviationClock Within how many hours the controller, or NSM, is told
+// (GET /deviation-clock)
+func (_ Unimplemented) ReadDeviationClock(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// SetDeviationClock Change it
+// (PUT /deviation-clock)
+func (_ Unimplemented) SetDeviationClock(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ListDeviations Deviations with their clocks, newest report first
 // (GET /deviations)
 func (_ Unimplemented) ListDeviations(w http.ResponseWriter, r *http.Request, params ListDeviationsParams) {
@@ -5121,9 +6419,63 @@ func (_ Unimplemented) ReportDeviation(w http.ResponseWriter, r *http.Request, p
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// ListOwnDeviations What somebody who sees nobody has reported, and what became of it
+// (GET /deviations/own)
+func (_ Unimplemented) ListOwnDeviations(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ReadDeviation One deviation with the fields that Datatilsynet's form asks for (GDPR 33(3)); reading it is recorded
 // (GET /deviations/{deviation})
 func (_ Unimplemented) ReadDeviation(w http.ResponseWriter, r *http.Request, deviation DeviationID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// DescribeDeviation Write the next version of the account, and correct the facts
+// (PUT /deviations/{deviation})
+func (_ Unimplemented) DescribeDeviation(w http.ResponseWriter, r *http.Request, deviation DeviationID, params DescribeDeviationParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// CloseDeviation Settle it, when cause and measures are written and Datatilsynet was told or need not be; not by who reported it
+// (POST /deviations/{deviation}/closure)
+func (_ Unimplemented) CloseDeviation(w http.ResponseWriter, r *http.Request, deviation DeviationID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ConfirmDeviation Say that what the product found is a deviation
+// (POST /deviations/{deviation}/confirmation)
+func (_ Unimplemented) ConfirmDeviation(w http.ResponseWriter, r *http.Request, deviation DeviationID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// DismissDeviation Say why what the product found is none
+// (POST /deviations/{deviation}/dismissal)
+func (_ Unimplemented) DismissDeviation(w http.ResponseWriter, r *http.Request, deviation DeviationID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ExemptDeviation Note why somebody is not told
+// (POST /deviations/{deviation}/exemptions)
+func (_ Unimplemented) ExemptDeviation(w http.ResponseWriter, r *http.Request, deviation DeviationID, params ExemptDeviationParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReadDeviationHistory The story of a deviation: its clocks, who did what, and everything that was written
+// (GET /deviations/{deviation}/history)
+func (_ Unimplemented) ReadDeviationHistory(w http.ResponseWriter, r *http.Request, deviation DeviationID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// TellDeviation Note that somebody was told, which stops their clock
+// (POST /deviations/{deviation}/notices)
+func (_ Unimplemented) TellDeviation(w http.ResponseWriter, r *http.Request, deviation DeviationID, params TellDeviationParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReopenDeviation Take a closed one up again
+// (POST /deviations/{deviation}/reopening)
+func (_ Unimplemented) ReopenDeviation(w http.ResponseWriter, r *http.Request, deviation DeviationID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -5259,6 +6611,48 @@ func (_ Unimplemented) ReadMe(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// ListKeys The caller's keys, newest first, those that ended among them
+// (GET /me/keys)
+func (_ Unimplemented) ListKeys(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// MakeKey Make a key for oneself; it is shown once
+// (POST /me/keys)
+func (_ Unimplemented) MakeKey(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// EndKey End one's own key at once
+// (DELETE /me/keys/{key})
+func (_ Unimplemented) EndKey(w http.ResponseWriter, r *http.Request, key KeyID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RotateKey Make a key that takes the place of one's own; it is shown once
+// (POST /me/keys/{key}/rotation)
+func (_ Unimplemented) RotateKey(w http.ResponseWriter, r *http.Request, key KeyID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// EndSessions Sign the caller out everywhere
+// (DELETE /me/sessions)
+func (_ Unimplemented) EndSessions(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListSessions Where the caller is signed in, by last use
+// (GET /me/sessions)
+func (_ Unimplemented) ListSessions(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// EndSession Sign the caller out in one place
+// (DELETE /me/sessions/{session})
+func (_ Unimplemented) EndSession(w http.ResponseWriter, r *http.Request, session SessionID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ListOrders Requests for extra runs, newest first
 // (GET /orders)
 func (_ Unimplemented) ListOrders(w http.ResponseWriter, r *http.Request, params ListOrdersParams) {
@@ -5289,15 +6683,57 @@ func (_ Unimplemented) DeclineOrder(w http.ResponseWriter, r *http.Request, orde
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// ListSharedSubprocessors The list as the processor keeps it, with what the municipalities answered
+// (GET /platform/subprocessors)
+func (_ Unimplemented) ListSharedSubprocessors(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// AnnounceSubprocessor Announce a new company; municipalities have thirty days to object (GDPR 28(2))
+// (POST /platform/subprocessors)
+func (_ Unimplemented) AnnounceSubprocessor(w http.ResponseWriter, r *http.Request, params AnnounceSubprocessorParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReviewSubprocessor Note that security was followed up (T22)
+// (POST /platform/subprocessors/{subprocessor}/reviews)
+func (_ Unimplemented) ReviewSubprocessor(w http.ResponseWriter, r *http.Request, subprocessor SubprocessorID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// AnnounceSubprocessorVersion Announce a change, correct the entry, or end it
+// (POST /platform/subprocessors/{subprocessor}/versions)
+func (_ Unimplemented) AnnounceSubprocessorVersion(w http.ResponseWriter, r *http.Request, subprocessor SubprocessorID, params AnnounceSubprocessorVersionParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReadPrivacyStatement The privacy statement (T2): the draft, and every published version, the newest first
+// (GET /privacy-statement)
+func (_ Unimplemented) ReadPrivacyStatement(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// SavePrivacyStatement Write the draft; a section that is left out has the product's own text
+// (PUT /privacy-statement)
+func (_ Unimplemented) SavePrivacyStatement(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PublishPrivacyStatement Make the draft the next version
+// (POST /privacy-statement/publications)
+func (_ Unimplemented) PublishPrivacyStatement(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ReadProcessing The records of processing (GDPR 30), made from the deletion classes
 // (GET /processing)
 func (_ Unimplemented) ReadProcessing(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListProposals What waits for a second person, oldest first
+// ListProposals What waits for a second person, oldest first, or what was decided lately, newest first
 // (GET /proposals)
-func (_ Unimplemented) ListProposals(w http.ResponseWriter, r *http.Request) {
+func (_ Unimplemented) ListProposals(w http.ResponseWriter, r *http.Request, params ListProposalsParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -5310,6 +6746,12 @@ func (_ Unimplemented) AcceptProposal(w http.ResponseWriter, r *http.Request, pr
 // RejectProposal Reject what somebody else has proposed; nothing changes
 // (POST /proposals/{proposal}/rejection)
 func (_ Unimplemented) RejectProposal(w http.ResponseWriter, r *http.Request, proposal ProposalID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// WithdrawProposal Take back what one has proposed
+// (POST /proposals/{proposal}/withdrawal)
+func (_ Unimplemented) WithdrawProposal(w http.ResponseWriter, r *http.Request, proposal ProposalID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -5363,7 +6805,13 @@ func (_ Unimplemented) ExtendRightsRequest(w http.ResponseWriter, r *http.Reques
 
 // ReadExtract Everything that is held on the person, after the release; made anew each time
 // (GET /rights-requests/{right}/extract)
-func (_ Unimplemented) ReadExtract(w http.ResponseWriter, r *http.Request, right RightID) {
+func (_ Unimplemented) ReadExtract(w http.ResponseWriter, r *http.Request, right RightID, params ReadExtractParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PreviewExtract What would be handed out, for the approver who decides
+// (GET /rights-requests/{right}/extract/preview)
+func (_ Unimplemented) PreviewExtract(w http.ResponseWriter, r *http.Request, right RightID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -5499,9 +6947,57 @@ func (_ Unimplemented) StartRound(w http.ResponseWriter, r *http.Request, number
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// ListRules How long each class is kept and why: every version, by class, the newest first
+// (GET /rules)
+func (_ Unimplemented) ListRules(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ProposeRule Propose a new version of a rule; somebody else decides
+// (POST /rules/{class}/proposals)
+func (_ Unimplemented) ProposeRule(w http.ResponseWriter, r *http.Request, class Class) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ListSubprocessors Who else handles data for the municipality, by service, with what is used here and what was answered
 // (GET /subprocessors)
 func (_ Unimplemented) ListSubprocessors(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReadSubprocessor One company: its versions, when it was used here, and what the municipality answered
+// (GET /subprocessors/{subprocessor})
+func (_ Unimplemented) ReadSubprocessor(w http.ResponseWriter, r *http.Request, subprocessor SubprocessorID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// AnswerSubprocessor Answer an announced version, once: noted, or objected with the reason
+// (POST /subprocessors/{subprocessor}/answers)
+func (_ Unimplemented) AnswerSubprocessor(w http.ResponseWriter, r *http.Request, subprocessor SubprocessorID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// StartSubprocessorUse Note from when the municipality uses the service
+// (POST /subprocessors/{subprocessor}/uses)
+func (_ Unimplemented) StartSubprocessorUse(w http.ResponseWriter, r *http.Request, subprocessor SubprocessorID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// EndSubprocessorUse Note the last day of use
+// (POST /subprocessors/{subprocessor}/uses/end)
+func (_ Unimplemented) EndSubprocessorUse(w http.ResponseWriter, r *http.Request, subprocessor SubprocessorID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ReadTerms What the municipality demands of rounds and of signing in
+// (GET /terms)
+func (_ Unimplemented) ReadTerms(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ProposeTerms Propose other terms; somebody else decides
+// (POST /terms/proposals)
+func (_ Unimplemented) ProposeTerms(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -5568,6 +7064,20 @@ type ServerInterfaceWrapper struct {
 
 type MiddlewareFunc func(http.Handler) http.Handler
 
+// ListAccessReviews operation middleware
+func (siw *ServerInterfaceWrapper) ListAccessReviews(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListAccessReviews(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListAccounts operation middleware
 func (siw *ServerInterfaceWrapper) ListAccounts(w http.ResponseWriter, r *http.Request) {
 
@@ -5601,6 +7111,46 @@ func (siw *ServerInterfaceWrapper) ListAccounts(w http.ResponseWriter, r *http.R
 	handler.ServeHTTP(w, r)
 }
 
+// InviteAccount operation middleware
+func (siw *ServerInterfaceWrapper) InviteAccount(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.InviteAccount(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReadAccount operation middleware
+func (siw *ServerInterfaceWrapper) ReadAccount(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "account" -------------
+	var account AccountID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "account", chi.URLParam(r, "account"), &account, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "account", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReadAccount(w, r, account)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // DisableAccount operation middleware
 func (siw *ServerInterfaceWrapper) DisableAccount(w http.ResponseWriter, r *http.Request) {
 
@@ -5618,6 +7168,286 @@ func (siw *ServerInterfaceWrapper) DisableAccount(w http.ResponseWriter, r *http
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.DisableAccount(w, r, account)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListProgramKeys operation middleware
+func (siw *ServerInterfaceWrapper) ListProgramKeys(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "account" -------------
+	var account AccountID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "account", chi.URLParam(r, "account"), &account, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "account", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListProgramKeys(w, r, account)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// MakeProgramKey operation middleware
+func (siw *ServerInterfaceWrapper) MakeProgramKey(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "account" -------------
+	var account AccountID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "account", chi.URLParam(r, "account"), &account, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "account", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.MakeProgramKey(w, r, account)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// EndProgramKey operation middleware
+func (siw *ServerInterfaceWrapper) EndProgramKey(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "account" -------------
+	var account AccountID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "account", chi.URLParam(r, "account"), &account, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "account", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "key" -------------
+	var key KeyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "key", chi.URLParam(r, "key"), &key, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "key", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.EndProgramKey(w, r, account, key)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RotateProgramKey operation middleware
+func (siw *ServerInterfaceWrapper) RotateProgramKey(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "account" -------------
+	var account AccountID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "account", chi.URLParam(r, "account"), &account, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "account", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "key" -------------
+	var key KeyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "key", chi.URLParam(r, "key"), &key, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "key", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RotateProgramKey(w, r, account, key)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// MakeAccountLink operation middleware
+func (siw *ServerInterfaceWrapper) MakeAccountLink(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "account" -------------
+	var account AccountID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "account", chi.URLParam(r, "account"), &account, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "account", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.MakeAccountLink(w, r, account)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ProposeOpening operation middleware
+func (siw *ServerInterfaceWrapper) ProposeOpening(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "account" -------------
+	var account AccountID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "account", chi.URLParam(r, "account"), &account, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "account", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ProposeOpening(w, r, account)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ConfirmAccess operation middleware
+func (siw *ServerInterfaceWrapper) ConfirmAccess(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "account" -------------
+	var account AccountID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "account", chi.URLParam(r, "account"), &account, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "account", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ConfirmAccess(w, r, account)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ProposeRoles operation middleware
+func (siw *ServerInterfaceWrapper) ProposeRoles(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "account" -------------
+	var account AccountID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "account", chi.URLParam(r, "account"), &account, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "account", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ProposeRoles(w, r, account)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListAddressRanges operation middleware
+func (siw *ServerInterfaceWrapper) ListAddressRanges(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListAddressRanges(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ProposeAddressRange operation middleware
+func (siw *ServerInterfaceWrapper) ProposeAddressRange(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ProposeAddressRange(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ProposeAddressRangeRemoval operation middleware
+func (siw *ServerInterfaceWrapper) ProposeAddressRangeRemoval(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "range" -------------
+	var pRange RangeID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "range", chi.URLParam(r, "range"), &pRange, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "range", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ProposeAddressRangeRemoval(w, r, pRange)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -6384,6 +8214,34 @@ func (siw *ServerInterfaceWrapper) SetClientStatus(w http.ResponseWriter, r *htt
 	handler.ServeHTTP(w, r)
 }
 
+// ReadDeviationClock operation middleware
+func (siw *ServerInterfaceWrapper) ReadDeviationClock(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReadDeviationClock(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// SetDeviationClock operation middleware
+func (siw *ServerInterfaceWrapper) SetDeviationClock(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.SetDeviationClock(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListDeviations operation middleware
 func (siw *ServerInterfaceWrapper) ListDeviations(w http.ResponseWriter, r *http.Request) {
 
@@ -6471,6 +8329,20 @@ func (siw *ServerInterfaceWrapper) ReportDeviation(w http.ResponseWriter, r *htt
 	handler.ServeHTTP(w, r)
 }
 
+// ListOwnDeviations operation middleware
+func (siw *ServerInterfaceWrapper) ListOwnDeviations(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListOwnDeviations(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ReadDeviation operation middleware
 func (siw *ServerInterfaceWrapper) ReadDeviation(w http.ResponseWriter, r *http.Request) {
 
@@ -6488,6 +8360,290 @@ func (siw *ServerInterfaceWrapper) ReadDeviation(w http.ResponseWriter, r *http.
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ReadDeviation(w, r, deviation)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DescribeDeviation operation middleware
+func (siw *ServerInterfaceWrapper) DescribeDeviation(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "deviation" -------------
+	var deviation DeviationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "deviation", chi.URLParam(r, "deviation"), &deviation, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "deviation", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DescribeDeviationParams
+
+	headers := r.Header
+
+	// ------------- Required header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = IfMatch
+
+	} else {
+		err := fmt.Errorf("Header parameter If-Match is required, but not found")
+		siw.ErrorHandlerFunc(w, r, &RequiredHeaderError{ParamName: "If-Match", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DescribeDeviation(w, r, deviation, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CloseDeviation operation middleware
+func (siw *ServerInterfaceWrapper) CloseDeviation(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "deviation" -------------
+	var deviation DeviationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "deviation", chi.URLParam(r, "deviation"), &deviation, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "deviation", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CloseDeviation(w, r, deviation)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ConfirmDeviation operation middleware
+func (siw *ServerInterfaceWrapper) ConfirmDeviation(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "deviation" -------------
+	var deviation DeviationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "deviation", chi.URLParam(r, "deviation"), &deviation, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "deviation", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ConfirmDeviation(w, r, deviation)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// DismissDeviation operation middleware
+func (siw *ServerInterfaceWrapper) DismissDeviation(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "deviation" -------------
+	var deviation DeviationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "deviation", chi.URLParam(r, "deviation"), &deviation, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "deviation", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DismissDeviation(w, r, deviation)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ExemptDeviation operation middleware
+func (siw *ServerInterfaceWrapper) ExemptDeviation(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "deviation" -------------
+	var deviation DeviationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "deviation", chi.URLParam(r, "deviation"), &deviation, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "deviation", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExemptDeviationParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKeyOptional
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExemptDeviation(w, r, deviation, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReadDeviationHistory operation middleware
+func (siw *ServerInterfaceWrapper) ReadDeviationHistory(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "deviation" -------------
+	var deviation DeviationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "deviation", chi.URLParam(r, "deviation"), &deviation, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "deviation", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReadDeviationHistory(w, r, deviation)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// TellDeviation operation middleware
+func (siw *ServerInterfaceWrapper) TellDeviation(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "deviation" -------------
+	var deviation DeviationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "deviation", chi.URLParam(r, "deviation"), &deviation, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "deviation", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params TellDeviationParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKeyOptional
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.TellDeviation(w, r, deviation, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReopenDeviation operation middleware
+func (siw *ServerInterfaceWrapper) ReopenDeviation(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "deviation" -------------
+	var deviation DeviationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "deviation", chi.URLParam(r, "deviation"), &deviation, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "deviation", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReopenDeviation(w, r, deviation)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -7466,6 +9622,140 @@ func (siw *ServerInterfaceWrapper) ReadMe(w http.ResponseWriter, r *http.Request
 	handler.ServeHTTP(w, r)
 }
 
+// ListKeys operation middleware
+func (siw *ServerInterfaceWrapper) ListKeys(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListKeys(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// MakeKey operation middleware
+func (siw *ServerInterfaceWrapper) MakeKey(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.MakeKey(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// EndKey operation middleware
+func (siw *ServerInterfaceWrapper) EndKey(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "key" -------------
+	var key KeyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "key", chi.URLParam(r, "key"), &key, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "key", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.EndKey(w, r, key)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RotateKey operation middleware
+func (siw *ServerInterfaceWrapper) RotateKey(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "key" -------------
+	var key KeyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "key", chi.URLParam(r, "key"), &key, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "key", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RotateKey(w, r, key)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// EndSessions operation middleware
+func (siw *ServerInterfaceWrapper) EndSessions(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.EndSessions(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListSessions operation middleware
+func (siw *ServerInterfaceWrapper) ListSessions(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListSessions(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// EndSession operation middleware
+func (siw *ServerInterfaceWrapper) EndSession(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "session" -------------
+	var session SessionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "session", chi.URLParam(r, "session"), &session, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "session", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.EndSession(w, r, session)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListOrders operation middleware
 func (siw *ServerInterfaceWrapper) ListOrders(w http.ResponseWriter, r *http.Request) {
 
@@ -7704,6 +9994,179 @@ func (siw *ServerInterfaceWrapper) DeclineOrder(w http.ResponseWriter, r *http.R
 	handler.ServeHTTP(w, r)
 }
 
+// ListSharedSubprocessors operation middleware
+func (siw *ServerInterfaceWrapper) ListSharedSubprocessors(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListSharedSubprocessors(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// AnnounceSubprocessor operation middleware
+func (siw *ServerInterfaceWrapper) AnnounceSubprocessor(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AnnounceSubprocessorParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKeyOptional
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AnnounceSubprocessor(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReviewSubprocessor operation middleware
+func (siw *ServerInterfaceWrapper) ReviewSubprocessor(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "subprocessor" -------------
+	var subprocessor SubprocessorID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "subprocessor", chi.URLParam(r, "subprocessor"), &subprocessor, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "subprocessor", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReviewSubprocessor(w, r, subprocessor)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// AnnounceSubprocessorVersion operation middleware
+func (siw *ServerInterfaceWrapper) AnnounceSubprocessorVersion(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "subprocessor" -------------
+	var subprocessor SubprocessorID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "subprocessor", chi.URLParam(r, "subprocessor"), &subprocessor, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "subprocessor", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AnnounceSubprocessorVersionParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKeyOptional
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AnnounceSubprocessorVersion(w, r, subprocessor, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReadPrivacyStatement operation middleware
+func (siw *ServerInterfaceWrapper) ReadPrivacyStatement(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReadPrivacyStatement(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// SavePrivacyStatement operation middleware
+func (siw *ServerInterfaceWrapper) SavePrivacyStatement(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.SavePrivacyStatement(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PublishPrivacyStatement operation middleware
+func (siw *ServerInterfaceWrapper) PublishPrivacyStatement(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PublishPrivacyStatement(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ReadProcessing operation middleware
 func (siw *ServerInterfaceWrapper) ReadProcessing(w http.ResponseWriter, r *http.Request) {
 
@@ -7721,8 +10184,27 @@ func (siw *ServerInterfaceWrapper) ReadProcessing(w http.ResponseWriter, r *http
 // ListProposals operation middleware
 func (siw *ServerInterfaceWrapper) ListProposals(w http.ResponseWriter, r *http.Request) {
 
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListProposalsParams
+
+	// ------------- Optional query parameter "list" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "list", r.URL.Query(), &params.List, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "list"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "list", Err: err})
+		}
+		return
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.ListProposals(w, r)
+		siw.Handler.ListProposals(w, r, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -7775,6 +10257,32 @@ func (siw *ServerInterfaceWrapper) RejectProposal(w http.ResponseWriter, r *http
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.RejectProposal(w, r, proposal)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// WithdrawProposal operation middleware
+func (siw *ServerInterfaceWrapper) WithdrawProposal(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "proposal" -------------
+	var proposal ProposalID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "proposal", chi.URLParam(r, "proposal"), &proposal, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "proposal", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.WithdrawProposal(w, r, proposal)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -8004,8 +10512,50 @@ func (siw *ServerInterfaceWrapper) ReadExtract(w http.ResponseWriter, r *http.Re
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReadExtractParams
+
+	// ------------- Optional query parameter "format" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "format", r.URL.Query(), &params.Format, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "format"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "format", Err: err})
+		}
+		return
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.ReadExtract(w, r, right)
+		siw.Handler.ReadExtract(w, r, right, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PreviewExtract operation middleware
+func (siw *ServerInterfaceWrapper) PreviewExtract(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "right" -------------
+	var right RightID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "right", chi.URLParam(r, "right"), &right, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "right", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PreviewExtract(w, r, right)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -8654,11 +11204,183 @@ func (siw *ServerInterfaceWrapper) StartRound(w http.ResponseWriter, r *http.Req
 	handler.ServeHTTP(w, r)
 }
 
+// ListRules operation middleware
+func (siw *ServerInterfaceWrapper) ListRules(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListRules(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ProposeRule operation middleware
+func (siw *ServerInterfaceWrapper) ProposeRule(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "class" -------------
+	var class Class
+
+	err = runtime.BindStyledParameterWithOptions("simple", "class", chi.URLParam(r, "class"), &class, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "class", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ProposeRule(w, r, class)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListSubprocessors operation middleware
 func (siw *ServerInterfaceWrapper) ListSubprocessors(w http.ResponseWriter, r *http.Request) {
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ListSubprocessors(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReadSubprocessor operation middleware
+func (siw *ServerInterfaceWrapper) ReadSubprocessor(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "subprocessor" -------------
+	var subprocessor SubprocessorID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "subprocessor", chi.URLParam(r, "subprocessor"), &subprocessor, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "subprocessor", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReadSubprocessor(w, r, subprocessor)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// AnswerSubprocessor operation middleware
+func (siw *ServerInterfaceWrapper) AnswerSubprocessor(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "subprocessor" -------------
+	var subprocessor SubprocessorID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "subprocessor", chi.URLParam(r, "subprocessor"), &subprocessor, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "subprocessor", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AnswerSubprocessor(w, r, subprocessor)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// StartSubprocessorUse operation middleware
+func (siw *ServerInterfaceWrapper) StartSubprocessorUse(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "subprocessor" -------------
+	var subprocessor SubprocessorID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "subprocessor", chi.URLParam(r, "subprocessor"), &subprocessor, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "subprocessor", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.StartSubprocessorUse(w, r, subprocessor)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// EndSubprocessorUse operation middleware
+func (siw *ServerInterfaceWrapper) EndSubprocessorUse(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "subprocessor" -------------
+	var subprocessor SubprocessorID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "subprocessor", chi.URLParam(r, "subprocessor"), &subprocessor, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "subprocessor", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.EndSubprocessorUse(w, r, subprocessor)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReadTerms operation middleware
+func (siw *ServerInterfaceWrapper) ReadTerms(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReadTerms(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ProposeTerms operation middleware
+func (siw *ServerInterfaceWrapper) ProposeTerms(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ProposeTerms(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -9024,6 +11746,27 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Get(options.BaseURL+"/me", wrapper.ReadMe)
 	})
 	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/me/sessions", wrapper.EndSessions)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/me/sessions", wrapper.ListSessions)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/me/sessions/{session}", wrapper.EndSession)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/me/keys", wrapper.ListKeys)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/me/keys", wrapper.MakeKey)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/me/keys/{key}/rotation", wrapper.RotateKey)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/me/keys/{key}", wrapper.EndKey)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/clients", wrapper.ListClients)
 	})
 	r.Group(func(r chi.Router) {
@@ -9168,7 +11911,61 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Get(options.BaseURL+"/accounts", wrapper.ListAccounts)
 	})
 	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/accounts", wrapper.InviteAccount)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/accounts/{account}", wrapper.ReadAccount)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/accounts/{account}/roles", wrapper.ProposeRoles)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/accounts/{account}/links", wrapper.MakeAccountLink)
+	})
+	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/accounts/{account}/disabling", wrapper.DisableAccount)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/accounts/{account}/opening", wrapper.ProposeOpening)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/accounts/{account}/review", wrapper.ConfirmAccess)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/accounts/{account}/keys", wrapper.ListProgramKeys)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/accounts/{account}/keys", wrapper.MakeProgramKey)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/accounts/{account}/keys/{key}/rotation", wrapper.RotateProgramKey)
+	})
+	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/accounts/{account}/keys/{key}", wrapper.EndProgramKey)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/access-reviews", wrapper.ListAccessReviews)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/address-ranges", wrapper.ListAddressRanges)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/address-ranges", wrapper.ProposeAddressRange)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/address-ranges/{range}/removal", wrapper.ProposeAddressRangeRemoval)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/rules", wrapper.ListRules)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/rules/{class}/proposals", wrapper.ProposeRule)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/terms", wrapper.ReadTerms)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/terms/proposals", wrapper.ProposeTerms)
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/proposals", wrapper.ListProposals)
@@ -9178,6 +11975,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/proposals/{proposal}/rejection", wrapper.RejectProposal)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/proposals/{proposal}/withdrawal", wrapper.WithdrawProposal)
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/protected-readers", wrapper.ListProtectedReaders)
@@ -9232,6 +12032,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/rights-requests/{right}/extract", wrapper.ReadExtract)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/rights-requests/{right}/extract/preview", wrapper.PreviewExtract)
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/visits", wrapper.ListVisits)
@@ -9303,6 +12106,30 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Get(options.BaseURL+"/subprocessors", wrapper.ListSubprocessors)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/subprocessors/{subprocessor}", wrapper.ReadSubprocessor)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/subprocessors/{subprocessor}/uses", wrapper.StartSubprocessorUse)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/subprocessors/{subprocessor}/uses/end", wrapper.EndSubprocessorUse)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/subprocessors/{subprocessor}/answers", wrapper.AnswerSubprocessor)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/platform/subprocessors", wrapper.ListSharedSubprocessors)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/platform/subprocessors", wrapper.AnnounceSubprocessor)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/platform/subprocessors/{subprocessor}/versions", wrapper.AnnounceSubprocessorVersion)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/platform/subprocessors/{subprocessor}/reviews", wrapper.ReviewSubprocessor)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/processing", wrapper.ReadProcessing)
 	})
 	r.Group(func(r chi.Router) {
@@ -9312,7 +12139,49 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Post(options.BaseURL+"/deviations", wrapper.ReportDeviation)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/deviations/own", wrapper.ListOwnDeviations)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/deviation-clock", wrapper.ReadDeviationClock)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/deviation-clock", wrapper.SetDeviationClock)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/deviations/{deviation}", wrapper.ReadDeviation)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/deviations/{deviation}", wrapper.DescribeDeviation)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/deviations/{deviation}/history", wrapper.ReadDeviationHistory)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/deviations/{deviation}/confirmation", wrapper.ConfirmDeviation)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/deviations/{deviation}/dismissal", wrapper.DismissDeviation)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/deviations/{deviation}/notices", wrapper.TellDeviation)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/deviations/{deviation}/exemptions", wrapper.ExemptDeviation)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/deviations/{deviation}/closure", wrapper.CloseDeviation)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/deviations/{deviation}/reopening", wrapper.ReopenDeviation)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/privacy-statement", wrapper.ReadPrivacyStatement)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/privacy-statement", wrapper.SavePrivacyStatement)
+	})
+	r.Group(func(r chi.Router) {
+		r.Post(options.BaseURL+"/privacy-statement/publications", wrapper.PublishPrivacyStatement)
 	})
 
 	return r
@@ -9339,6 +12208,92 @@ type TooLargeApplicationProblemPlusJSONResponse Problem
 type UnauthenticatedApplicationProblemPlusJSONResponse Problem
 
 type UnsupportedTypeApplicationProblemPlusJSONResponse Problem
+
+type ListAccessReviewsRequestObject struct {
+}
+
+type ListAccessReviewsResponseObject interface {
+	VisitListAccessReviewsResponse(w http.ResponseWriter) error
+}
+
+type ListAccessReviews200JSONResponse AccessReviews
+
+func (response ListAccessReviews200JSONResponse) VisitListAccessReviewsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAccessReviews400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListAccessReviews400ApplicationProblemPlusJSONResponse) VisitListAccessReviewsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAccessReviews401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListAccessReviews401ApplicationProblemPlusJSONResponse) VisitListAccessReviewsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAccessReviews403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListAccessReviews403ApplicationProblemPlusJSONResponse) VisitListAccessReviewsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAccessReviews5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListAccessReviews5XXApplicationProblemPlusJSONResponse) VisitListAccessReviewsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
 
 type ListAccountsRequestObject struct {
 	Params ListAccountsParams
@@ -9416,6 +12371,244 @@ type ListAccounts5XXApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListAccounts5XXApplicationProblemPlusJSONResponse) VisitListAccountsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteAccountRequestObject struct {
+	Body *InviteAccountJSONRequestBody
+}
+
+type InviteAccountResponseObject interface {
+	VisitInviteAccountResponse(w http.ResponseWriter) error
+}
+
+type InviteAccount201JSONResponse Invited
+
+func (response InviteAccount201JSONResponse) VisitInviteAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteAccount400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response InviteAccount400ApplicationProblemPlusJSONResponse) VisitInviteAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteAccount401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response InviteAccount401ApplicationProblemPlusJSONResponse) VisitInviteAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteAccount403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response InviteAccount403ApplicationProblemPlusJSONResponse) VisitInviteAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteAccount413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response InviteAccount413ApplicationProblemPlusJSONResponse) VisitInviteAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteAccount415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response InviteAccount415ApplicationProblemPlusJSONResponse) VisitInviteAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteAccount422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response InviteAccount422ApplicationProblemPlusJSONResponse) VisitInviteAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteAccount5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response InviteAccount5XXApplicationProblemPlusJSONResponse) VisitInviteAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadAccountRequestObject struct {
+	Account AccountID `json:"account"`
+}
+
+type ReadAccountResponseObject interface {
+	VisitReadAccountResponse(w http.ResponseWriter) error
+}
+
+type ReadAccount200JSONResponse Account
+
+func (response ReadAccount200JSONResponse) VisitReadAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadAccount400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReadAccount400ApplicationProblemPlusJSONResponse) VisitReadAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadAccount401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReadAccount401ApplicationProblemPlusJSONResponse) VisitReadAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadAccount403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReadAccount403ApplicationProblemPlusJSONResponse) VisitReadAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadAccount404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReadAccount404ApplicationProblemPlusJSONResponse) VisitReadAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadAccount5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReadAccount5XXApplicationProblemPlusJSONResponse) VisitReadAccountResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -9529,6 +12722,1444 @@ type DisableAccount5XXApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DisableAccount5XXApplicationProblemPlusJSONResponse) VisitDisableAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProgramKeysRequestObject struct {
+	Account AccountID `json:"account"`
+}
+
+type ListProgramKeysResponseObject interface {
+	VisitListProgramKeysResponse(w http.ResponseWriter) error
+}
+
+type ListProgramKeys200JSONResponse Keys
+
+func (response ListProgramKeys200JSONResponse) VisitListProgramKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProgramKeys400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListProgramKeys400ApplicationProblemPlusJSONResponse) VisitListProgramKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProgramKeys401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListProgramKeys401ApplicationProblemPlusJSONResponse) VisitListProgramKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProgramKeys403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListProgramKeys403ApplicationProblemPlusJSONResponse) VisitListProgramKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProgramKeys404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListProgramKeys404ApplicationProblemPlusJSONResponse) VisitListProgramKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProgramKeys5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListProgramKeys5XXApplicationProblemPlusJSONResponse) VisitListProgramKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeProgramKeyRequestObject struct {
+	Account AccountID `json:"account"`
+	Body    *MakeProgramKeyJSONRequestBody
+}
+
+type MakeProgramKeyResponseObject interface {
+	VisitMakeProgramKeyResponse(w http.ResponseWriter) error
+}
+
+type MakeProgramKey201JSONResponse MadeKey
+
+func (response MakeProgramKey201JSONResponse) VisitMakeProgramKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeProgramKey400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response MakeProgramKey400ApplicationProblemPlusJSONResponse) VisitMakeProgramKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeProgramKey401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response MakeProgramKey401ApplicationProblemPlusJSONResponse) VisitMakeProgramKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeProgramKey403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response MakeProgramKey403ApplicationProblemPlusJSONResponse) VisitMakeProgramKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeProgramKey404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response MakeProgramKey404ApplicationProblemPlusJSONResponse) VisitMakeProgramKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeProgramKey409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response MakeProgramKey409ApplicationProblemPlusJSONResponse) VisitMakeProgramKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeProgramKey413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response MakeProgramKey413ApplicationProblemPlusJSONResponse) VisitMakeProgramKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeProgramKey415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response MakeProgramKey415ApplicationProblemPlusJSONResponse) VisitMakeProgramKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeProgramKey422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response MakeProgramKey422ApplicationProblemPlusJSONResponse) VisitMakeProgramKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeProgramKey5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response MakeProgramKey5XXApplicationProblemPlusJSONResponse) VisitMakeProgramKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndProgramKeyRequestObject struct {
+	Account AccountID `json:"account"`
+	Key     KeyID     `json:"key"`
+}
+
+type EndProgramKeyResponseObject interface {
+	VisitEndProgramKeyResponse(w http.ResponseWriter) error
+}
+
+type EndProgramKey204Response struct {
+}
+
+func (response EndProgramKey204Response) VisitEndProgramKeyResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type EndProgramKey400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response EndProgramKey400ApplicationProblemPlusJSONResponse) VisitEndProgramKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndProgramKey401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response EndProgramKey401ApplicationProblemPlusJSONResponse) VisitEndProgramKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndProgramKey403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response EndProgramKey403ApplicationProblemPlusJSONResponse) VisitEndProgramKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndProgramKey404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response EndProgramKey404ApplicationProblemPlusJSONResponse) VisitEndProgramKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndProgramKey5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response EndProgramKey5XXApplicationProblemPlusJSONResponse) VisitEndProgramKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateProgramKeyRequestObject struct {
+	Account AccountID `json:"account"`
+	Key     KeyID     `json:"key"`
+	Body    *RotateProgramKeyJSONRequestBody
+}
+
+type RotateProgramKeyResponseObject interface {
+	VisitRotateProgramKeyResponse(w http.ResponseWriter) error
+}
+
+type RotateProgramKey201JSONResponse MadeKey
+
+func (response RotateProgramKey201JSONResponse) VisitRotateProgramKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateProgramKey400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response RotateProgramKey400ApplicationProblemPlusJSONResponse) VisitRotateProgramKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateProgramKey401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RotateProgramKey401ApplicationProblemPlusJSONResponse) VisitRotateProgramKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateProgramKey403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RotateProgramKey403ApplicationProblemPlusJSONResponse) VisitRotateProgramKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateProgramKey404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RotateProgramKey404ApplicationProblemPlusJSONResponse) VisitRotateProgramKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateProgramKey409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response RotateProgramKey409ApplicationProblemPlusJSONResponse) VisitRotateProgramKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateProgramKey413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RotateProgramKey413ApplicationProblemPlusJSONResponse) VisitRotateProgramKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateProgramKey415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RotateProgramKey415ApplicationProblemPlusJSONResponse) VisitRotateProgramKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateProgramKey422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RotateProgramKey422ApplicationProblemPlusJSONResponse) VisitRotateProgramKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateProgramKey5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RotateProgramKey5XXApplicationProblemPlusJSONResponse) VisitRotateProgramKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeAccountLinkRequestObject struct {
+	Account AccountID `json:"account"`
+	Body    *MakeAccountLinkJSONRequestBody
+}
+
+type MakeAccountLinkResponseObject interface {
+	VisitMakeAccountLinkResponse(w http.ResponseWriter) error
+}
+
+type MakeAccountLink201JSONResponse AccountLink
+
+func (response MakeAccountLink201JSONResponse) VisitMakeAccountLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeAccountLink400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response MakeAccountLink400ApplicationProblemPlusJSONResponse) VisitMakeAccountLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeAccountLink401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response MakeAccountLink401ApplicationProblemPlusJSONResponse) VisitMakeAccountLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeAccountLink403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response MakeAccountLink403ApplicationProblemPlusJSONResponse) VisitMakeAccountLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeAccountLink404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response MakeAccountLink404ApplicationProblemPlusJSONResponse) VisitMakeAccountLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeAccountLink409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response MakeAccountLink409ApplicationProblemPlusJSONResponse) VisitMakeAccountLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeAccountLink413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response MakeAccountLink413ApplicationProblemPlusJSONResponse) VisitMakeAccountLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeAccountLink415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response MakeAccountLink415ApplicationProblemPlusJSONResponse) VisitMakeAccountLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeAccountLink422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response MakeAccountLink422ApplicationProblemPlusJSONResponse) VisitMakeAccountLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeAccountLink5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response MakeAccountLink5XXApplicationProblemPlusJSONResponse) VisitMakeAccountLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeOpeningRequestObject struct {
+	Account AccountID `json:"account"`
+}
+
+type ProposeOpeningResponseObject interface {
+	VisitProposeOpeningResponse(w http.ResponseWriter) error
+}
+
+type ProposeOpening204Response struct {
+}
+
+func (response ProposeOpening204Response) VisitProposeOpeningResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ProposeOpening400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeOpening400ApplicationProblemPlusJSONResponse) VisitProposeOpeningResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeOpening401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeOpening401ApplicationProblemPlusJSONResponse) VisitProposeOpeningResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeOpening403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeOpening403ApplicationProblemPlusJSONResponse) VisitProposeOpeningResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeOpening404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeOpening404ApplicationProblemPlusJSONResponse) VisitProposeOpeningResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeOpening409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeOpening409ApplicationProblemPlusJSONResponse) VisitProposeOpeningResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeOpening5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ProposeOpening5XXApplicationProblemPlusJSONResponse) VisitProposeOpeningResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmAccessRequestObject struct {
+	Account AccountID `json:"account"`
+}
+
+type ConfirmAccessResponseObject interface {
+	VisitConfirmAccessResponse(w http.ResponseWriter) error
+}
+
+type ConfirmAccess204Response struct {
+}
+
+func (response ConfirmAccess204Response) VisitConfirmAccessResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ConfirmAccess400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmAccess400ApplicationProblemPlusJSONResponse) VisitConfirmAccessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmAccess401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmAccess401ApplicationProblemPlusJSONResponse) VisitConfirmAccessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmAccess403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmAccess403ApplicationProblemPlusJSONResponse) VisitConfirmAccessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmAccess404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmAccess404ApplicationProblemPlusJSONResponse) VisitConfirmAccessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmAccess409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmAccess409ApplicationProblemPlusJSONResponse) VisitConfirmAccessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmAccess5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ConfirmAccess5XXApplicationProblemPlusJSONResponse) VisitConfirmAccessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeRolesRequestObject struct {
+	Account AccountID `json:"account"`
+	Body    *ProposeRolesJSONRequestBody
+}
+
+type ProposeRolesResponseObject interface {
+	VisitProposeRolesResponse(w http.ResponseWriter) error
+}
+
+type ProposeRoles204Response struct {
+}
+
+func (response ProposeRoles204Response) VisitProposeRolesResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ProposeRoles400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeRoles400ApplicationProblemPlusJSONResponse) VisitProposeRolesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeRoles401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeRoles401ApplicationProblemPlusJSONResponse) VisitProposeRolesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeRoles403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeRoles403ApplicationProblemPlusJSONResponse) VisitProposeRolesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeRoles404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeRoles404ApplicationProblemPlusJSONResponse) VisitProposeRolesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeRoles409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeRoles409ApplicationProblemPlusJSONResponse) VisitProposeRolesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeRoles413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeRoles413ApplicationProblemPlusJSONResponse) VisitProposeRolesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeRoles415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeRoles415ApplicationProblemPlusJSONResponse) VisitProposeRolesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeRoles422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeRoles422ApplicationProblemPlusJSONResponse) VisitProposeRolesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeRoles5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ProposeRoles5XXApplicationProblemPlusJSONResponse) VisitProposeRolesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAddressRangesRequestObject struct {
+}
+
+type ListAddressRangesResponseObject interface {
+	VisitListAddressRangesResponse(w http.ResponseWriter) error
+}
+
+type ListAddressRanges200JSONResponse AddressRanges
+
+func (response ListAddressRanges200JSONResponse) VisitListAddressRangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAddressRanges400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListAddressRanges400ApplicationProblemPlusJSONResponse) VisitListAddressRangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAddressRanges401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListAddressRanges401ApplicationProblemPlusJSONResponse) VisitListAddressRangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAddressRanges403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListAddressRanges403ApplicationProblemPlusJSONResponse) VisitListAddressRangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAddressRanges5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListAddressRanges5XXApplicationProblemPlusJSONResponse) VisitListAddressRangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeAddressRangeRequestObject struct {
+	Body *ProposeAddressRangeJSONRequestBody
+}
+
+type ProposeAddressRangeResponseObject interface {
+	VisitProposeAddressRangeResponse(w http.ResponseWriter) error
+}
+
+type ProposeAddressRange204Response struct {
+}
+
+func (response ProposeAddressRange204Response) VisitProposeAddressRangeResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ProposeAddressRange400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeAddressRange400ApplicationProblemPlusJSONResponse) VisitProposeAddressRangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeAddressRange401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeAddressRange401ApplicationProblemPlusJSONResponse) VisitProposeAddressRangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeAddressRange403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeAddressRange403ApplicationProblemPlusJSONResponse) VisitProposeAddressRangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeAddressRange409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeAddressRange409ApplicationProblemPlusJSONResponse) VisitProposeAddressRangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeAddressRange413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeAddressRange413ApplicationProblemPlusJSONResponse) VisitProposeAddressRangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeAddressRange415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeAddressRange415ApplicationProblemPlusJSONResponse) VisitProposeAddressRangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeAddressRange422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeAddressRange422ApplicationProblemPlusJSONResponse) VisitProposeAddressRangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeAddressRange5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ProposeAddressRange5XXApplicationProblemPlusJSONResponse) VisitProposeAddressRangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeAddressRangeRemovalRequestObject struct {
+	Range RangeID `json:"range"`
+}
+
+type ProposeAddressRangeRemovalResponseObject interface {
+	VisitProposeAddressRangeRemovalResponse(w http.ResponseWriter) error
+}
+
+type ProposeAddressRangeRemoval204Response struct {
+}
+
+func (response ProposeAddressRangeRemoval204Response) VisitProposeAddressRangeRemovalResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ProposeAddressRangeRemoval400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeAddressRangeRemoval400ApplicationProblemPlusJSONResponse) VisitProposeAddressRangeRemovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeAddressRangeRemoval401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeAddressRangeRemoval401ApplicationProblemPlusJSONResponse) VisitProposeAddressRangeRemovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeAddressRangeRemoval403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeAddressRangeRemoval403ApplicationProblemPlusJSONResponse) VisitProposeAddressRangeRemovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeAddressRangeRemoval404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeAddressRangeRemoval404ApplicationProblemPlusJSONResponse) VisitProposeAddressRangeRemovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeAddressRangeRemoval409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeAddressRangeRemoval409ApplicationProblemPlusJSONResponse) VisitProposeAddressRangeRemovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeAddressRangeRemoval5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ProposeAddressRangeRemoval5XXApplicationProblemPlusJSONResponse) VisitProposeAddressRangeRemovalResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -12461,6 +17092,221 @@ func (response SetClientStatus5XXApplicationProblemPlusJSONResponse) VisitSetCli
 	return err
 }
 
+type ReadDeviationClockRequestObject struct {
+}
+
+type ReadDeviationClockResponseObject interface {
+	VisitReadDeviationClockResponse(w http.ResponseWriter) error
+}
+
+type ReadDeviationClock200JSONResponse DeviationHours
+
+func (response ReadDeviationClock200JSONResponse) VisitReadDeviationClockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadDeviationClock400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReadDeviationClock400ApplicationProblemPlusJSONResponse) VisitReadDeviationClockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadDeviationClock401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReadDeviationClock401ApplicationProblemPlusJSONResponse) VisitReadDeviationClockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadDeviationClock403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReadDeviationClock403ApplicationProblemPlusJSONResponse) VisitReadDeviationClockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadDeviationClock5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReadDeviationClock5XXApplicationProblemPlusJSONResponse) VisitReadDeviationClockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetDeviationClockRequestObject struct {
+	Body *SetDeviationClockJSONRequestBody
+}
+
+type SetDeviationClockResponseObject interface {
+	VisitSetDeviationClockResponse(w http.ResponseWriter) error
+}
+
+type SetDeviationClock204Response struct {
+}
+
+func (response SetDeviationClock204Response) VisitSetDeviationClockResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type SetDeviationClock400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response SetDeviationClock400ApplicationProblemPlusJSONResponse) VisitSetDeviationClockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetDeviationClock401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response SetDeviationClock401ApplicationProblemPlusJSONResponse) VisitSetDeviationClockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetDeviationClock403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response SetDeviationClock403ApplicationProblemPlusJSONResponse) VisitSetDeviationClockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetDeviationClock413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response SetDeviationClock413ApplicationProblemPlusJSONResponse) VisitSetDeviationClockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetDeviationClock415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response SetDeviationClock415ApplicationProblemPlusJSONResponse) VisitSetDeviationClockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetDeviationClock422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response SetDeviationClock422ApplicationProblemPlusJSONResponse) VisitSetDeviationClockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetDeviationClock5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SetDeviationClock5XXApplicationProblemPlusJSONResponse) VisitSetDeviationClockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListDeviationsRequestObject struct {
 	Params ListDeviationsParams
 }
@@ -12716,6 +17562,92 @@ func (response ReportDeviation5XXApplicationProblemPlusJSONResponse) VisitReport
 	return err
 }
 
+type ListOwnDeviationsRequestObject struct {
+}
+
+type ListOwnDeviationsResponseObject interface {
+	VisitListOwnDeviationsResponse(w http.ResponseWriter) error
+}
+
+type ListOwnDeviations200JSONResponse OwnDeviations
+
+func (response ListOwnDeviations200JSONResponse) VisitListOwnDeviationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListOwnDeviations400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListOwnDeviations400ApplicationProblemPlusJSONResponse) VisitListOwnDeviationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListOwnDeviations401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListOwnDeviations401ApplicationProblemPlusJSONResponse) VisitListOwnDeviationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListOwnDeviations403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListOwnDeviations403ApplicationProblemPlusJSONResponse) VisitListOwnDeviationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListOwnDeviations5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListOwnDeviations5XXApplicationProblemPlusJSONResponse) VisitListOwnDeviationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ReadDeviationRequestObject struct {
 	Deviation DeviationID `json:"deviation"`
 }
@@ -12724,15 +17656,23 @@ type ReadDeviationResponseObject interface {
 	VisitReadDeviationResponse(w http.ResponseWriter) error
 }
 
-type ReadDeviation200JSONResponse DeviationNotice
+type ReadDeviation200ResponseHeaders struct {
+	ETag string
+}
+
+type ReadDeviation200JSONResponse struct {
+	Body    DeviationNotice
+	Headers ReadDeviation200ResponseHeaders
+}
 
 func (response ReadDeviation200JSONResponse) VisitReadDeviationResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -12808,6 +17748,1196 @@ type ReadDeviation5XXApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ReadDeviation5XXApplicationProblemPlusJSONResponse) VisitReadDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DescribeDeviationRequestObject struct {
+	Deviation DeviationID `json:"deviation"`
+	Params    DescribeDeviationParams
+	Body      *DescribeDeviationJSONRequestBody
+}
+
+type DescribeDeviationResponseObject interface {
+	VisitDescribeDeviationResponse(w http.ResponseWriter) error
+}
+
+type DescribeDeviation204Response struct {
+}
+
+func (response DescribeDeviation204Response) VisitDescribeDeviationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DescribeDeviation400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response DescribeDeviation400ApplicationProblemPlusJSONResponse) VisitDescribeDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DescribeDeviation401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DescribeDeviation401ApplicationProblemPlusJSONResponse) VisitDescribeDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DescribeDeviation403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DescribeDeviation403ApplicationProblemPlusJSONResponse) VisitDescribeDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DescribeDeviation404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response DescribeDeviation404ApplicationProblemPlusJSONResponse) VisitDescribeDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DescribeDeviation409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response DescribeDeviation409ApplicationProblemPlusJSONResponse) VisitDescribeDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DescribeDeviation412ApplicationProblemPlusJSONResponse struct {
+	PreconditionFailedApplicationProblemPlusJSONResponse
+}
+
+func (response DescribeDeviation412ApplicationProblemPlusJSONResponse) VisitDescribeDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DescribeDeviation413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response DescribeDeviation413ApplicationProblemPlusJSONResponse) VisitDescribeDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DescribeDeviation415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response DescribeDeviation415ApplicationProblemPlusJSONResponse) VisitDescribeDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DescribeDeviation422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DescribeDeviation422ApplicationProblemPlusJSONResponse) VisitDescribeDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DescribeDeviation428ApplicationProblemPlusJSONResponse struct {
+	PreconditionRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response DescribeDeviation428ApplicationProblemPlusJSONResponse) VisitDescribeDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(428)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DescribeDeviation5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DescribeDeviation5XXApplicationProblemPlusJSONResponse) VisitDescribeDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CloseDeviationRequestObject struct {
+	Deviation DeviationID `json:"deviation"`
+}
+
+type CloseDeviationResponseObject interface {
+	VisitCloseDeviationResponse(w http.ResponseWriter) error
+}
+
+type CloseDeviation204Response struct {
+}
+
+func (response CloseDeviation204Response) VisitCloseDeviationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type CloseDeviation400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response CloseDeviation400ApplicationProblemPlusJSONResponse) VisitCloseDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CloseDeviation401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response CloseDeviation401ApplicationProblemPlusJSONResponse) VisitCloseDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CloseDeviation403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CloseDeviation403ApplicationProblemPlusJSONResponse) VisitCloseDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CloseDeviation404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response CloseDeviation404ApplicationProblemPlusJSONResponse) VisitCloseDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CloseDeviation409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response CloseDeviation409ApplicationProblemPlusJSONResponse) VisitCloseDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CloseDeviation422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response CloseDeviation422ApplicationProblemPlusJSONResponse) VisitCloseDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CloseDeviation5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CloseDeviation5XXApplicationProblemPlusJSONResponse) VisitCloseDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmDeviationRequestObject struct {
+	Deviation DeviationID `json:"deviation"`
+}
+
+type ConfirmDeviationResponseObject interface {
+	VisitConfirmDeviationResponse(w http.ResponseWriter) error
+}
+
+type ConfirmDeviation204Response struct {
+}
+
+func (response ConfirmDeviation204Response) VisitConfirmDeviationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ConfirmDeviation400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmDeviation400ApplicationProblemPlusJSONResponse) VisitConfirmDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmDeviation401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmDeviation401ApplicationProblemPlusJSONResponse) VisitConfirmDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmDeviation403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmDeviation403ApplicationProblemPlusJSONResponse) VisitConfirmDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmDeviation404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmDeviation404ApplicationProblemPlusJSONResponse) VisitConfirmDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmDeviation409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmDeviation409ApplicationProblemPlusJSONResponse) VisitConfirmDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmDeviation5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ConfirmDeviation5XXApplicationProblemPlusJSONResponse) VisitConfirmDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DismissDeviationRequestObject struct {
+	Deviation DeviationID `json:"deviation"`
+	Body      *DismissDeviationJSONRequestBody
+}
+
+type DismissDeviationResponseObject interface {
+	VisitDismissDeviationResponse(w http.ResponseWriter) error
+}
+
+type DismissDeviation204Response struct {
+}
+
+func (response DismissDeviation204Response) VisitDismissDeviationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DismissDeviation400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response DismissDeviation400ApplicationProblemPlusJSONResponse) VisitDismissDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DismissDeviation401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DismissDeviation401ApplicationProblemPlusJSONResponse) VisitDismissDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DismissDeviation403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DismissDeviation403ApplicationProblemPlusJSONResponse) VisitDismissDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DismissDeviation404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response DismissDeviation404ApplicationProblemPlusJSONResponse) VisitDismissDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DismissDeviation409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response DismissDeviation409ApplicationProblemPlusJSONResponse) VisitDismissDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DismissDeviation413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response DismissDeviation413ApplicationProblemPlusJSONResponse) VisitDismissDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DismissDeviation415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response DismissDeviation415ApplicationProblemPlusJSONResponse) VisitDismissDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DismissDeviation422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DismissDeviation422ApplicationProblemPlusJSONResponse) VisitDismissDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DismissDeviation5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DismissDeviation5XXApplicationProblemPlusJSONResponse) VisitDismissDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExemptDeviationRequestObject struct {
+	Deviation DeviationID `json:"deviation"`
+	Params    ExemptDeviationParams
+	Body      *ExemptDeviationJSONRequestBody
+}
+
+type ExemptDeviationResponseObject interface {
+	VisitExemptDeviationResponse(w http.ResponseWriter) error
+}
+
+type ExemptDeviation204Response struct {
+}
+
+func (response ExemptDeviation204Response) VisitExemptDeviationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ExemptDeviation400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ExemptDeviation400ApplicationProblemPlusJSONResponse) VisitExemptDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExemptDeviation401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ExemptDeviation401ApplicationProblemPlusJSONResponse) VisitExemptDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExemptDeviation403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ExemptDeviation403ApplicationProblemPlusJSONResponse) VisitExemptDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExemptDeviation404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ExemptDeviation404ApplicationProblemPlusJSONResponse) VisitExemptDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExemptDeviation409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ExemptDeviation409ApplicationProblemPlusJSONResponse) VisitExemptDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExemptDeviation413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ExemptDeviation413ApplicationProblemPlusJSONResponse) VisitExemptDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExemptDeviation415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ExemptDeviation415ApplicationProblemPlusJSONResponse) VisitExemptDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExemptDeviation422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ExemptDeviation422ApplicationProblemPlusJSONResponse) VisitExemptDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExemptDeviation5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExemptDeviation5XXApplicationProblemPlusJSONResponse) VisitExemptDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadDeviationHistoryRequestObject struct {
+	Deviation DeviationID `json:"deviation"`
+}
+
+type ReadDeviationHistoryResponseObject interface {
+	VisitReadDeviationHistoryResponse(w http.ResponseWriter) error
+}
+
+type ReadDeviationHistory200JSONResponse DeviationHistory
+
+func (response ReadDeviationHistory200JSONResponse) VisitReadDeviationHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadDeviationHistory400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReadDeviationHistory400ApplicationProblemPlusJSONResponse) VisitReadDeviationHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadDeviationHistory401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReadDeviationHistory401ApplicationProblemPlusJSONResponse) VisitReadDeviationHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadDeviationHistory403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReadDeviationHistory403ApplicationProblemPlusJSONResponse) VisitReadDeviationHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadDeviationHistory404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReadDeviationHistory404ApplicationProblemPlusJSONResponse) VisitReadDeviationHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadDeviationHistory5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReadDeviationHistory5XXApplicationProblemPlusJSONResponse) VisitReadDeviationHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TellDeviationRequestObject struct {
+	Deviation DeviationID `json:"deviation"`
+	Params    TellDeviationParams
+	Body      *TellDeviationJSONRequestBody
+}
+
+type TellDeviationResponseObject interface {
+	VisitTellDeviationResponse(w http.ResponseWriter) error
+}
+
+type TellDeviation204Response struct {
+}
+
+func (response TellDeviation204Response) VisitTellDeviationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type TellDeviation400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response TellDeviation400ApplicationProblemPlusJSONResponse) VisitTellDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TellDeviation401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response TellDeviation401ApplicationProblemPlusJSONResponse) VisitTellDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TellDeviation403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response TellDeviation403ApplicationProblemPlusJSONResponse) VisitTellDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TellDeviation404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response TellDeviation404ApplicationProblemPlusJSONResponse) VisitTellDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TellDeviation409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response TellDeviation409ApplicationProblemPlusJSONResponse) VisitTellDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TellDeviation413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response TellDeviation413ApplicationProblemPlusJSONResponse) VisitTellDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TellDeviation415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response TellDeviation415ApplicationProblemPlusJSONResponse) VisitTellDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TellDeviation422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response TellDeviation422ApplicationProblemPlusJSONResponse) VisitTellDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TellDeviation5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response TellDeviation5XXApplicationProblemPlusJSONResponse) VisitTellDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReopenDeviationRequestObject struct {
+	Deviation DeviationID `json:"deviation"`
+	Body      *ReopenDeviationJSONRequestBody
+}
+
+type ReopenDeviationResponseObject interface {
+	VisitReopenDeviationResponse(w http.ResponseWriter) error
+}
+
+type ReopenDeviation204Response struct {
+}
+
+func (response ReopenDeviation204Response) VisitReopenDeviationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ReopenDeviation400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReopenDeviation400ApplicationProblemPlusJSONResponse) VisitReopenDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReopenDeviation401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReopenDeviation401ApplicationProblemPlusJSONResponse) VisitReopenDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReopenDeviation403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReopenDeviation403ApplicationProblemPlusJSONResponse) VisitReopenDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReopenDeviation404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReopenDeviation404ApplicationProblemPlusJSONResponse) VisitReopenDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReopenDeviation409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ReopenDeviation409ApplicationProblemPlusJSONResponse) VisitReopenDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReopenDeviation413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ReopenDeviation413ApplicationProblemPlusJSONResponse) VisitReopenDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReopenDeviation415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ReopenDeviation415ApplicationProblemPlusJSONResponse) VisitReopenDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReopenDeviation422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ReopenDeviation422ApplicationProblemPlusJSONResponse) VisitReopenDeviationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReopenDeviation5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReopenDeviation5XXApplicationProblemPlusJSONResponse) VisitReopenDeviationResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -15402,6 +21532,809 @@ func (response ReadMe5XXApplicationProblemPlusJSONResponse) VisitReadMeResponse(
 	return err
 }
 
+type ListKeysRequestObject struct {
+}
+
+type ListKeysResponseObject interface {
+	VisitListKeysResponse(w http.ResponseWriter) error
+}
+
+type ListKeys200JSONResponse Keys
+
+func (response ListKeys200JSONResponse) VisitListKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListKeys400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListKeys400ApplicationProblemPlusJSONResponse) VisitListKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListKeys401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListKeys401ApplicationProblemPlusJSONResponse) VisitListKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListKeys403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListKeys403ApplicationProblemPlusJSONResponse) VisitListKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListKeys404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListKeys404ApplicationProblemPlusJSONResponse) VisitListKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListKeys5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListKeys5XXApplicationProblemPlusJSONResponse) VisitListKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeKeyRequestObject struct {
+	Body *MakeKeyJSONRequestBody
+}
+
+type MakeKeyResponseObject interface {
+	VisitMakeKeyResponse(w http.ResponseWriter) error
+}
+
+type MakeKey201JSONResponse MadeKey
+
+func (response MakeKey201JSONResponse) VisitMakeKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeKey400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response MakeKey400ApplicationProblemPlusJSONResponse) VisitMakeKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeKey401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response MakeKey401ApplicationProblemPlusJSONResponse) VisitMakeKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeKey403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response MakeKey403ApplicationProblemPlusJSONResponse) VisitMakeKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeKey404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response MakeKey404ApplicationProblemPlusJSONResponse) VisitMakeKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeKey409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response MakeKey409ApplicationProblemPlusJSONResponse) VisitMakeKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeKey413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response MakeKey413ApplicationProblemPlusJSONResponse) VisitMakeKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeKey415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response MakeKey415ApplicationProblemPlusJSONResponse) VisitMakeKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeKey422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response MakeKey422ApplicationProblemPlusJSONResponse) VisitMakeKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeKey5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response MakeKey5XXApplicationProblemPlusJSONResponse) VisitMakeKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndKeyRequestObject struct {
+	Key KeyID `json:"key"`
+}
+
+type EndKeyResponseObject interface {
+	VisitEndKeyResponse(w http.ResponseWriter) error
+}
+
+type EndKey204Response struct {
+}
+
+func (response EndKey204Response) VisitEndKeyResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type EndKey400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response EndKey400ApplicationProblemPlusJSONResponse) VisitEndKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndKey401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response EndKey401ApplicationProblemPlusJSONResponse) VisitEndKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndKey403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response EndKey403ApplicationProblemPlusJSONResponse) VisitEndKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndKey404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response EndKey404ApplicationProblemPlusJSONResponse) VisitEndKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndKey5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response EndKey5XXApplicationProblemPlusJSONResponse) VisitEndKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateKeyRequestObject struct {
+	Key  KeyID `json:"key"`
+	Body *RotateKeyJSONRequestBody
+}
+
+type RotateKeyResponseObject interface {
+	VisitRotateKeyResponse(w http.ResponseWriter) error
+}
+
+type RotateKey201JSONResponse MadeKey
+
+func (response RotateKey201JSONResponse) VisitRotateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateKey400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response RotateKey400ApplicationProblemPlusJSONResponse) VisitRotateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateKey401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RotateKey401ApplicationProblemPlusJSONResponse) VisitRotateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateKey403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RotateKey403ApplicationProblemPlusJSONResponse) VisitRotateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateKey404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RotateKey404ApplicationProblemPlusJSONResponse) VisitRotateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateKey409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response RotateKey409ApplicationProblemPlusJSONResponse) VisitRotateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateKey413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RotateKey413ApplicationProblemPlusJSONResponse) VisitRotateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateKey415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RotateKey415ApplicationProblemPlusJSONResponse) VisitRotateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateKey422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RotateKey422ApplicationProblemPlusJSONResponse) VisitRotateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateKey5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RotateKey5XXApplicationProblemPlusJSONResponse) VisitRotateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndSessionsRequestObject struct {
+}
+
+type EndSessionsResponseObject interface {
+	VisitEndSessionsResponse(w http.ResponseWriter) error
+}
+
+type EndSessions200JSONResponse EndedSessions
+
+func (response EndSessions200JSONResponse) VisitEndSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndSessions400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response EndSessions400ApplicationProblemPlusJSONResponse) VisitEndSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndSessions401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response EndSessions401ApplicationProblemPlusJSONResponse) VisitEndSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndSessions403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response EndSessions403ApplicationProblemPlusJSONResponse) VisitEndSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndSessions5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response EndSessions5XXApplicationProblemPlusJSONResponse) VisitEndSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSessionsRequestObject struct {
+}
+
+type ListSessionsResponseObject interface {
+	VisitListSessionsResponse(w http.ResponseWriter) error
+}
+
+type ListSessions200JSONResponse Sessions
+
+func (response ListSessions200JSONResponse) VisitListSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSessions400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListSessions400ApplicationProblemPlusJSONResponse) VisitListSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSessions401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListSessions401ApplicationProblemPlusJSONResponse) VisitListSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSessions403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListSessions403ApplicationProblemPlusJSONResponse) VisitListSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSessions5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListSessions5XXApplicationProblemPlusJSONResponse) VisitListSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndSessionRequestObject struct {
+	Session SessionID `json:"session"`
+}
+
+type EndSessionResponseObject interface {
+	VisitEndSessionResponse(w http.ResponseWriter) error
+}
+
+type EndSession204Response struct {
+}
+
+func (response EndSession204Response) VisitEndSessionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type EndSession400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response EndSession400ApplicationProblemPlusJSONResponse) VisitEndSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndSession401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response EndSession401ApplicationProblemPlusJSONResponse) VisitEndSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndSession403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response EndSession403ApplicationProblemPlusJSONResponse) VisitEndSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndSession404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response EndSession404ApplicationProblemPlusJSONResponse) VisitEndSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndSession5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response EndSession5XXApplicationProblemPlusJSONResponse) VisitEndSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListOrdersRequestObject struct {
 	Params ListOrdersParams
 }
@@ -16043,6 +22976,919 @@ func (response DeclineOrder5XXApplicationProblemPlusJSONResponse) VisitDeclineOr
 	return err
 }
 
+type ListSharedSubprocessorsRequestObject struct {
+}
+
+type ListSharedSubprocessorsResponseObject interface {
+	VisitListSharedSubprocessorsResponse(w http.ResponseWriter) error
+}
+
+type ListSharedSubprocessors200JSONResponse SharedSubprocessors
+
+func (response ListSharedSubprocessors200JSONResponse) VisitListSharedSubprocessorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSharedSubprocessors400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListSharedSubprocessors400ApplicationProblemPlusJSONResponse) VisitListSharedSubprocessorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSharedSubprocessors401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListSharedSubprocessors401ApplicationProblemPlusJSONResponse) VisitListSharedSubprocessorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSharedSubprocessors403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListSharedSubprocessors403ApplicationProblemPlusJSONResponse) VisitListSharedSubprocessorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSharedSubprocessors5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListSharedSubprocessors5XXApplicationProblemPlusJSONResponse) VisitListSharedSubprocessorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnnounceSubprocessorRequestObject struct {
+	Params AnnounceSubprocessorParams
+	Body   *AnnounceSubprocessorJSONRequestBody
+}
+
+type AnnounceSubprocessorResponseObject interface {
+	VisitAnnounceSubprocessorResponse(w http.ResponseWriter) error
+}
+
+type AnnounceSubprocessor201JSONResponse Numbered
+
+func (response AnnounceSubprocessor201JSONResponse) VisitAnnounceSubprocessorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnnounceSubprocessor400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response AnnounceSubprocessor400ApplicationProblemPlusJSONResponse) VisitAnnounceSubprocessorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnnounceSubprocessor401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AnnounceSubprocessor401ApplicationProblemPlusJSONResponse) VisitAnnounceSubprocessorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnnounceSubprocessor403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AnnounceSubprocessor403ApplicationProblemPlusJSONResponse) VisitAnnounceSubprocessorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnnounceSubprocessor409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response AnnounceSubprocessor409ApplicationProblemPlusJSONResponse) VisitAnnounceSubprocessorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnnounceSubprocessor413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response AnnounceSubprocessor413ApplicationProblemPlusJSONResponse) VisitAnnounceSubprocessorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnnounceSubprocessor415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response AnnounceSubprocessor415ApplicationProblemPlusJSONResponse) VisitAnnounceSubprocessorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnnounceSubprocessor422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response AnnounceSubprocessor422ApplicationProblemPlusJSONResponse) VisitAnnounceSubprocessorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnnounceSubprocessor5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AnnounceSubprocessor5XXApplicationProblemPlusJSONResponse) VisitAnnounceSubprocessorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReviewSubprocessorRequestObject struct {
+	Subprocessor SubprocessorID `json:"subprocessor"`
+	Body         *ReviewSubprocessorJSONRequestBody
+}
+
+type ReviewSubprocessorResponseObject interface {
+	VisitReviewSubprocessorResponse(w http.ResponseWriter) error
+}
+
+type ReviewSubprocessor204Response struct {
+}
+
+func (response ReviewSubprocessor204Response) VisitReviewSubprocessorResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ReviewSubprocessor400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReviewSubprocessor400ApplicationProblemPlusJSONResponse) VisitReviewSubprocessorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReviewSubprocessor401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReviewSubprocessor401ApplicationProblemPlusJSONResponse) VisitReviewSubprocessorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReviewSubprocessor403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReviewSubprocessor403ApplicationProblemPlusJSONResponse) VisitReviewSubprocessorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReviewSubprocessor404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReviewSubprocessor404ApplicationProblemPlusJSONResponse) VisitReviewSubprocessorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReviewSubprocessor413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ReviewSubprocessor413ApplicationProblemPlusJSONResponse) VisitReviewSubprocessorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReviewSubprocessor415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ReviewSubprocessor415ApplicationProblemPlusJSONResponse) VisitReviewSubprocessorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReviewSubprocessor422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ReviewSubprocessor422ApplicationProblemPlusJSONResponse) VisitReviewSubprocessorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReviewSubprocessor5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReviewSubprocessor5XXApplicationProblemPlusJSONResponse) VisitReviewSubprocessorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnnounceSubprocessorVersionRequestObject struct {
+	Subprocessor SubprocessorID `json:"subprocessor"`
+	Params       AnnounceSubprocessorVersionParams
+	Body         *AnnounceSubprocessorVersionJSONRequestBody
+}
+
+type AnnounceSubprocessorVersionResponseObject interface {
+	VisitAnnounceSubprocessorVersionResponse(w http.ResponseWriter) error
+}
+
+type AnnounceSubprocessorVersion204Response struct {
+}
+
+func (response AnnounceSubprocessorVersion204Response) VisitAnnounceSubprocessorVersionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type AnnounceSubprocessorVersion400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response AnnounceSubprocessorVersion400ApplicationProblemPlusJSONResponse) VisitAnnounceSubprocessorVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnnounceSubprocessorVersion401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AnnounceSubprocessorVersion401ApplicationProblemPlusJSONResponse) VisitAnnounceSubprocessorVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnnounceSubprocessorVersion403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AnnounceSubprocessorVersion403ApplicationProblemPlusJSONResponse) VisitAnnounceSubprocessorVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnnounceSubprocessorVersion404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response AnnounceSubprocessorVersion404ApplicationProblemPlusJSONResponse) VisitAnnounceSubprocessorVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnnounceSubprocessorVersion409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response AnnounceSubprocessorVersion409ApplicationProblemPlusJSONResponse) VisitAnnounceSubprocessorVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnnounceSubprocessorVersion413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response AnnounceSubprocessorVersion413ApplicationProblemPlusJSONResponse) VisitAnnounceSubprocessorVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnnounceSubprocessorVersion415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response AnnounceSubprocessorVersion415ApplicationProblemPlusJSONResponse) VisitAnnounceSubprocessorVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnnounceSubprocessorVersion422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response AnnounceSubprocessorVersion422ApplicationProblemPlusJSONResponse) VisitAnnounceSubprocessorVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnnounceSubprocessorVersion5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AnnounceSubprocessorVersion5XXApplicationProblemPlusJSONResponse) VisitAnnounceSubprocessorVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadPrivacyStatementRequestObject struct {
+}
+
+type ReadPrivacyStatementResponseObject interface {
+	VisitReadPrivacyStatementResponse(w http.ResponseWriter) error
+}
+
+type ReadPrivacyStatement200JSONResponse PrivacyStatement
+
+func (response ReadPrivacyStatement200JSONResponse) VisitReadPrivacyStatementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadPrivacyStatement400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReadPrivacyStatement400ApplicationProblemPlusJSONResponse) VisitReadPrivacyStatementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadPrivacyStatement401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReadPrivacyStatement401ApplicationProblemPlusJSONResponse) VisitReadPrivacyStatementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadPrivacyStatement403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReadPrivacyStatement403ApplicationProblemPlusJSONResponse) VisitReadPrivacyStatementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadPrivacyStatement5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReadPrivacyStatement5XXApplicationProblemPlusJSONResponse) VisitReadPrivacyStatementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SavePrivacyStatementRequestObject struct {
+	Body *SavePrivacyStatementJSONRequestBody
+}
+
+type SavePrivacyStatementResponseObject interface {
+	VisitSavePrivacyStatementResponse(w http.ResponseWriter) error
+}
+
+type SavePrivacyStatement204Response struct {
+}
+
+func (response SavePrivacyStatement204Response) VisitSavePrivacyStatementResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type SavePrivacyStatement400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response SavePrivacyStatement400ApplicationProblemPlusJSONResponse) VisitSavePrivacyStatementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SavePrivacyStatement401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response SavePrivacyStatement401ApplicationProblemPlusJSONResponse) VisitSavePrivacyStatementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SavePrivacyStatement403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response SavePrivacyStatement403ApplicationProblemPlusJSONResponse) VisitSavePrivacyStatementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SavePrivacyStatement413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response SavePrivacyStatement413ApplicationProblemPlusJSONResponse) VisitSavePrivacyStatementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SavePrivacyStatement415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response SavePrivacyStatement415ApplicationProblemPlusJSONResponse) VisitSavePrivacyStatementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SavePrivacyStatement422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response SavePrivacyStatement422ApplicationProblemPlusJSONResponse) VisitSavePrivacyStatementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SavePrivacyStatement5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SavePrivacyStatement5XXApplicationProblemPlusJSONResponse) VisitSavePrivacyStatementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PublishPrivacyStatementRequestObject struct {
+	Body *PublishPrivacyStatementJSONRequestBody
+}
+
+type PublishPrivacyStatementResponseObject interface {
+	VisitPublishPrivacyStatementResponse(w http.ResponseWriter) error
+}
+
+type PublishPrivacyStatement201JSONResponse PublishedVersion
+
+func (response PublishPrivacyStatement201JSONResponse) VisitPublishPrivacyStatementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PublishPrivacyStatement400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response PublishPrivacyStatement400ApplicationProblemPlusJSONResponse) VisitPublishPrivacyStatementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PublishPrivacyStatement401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response PublishPrivacyStatement401ApplicationProblemPlusJSONResponse) VisitPublishPrivacyStatementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PublishPrivacyStatement403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response PublishPrivacyStatement403ApplicationProblemPlusJSONResponse) VisitPublishPrivacyStatementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PublishPrivacyStatement409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response PublishPrivacyStatement409ApplicationProblemPlusJSONResponse) VisitPublishPrivacyStatementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PublishPrivacyStatement413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response PublishPrivacyStatement413ApplicationProblemPlusJSONResponse) VisitPublishPrivacyStatementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PublishPrivacyStatement415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response PublishPrivacyStatement415ApplicationProblemPlusJSONResponse) VisitPublishPrivacyStatementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PublishPrivacyStatement422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response PublishPrivacyStatement422ApplicationProblemPlusJSONResponse) VisitPublishPrivacyStatementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PublishPrivacyStatement5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PublishPrivacyStatement5XXApplicationProblemPlusJSONResponse) VisitPublishPrivacyStatementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ReadProcessingRequestObject struct {
 }
 
@@ -16130,6 +23976,7 @@ func (response ReadProcessing5XXApplicationProblemPlusJSONResponse) VisitReadPro
 }
 
 type ListProposalsRequestObject struct {
+	Params ListProposalsParams
 }
 
 type ListProposalsResponseObject interface {
@@ -16446,6 +24293,119 @@ type RejectProposal5XXApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RejectProposal5XXApplicationProblemPlusJSONResponse) VisitRejectProposalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawProposalRequestObject struct {
+	Proposal ProposalID `json:"proposal"`
+}
+
+type WithdrawProposalResponseObject interface {
+	VisitWithdrawProposalResponse(w http.ResponseWriter) error
+}
+
+type WithdrawProposal204Response struct {
+}
+
+func (response WithdrawProposal204Response) VisitWithdrawProposalResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type WithdrawProposal400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawProposal400ApplicationProblemPlusJSONResponse) VisitWithdrawProposalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawProposal401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawProposal401ApplicationProblemPlusJSONResponse) VisitWithdrawProposalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawProposal403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawProposal403ApplicationProblemPlusJSONResponse) VisitWithdrawProposalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawProposal404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawProposal404ApplicationProblemPlusJSONResponse) VisitWithdrawProposalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawProposal409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawProposal409ApplicationProblemPlusJSONResponse) VisitWithdrawProposalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawProposal5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response WithdrawProposal5XXApplicationProblemPlusJSONResponse) VisitWithdrawProposalResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -17440,24 +25400,117 @@ func (response ExtendRightsRequest5XXApplicationProblemPlusJSONResponse) VisitEx
 }
 
 type ReadExtractRequestObject struct {
-	Right RightID `json:"right"`
+	Right  RightID `json:"right"`
+	Params ReadExtractParams
 }
 
 type ReadExtractResponseObject interface {
 	VisitReadExtractResponse(w http.ResponseWriter) error
 }
 
-type ReadExtract200JSONResponse Extract
+type ReadExtract200ResponseHeaders struct {
+	ContentDisposition string
+}
+
+type ReadExtract200ApplicationFhirPlusJSONResponse struct {
+	Body    openapi_types.File
+	Headers ReadExtract200ResponseHeaders
+}
+
+func (response ReadExtract200ApplicationFhirPlusJSONResponse) VisitReadExtractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/fhir+json")
+	w.Header().Set("Content-Disposition", fmt.Sprint(response.Headers.ContentDisposition))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadExtract200JSONResponse struct {
+	Body    Extract
+	Headers ReadExtract200ResponseHeaders
+}
 
 func (response ReadExtract200JSONResponse) VisitReadExtractResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Disposition", fmt.Sprint(response.Headers.ContentDisposition))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadExtract200ApplicationpdfResponse struct {
+	Body          io.Reader
+	Headers       ReadExtract200ResponseHeaders
+	ContentLength int64
+}
+
+func (response ReadExtract200ApplicationpdfResponse) VisitReadExtractResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/pdf")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("Content-Disposition", fmt.Sprint(response.Headers.ContentDisposition))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ReadExtract200ApplicationzipResponse struct {
+	Body          io.Reader
+	Headers       ReadExtract200ResponseHeaders
+	ContentLength int64
+}
+
+func (response ReadExtract200ApplicationzipResponse) VisitReadExtractResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/zip")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("Content-Disposition", fmt.Sprint(response.Headers.ContentDisposition))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ReadExtract200TexthtmlResponse struct {
+	Body          io.Reader
+	Headers       ReadExtract200ResponseHeaders
+	ContentLength int64
+}
+
+func (response ReadExtract200TexthtmlResponse) VisitReadExtractResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("Content-Disposition", fmt.Sprint(response.Headers.ContentDisposition))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
 	return err
 }
 
@@ -17547,6 +25600,125 @@ type ReadExtract5XXApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ReadExtract5XXApplicationProblemPlusJSONResponse) VisitReadExtractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewExtractRequestObject struct {
+	Right RightID `json:"right"`
+}
+
+type PreviewExtractResponseObject interface {
+	VisitPreviewExtractResponse(w http.ResponseWriter) error
+}
+
+type PreviewExtract200JSONResponse Extract
+
+func (response PreviewExtract200JSONResponse) VisitPreviewExtractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewExtract400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response PreviewExtract400ApplicationProblemPlusJSONResponse) VisitPreviewExtractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewExtract401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response PreviewExtract401ApplicationProblemPlusJSONResponse) VisitPreviewExtractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewExtract403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response PreviewExtract403ApplicationProblemPlusJSONResponse) VisitPreviewExtractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewExtract404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response PreviewExtract404ApplicationProblemPlusJSONResponse) VisitPreviewExtractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewExtract409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response PreviewExtract409ApplicationProblemPlusJSONResponse) VisitPreviewExtractResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewExtract5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PreviewExtract5XXApplicationProblemPlusJSONResponse) VisitPreviewExtractResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -20530,6 +28702,254 @@ func (response StartRound5XXApplicationProblemPlusJSONResponse) VisitStartRoundR
 	return err
 }
 
+type ListRulesRequestObject struct {
+}
+
+type ListRulesResponseObject interface {
+	VisitListRulesResponse(w http.ResponseWriter) error
+}
+
+type ListRules200JSONResponse Rules
+
+func (response ListRules200JSONResponse) VisitListRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRules400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListRules400ApplicationProblemPlusJSONResponse) VisitListRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRules401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListRules401ApplicationProblemPlusJSONResponse) VisitListRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRules403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListRules403ApplicationProblemPlusJSONResponse) VisitListRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRules5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListRules5XXApplicationProblemPlusJSONResponse) VisitListRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeRuleRequestObject struct {
+	Class Class `json:"class"`
+	Body  *ProposeRuleJSONRequestBody
+}
+
+type ProposeRuleResponseObject interface {
+	VisitProposeRuleResponse(w http.ResponseWriter) error
+}
+
+type ProposeRule204Response struct {
+}
+
+func (response ProposeRule204Response) VisitProposeRuleResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ProposeRule400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeRule400ApplicationProblemPlusJSONResponse) VisitProposeRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeRule401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeRule401ApplicationProblemPlusJSONResponse) VisitProposeRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeRule403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeRule403ApplicationProblemPlusJSONResponse) VisitProposeRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeRule404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeRule404ApplicationProblemPlusJSONResponse) VisitProposeRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeRule409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeRule409ApplicationProblemPlusJSONResponse) VisitProposeRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeRule413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeRule413ApplicationProblemPlusJSONResponse) VisitProposeRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeRule415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeRule415ApplicationProblemPlusJSONResponse) VisitProposeRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeRule422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeRule422ApplicationProblemPlusJSONResponse) VisitProposeRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeRule5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ProposeRule5XXApplicationProblemPlusJSONResponse) VisitProposeRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListSubprocessorsRequestObject struct {
 }
 
@@ -20605,6 +29025,826 @@ type ListSubprocessors5XXApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListSubprocessors5XXApplicationProblemPlusJSONResponse) VisitListSubprocessorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadSubprocessorRequestObject struct {
+	Subprocessor SubprocessorID `json:"subprocessor"`
+}
+
+type ReadSubprocessorResponseObject interface {
+	VisitReadSubprocessorResponse(w http.ResponseWriter) error
+}
+
+type ReadSubprocessor200JSONResponse SubprocessorEntry
+
+func (response ReadSubprocessor200JSONResponse) VisitReadSubprocessorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadSubprocessor400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReadSubprocessor400ApplicationProblemPlusJSONResponse) VisitReadSubprocessorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadSubprocessor401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReadSubprocessor401ApplicationProblemPlusJSONResponse) VisitReadSubprocessorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadSubprocessor403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReadSubprocessor403ApplicationProblemPlusJSONResponse) VisitReadSubprocessorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadSubprocessor404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReadSubprocessor404ApplicationProblemPlusJSONResponse) VisitReadSubprocessorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadSubprocessor5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReadSubprocessor5XXApplicationProblemPlusJSONResponse) VisitReadSubprocessorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerSubprocessorRequestObject struct {
+	Subprocessor SubprocessorID `json:"subprocessor"`
+	Body         *AnswerSubprocessorJSONRequestBody
+}
+
+type AnswerSubprocessorResponseObject interface {
+	VisitAnswerSubprocessorResponse(w http.ResponseWriter) error
+}
+
+type AnswerSubprocessor204Response struct {
+}
+
+func (response AnswerSubprocessor204Response) VisitAnswerSubprocessorResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type AnswerSubprocessor400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response AnswerSubprocessor400ApplicationProblemPlusJSONResponse) VisitAnswerSubprocessorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerSubprocessor401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AnswerSubprocessor401ApplicationProblemPlusJSONResponse) VisitAnswerSubprocessorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerSubprocessor403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AnswerSubprocessor403ApplicationProblemPlusJSONResponse) VisitAnswerSubprocessorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerSubprocessor404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response AnswerSubprocessor404ApplicationProblemPlusJSONResponse) VisitAnswerSubprocessorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerSubprocessor409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response AnswerSubprocessor409ApplicationProblemPlusJSONResponse) VisitAnswerSubprocessorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerSubprocessor413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response AnswerSubprocessor413ApplicationProblemPlusJSONResponse) VisitAnswerSubprocessorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerSubprocessor415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response AnswerSubprocessor415ApplicationProblemPlusJSONResponse) VisitAnswerSubprocessorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerSubprocessor422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response AnswerSubprocessor422ApplicationProblemPlusJSONResponse) VisitAnswerSubprocessorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerSubprocessor5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AnswerSubprocessor5XXApplicationProblemPlusJSONResponse) VisitAnswerSubprocessorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartSubprocessorUseRequestObject struct {
+	Subprocessor SubprocessorID `json:"subprocessor"`
+	Body         *StartSubprocessorUseJSONRequestBody
+}
+
+type StartSubprocessorUseResponseObject interface {
+	VisitStartSubprocessorUseResponse(w http.ResponseWriter) error
+}
+
+type StartSubprocessorUse204Response struct {
+}
+
+func (response StartSubprocessorUse204Response) VisitStartSubprocessorUseResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type StartSubprocessorUse400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response StartSubprocessorUse400ApplicationProblemPlusJSONResponse) VisitStartSubprocessorUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartSubprocessorUse401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response StartSubprocessorUse401ApplicationProblemPlusJSONResponse) VisitStartSubprocessorUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartSubprocessorUse403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response StartSubprocessorUse403ApplicationProblemPlusJSONResponse) VisitStartSubprocessorUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartSubprocessorUse404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response StartSubprocessorUse404ApplicationProblemPlusJSONResponse) VisitStartSubprocessorUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartSubprocessorUse409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response StartSubprocessorUse409ApplicationProblemPlusJSONResponse) VisitStartSubprocessorUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartSubprocessorUse413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response StartSubprocessorUse413ApplicationProblemPlusJSONResponse) VisitStartSubprocessorUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartSubprocessorUse415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response StartSubprocessorUse415ApplicationProblemPlusJSONResponse) VisitStartSubprocessorUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartSubprocessorUse422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response StartSubprocessorUse422ApplicationProblemPlusJSONResponse) VisitStartSubprocessorUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartSubprocessorUse5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response StartSubprocessorUse5XXApplicationProblemPlusJSONResponse) VisitStartSubprocessorUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndSubprocessorUseRequestObject struct {
+	Subprocessor SubprocessorID `json:"subprocessor"`
+	Body         *EndSubprocessorUseJSONRequestBody
+}
+
+type EndSubprocessorUseResponseObject interface {
+	VisitEndSubprocessorUseResponse(w http.ResponseWriter) error
+}
+
+type EndSubprocessorUse204Response struct {
+}
+
+func (response EndSubprocessorUse204Response) VisitEndSubprocessorUseResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type EndSubprocessorUse400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response EndSubprocessorUse400ApplicationProblemPlusJSONResponse) VisitEndSubprocessorUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndSubprocessorUse401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response EndSubprocessorUse401ApplicationProblemPlusJSONResponse) VisitEndSubprocessorUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndSubprocessorUse403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response EndSubprocessorUse403ApplicationProblemPlusJSONResponse) VisitEndSubprocessorUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndSubprocessorUse404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response EndSubprocessorUse404ApplicationProblemPlusJSONResponse) VisitEndSubprocessorUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndSubprocessorUse409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response EndSubprocessorUse409ApplicationProblemPlusJSONResponse) VisitEndSubprocessorUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndSubprocessorUse413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response EndSubprocessorUse413ApplicationProblemPlusJSONResponse) VisitEndSubprocessorUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndSubprocessorUse415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response EndSubprocessorUse415ApplicationProblemPlusJSONResponse) VisitEndSubprocessorUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndSubprocessorUse422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response EndSubprocessorUse422ApplicationProblemPlusJSONResponse) VisitEndSubprocessorUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndSubprocessorUse5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response EndSubprocessorUse5XXApplicationProblemPlusJSONResponse) VisitEndSubprocessorUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadTermsRequestObject struct {
+}
+
+type ReadTermsResponseObject interface {
+	VisitReadTermsResponse(w http.ResponseWriter) error
+}
+
+type ReadTerms200JSONResponse Terms
+
+func (response ReadTerms200JSONResponse) VisitReadTermsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadTerms400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReadTerms400ApplicationProblemPlusJSONResponse) VisitReadTermsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadTerms401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReadTerms401ApplicationProblemPlusJSONResponse) VisitReadTermsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadTerms403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReadTerms403ApplicationProblemPlusJSONResponse) VisitReadTermsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadTerms5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReadTerms5XXApplicationProblemPlusJSONResponse) VisitReadTermsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeTermsRequestObject struct {
+	Body *ProposeTermsJSONRequestBody
+}
+
+type ProposeTermsResponseObject interface {
+	VisitProposeTermsResponse(w http.ResponseWriter) error
+}
+
+type ProposeTerms204Response struct {
+}
+
+func (response ProposeTerms204Response) VisitProposeTermsResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ProposeTerms400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeTerms400ApplicationProblemPlusJSONResponse) VisitProposeTermsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeTerms401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeTerms401ApplicationProblemPlusJSONResponse) VisitProposeTermsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeTerms403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeTerms403ApplicationProblemPlusJSONResponse) VisitProposeTermsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeTerms409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeTerms409ApplicationProblemPlusJSONResponse) VisitProposeTermsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeTerms413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeTerms413ApplicationProblemPlusJSONResponse) VisitProposeTermsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeTerms415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeTerms415ApplicationProblemPlusJSONResponse) VisitProposeTermsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeTerms422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ProposeTerms422ApplicationProblemPlusJSONResponse) VisitProposeTermsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeTerms5XXApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ProposeTerms5XXApplicationProblemPlusJSONResponse) VisitProposeTermsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -21709,12 +30949,54 @@ func (response WithdrawVisit5XXApplicationProblemPlusJSONResponse) VisitWithdraw
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
-	// ListAccounts The municipality's people and programs, by name
+	// ListAccessReviews Who has access, the longest unseen first: everybody, or for an approver the administrators
+	// (GET /access-reviews)
+	ListAccessReviews(ctx context.Context, request ListAccessReviewsRequestObject) (ListAccessReviewsResponseObject, error)
+	// ListAccounts The organisation's people and programs, by name
 	// (GET /accounts)
 	ListAccounts(ctx context.Context, request ListAccountsRequestObject) (ListAccountsResponseObject, error)
+	// InviteAccount Invite a person, or make a program; somebody else confirms it
+	// (POST /accounts)
+	InviteAccount(ctx context.Context, request InviteAccountRequestObject) (InviteAccountResponseObject, error)
+	// ReadAccount One person or program
+	// (GET /accounts/{account})
+	ReadAccount(ctx context.Context, request ReadAccountRequestObject) (ReadAccountResponseObject, error)
 	// DisableAccount End an account at once, with its sessions, keys, links and waiting proposals
 	// (POST /accounts/{account}/disabling)
 	DisableAccount(ctx context.Context, request DisableAccountRequestObject) (DisableAccountResponseObject, error)
+	// ListProgramKeys A program's keys, newest first, those that ended among them
+	// (GET /accounts/{account}/keys)
+	ListProgramKeys(ctx context.Context, request ListProgramKeysRequestObject) (ListProgramKeysResponseObject, error)
+	// MakeProgramKey Make a key for a program; it is shown once
+	// (POST /accounts/{account}/keys)
+	MakeProgramKey(ctx context.Context, request MakeProgramKeyRequestObject) (MakeProgramKeyResponseObject, error)
+	// EndProgramKey End a program's key at once
+	// (DELETE /accounts/{account}/keys/{key})
+	EndProgramKey(ctx context.Context, request EndProgramKeyRequestObject) (EndProgramKeyResponseObject, error)
+	// RotateProgramKey Make a key that takes the place of a program's; it is shown once
+	// (POST /accounts/{account}/keys/{key}/rotation)
+	RotateProgramKey(ctx context.Context, request RotateProgramKeyRequestObject) (RotateProgramKeyResponseObject, error)
+	// MakeAccountLink Make a link that works once: an invitation, a way to a new password, or to a new second factor
+	// (POST /accounts/{account}/links)
+	MakeAccountLink(ctx context.Context, request MakeAccountLinkRequestObject) (MakeAccountLinkResponseObject, error)
+	// ProposeOpening Propose to open a disabled account again; somebody else decides
+	// (POST /accounts/{account}/opening)
+	ProposeOpening(ctx context.Context, request ProposeOpeningRequestObject) (ProposeOpeningResponseObject, error)
+	// ConfirmAccess Say in the review that the account still needs what it has; nobody's own
+	// (POST /accounts/{account}/review)
+	ConfirmAccess(ctx context.Context, request ConfirmAccessRequestObject) (ConfirmAccessResponseObject, error)
+	// ProposeRoles Propose other roles; somebody else decides
+	// (POST /accounts/{account}/roles)
+	ProposeRoles(ctx context.Context, request ProposeRolesRequestObject) (ProposeRolesResponseObject, error)
+	// ListAddressRanges The networks from which a user name and a password are enough
+	// (GET /address-ranges)
+	ListAddressRanges(ctx context.Context, request ListAddressRangesRequestObject) (ListAddressRangesResponseObject, error)
+	// ProposeAddressRange Propose a network; somebody else decides
+	// (POST /address-ranges)
+	ProposeAddressRange(ctx context.Context, request ProposeAddressRangeRequestObject) (ProposeAddressRangeResponseObject, error)
+	// ProposeAddressRangeRemoval Propose that a network is taken away; somebody else decides
+	// (POST /address-ranges/{range}/removal)
+	ProposeAddressRangeRemoval(ctx context.Context, request ProposeAddressRangeRemovalRequestObject) (ProposeAddressRangeRemovalResponseObject, error)
 	// ReadAddress A dwelling, with its residents and its devices; a hidden one only for those named for it
 	// (GET /addresses/{address})
 	ReadAddress(ctx context.Context, request ReadAddressRequestObject) (ReadAddressResponseObject, error)
@@ -21778,15 +31060,48 @@ type StrictServerInterface interface {
 	// SetClientStatus Disconnect, cancel or re-activate
 	// (POST /clients/{client}/status)
 	SetClientStatus(ctx context.Context, request SetClientStatusRequestObject) (SetClientStatusResponseObject, error)
+	// ReadDeviationClock Within how many hours the controller, or NSM, is told
+	// (GET /deviation-clock)
+	ReadDeviationClock(ctx context.Context, request ReadDeviationClockRequestObject) (ReadDeviationClockResponseObject, error)
+	// SetDeviationClock Change it
+	// (PUT /deviation-clock)
+	SetDeviationClock(ctx context.Context, request SetDeviationClockRequestObject) (SetDeviationClockResponseObject, error)
 	// ListDeviations Deviations with their clocks, newest report first
 	// (GET /deviations)
 	ListDeviations(ctx context.Context, request ListDeviationsRequestObject) (ListDeviationsResponseObject, error)
 	// ReportDeviation Report a deviation
 	// (POST /deviations)
 	ReportDeviation(ctx context.Context, request ReportDeviationRequestObject) (ReportDeviationResponseObject, error)
+	// ListOwnDeviations What somebody who sees nobody has reported, and what became of it
+	// (GET /deviations/own)
+	ListOwnDeviations(ctx context.Context, request ListOwnDeviationsRequestObject) (ListOwnDeviationsResponseObject, error)
 	// ReadDeviation One deviation with the fields that Datatilsynet's form asks for (GDPR 33(3)); reading it is recorded
 	// (GET /deviations/{deviation})
 	ReadDeviation(ctx context.Context, request ReadDeviationRequestObject) (ReadDeviationResponseObject, error)
+	// DescribeDeviation Write the next version of the account, and correct the facts
+	// (PUT /deviations/{deviation})
+	DescribeDeviation(ctx context.Context, request DescribeDeviationRequestObject) (DescribeDeviationResponseObject, error)
+	// CloseDeviation Settle it, when cause and measures are written and Datatilsynet was told or need not be; not by who reported it
+	// (POST /deviations/{deviation}/closure)
+	CloseDeviation(ctx context.Context, request CloseDeviationRequestObject) (CloseDeviationResponseObject, error)
+	// ConfirmDeviation Say that what the product found is a deviation
+	// (POST /deviations/{deviation}/confirmation)
+	ConfirmDeviation(ctx context.Context, request ConfirmDeviationRequestObject) (ConfirmDeviationResponseObject, error)
+	// DismissDeviation Say why what the product found is none
+	// (POST /deviations/{deviation}/dismissal)
+	DismissDeviation(ctx context.Context, request DismissDeviationRequestObject) (DismissDeviationResponseObject, error)
+	// ExemptDeviation Note why somebody is not told
+	// (POST /deviations/{deviation}/exemptions)
+	ExemptDeviation(ctx context.Context, request ExemptDeviationRequestObject) (ExemptDeviationResponseObject, error)
+	// ReadDeviationHistory The story of a deviation: its clocks, who did what, and everything that was written
+	// (GET /deviations/{deviation}/history)
+	ReadDeviationHistory(ctx context.Context, request ReadDeviationHistoryRequestObject) (ReadDeviationHistoryResponseObject, error)
+	// TellDeviation Note that somebody was told, which stops their clock
+	// (POST /deviations/{deviation}/notices)
+	TellDeviation(ctx context.Context, request TellDeviationRequestObject) (TellDeviationResponseObject, error)
+	// ReopenDeviation Take a closed one up again
+	// (POST /deviations/{deviation}/reopening)
+	ReopenDeviation(ctx context.Context, request ReopenDeviationRequestObject) (ReopenDeviationResponseObject, error)
 	// ListStock Devices in stock, by code
 	// (GET /devices)
 	ListStock(ctx context.Context, request ListStockRequestObject) (ListStockResponseObject, error)
@@ -21853,6 +31168,27 @@ type StrictServerInterface interface {
 	// ReadMe The caller, with roles and permissions
 	// (GET /me)
 	ReadMe(ctx context.Context, request ReadMeRequestObject) (ReadMeResponseObject, error)
+	// ListKeys The caller's keys, newest first, those that ended among them
+	// (GET /me/keys)
+	ListKeys(ctx context.Context, request ListKeysRequestObject) (ListKeysResponseObject, error)
+	// MakeKey Make a key for oneself; it is shown once
+	// (POST /me/keys)
+	MakeKey(ctx context.Context, request MakeKeyRequestObject) (MakeKeyResponseObject, error)
+	// EndKey End one's own key at once
+	// (DELETE /me/keys/{key})
+	EndKey(ctx context.Context, request EndKeyRequestObject) (EndKeyResponseObject, error)
+	// RotateKey Make a key that takes the place of one's own; it is shown once
+	// (POST /me/keys/{key}/rotation)
+	RotateKey(ctx context.Context, request RotateKeyRequestObject) (RotateKeyResponseObject, error)
+	// EndSessions Sign the caller out everywhere
+	// (DELETE /me/sessions)
+	EndSessions(ctx context.Context, request EndSessionsRequestObject) (EndSessionsResponseObject, error)
+	// ListSessions Where the caller is signed in, by last use
+	// (GET /me/sessions)
+	ListSessions(ctx context.Context, request ListSessionsRequestObject) (ListSessionsResponseObject, error)
+	// EndSession Sign the caller out in one place
+	// (DELETE /me/sessions/{session})
+	EndSession(ctx context.Context, request EndSessionRequestObject) (EndSessionResponseObject, error)
 	// ListOrders Requests for extra runs, newest first
 	// (GET /orders)
 	ListOrders(ctx context.Context, request ListOrdersRequestObject) (ListOrdersResponseObject, error)
@@ -21868,10 +31204,31 @@ type StrictServerInterface interface {
 	// DeclineOrder Decline a request
 	// (POST /orders/{order}/refusal)
 	DeclineOrder(ctx context.Context, request DeclineOrderRequestObject) (DeclineOrderResponseObject, error)
+	// ListSharedSubprocessors The list as the processor keeps it, with what the municipalities answered
+	// (GET /platform/subprocessors)
+	ListSharedSubprocessors(ctx context.Context, request ListSharedSubprocessorsRequestObject) (ListSharedSubprocessorsResponseObject, error)
+	// AnnounceSubprocessor Announce a new company; municipalities have thirty days to object (GDPR 28(2))
+	// (POST /platform/subprocessors)
+	AnnounceSubprocessor(ctx context.Context, request AnnounceSubprocessorRequestObject) (AnnounceSubprocessorResponseObject, error)
+	// ReviewSubprocessor Note that security was followed up (T22)
+	// (POST /platform/subprocessors/{subprocessor}/reviews)
+	ReviewSubprocessor(ctx context.Context, request ReviewSubprocessorRequestObject) (ReviewSubprocessorResponseObject, error)
+	// AnnounceSubprocessorVersion Announce a change, correct the entry, or end it
+	// (POST /platform/subprocessors/{subprocessor}/versions)
+	AnnounceSubprocessorVersion(ctx context.Context, request AnnounceSubprocessorVersionRequestObject) (AnnounceSubprocessorVersionResponseObject, error)
+	// ReadPrivacyStatement The privacy statement (T2): the draft, and every published version, the newest first
+	// (GET /privacy-statement)
+	ReadPrivacyStatement(ctx context.Context, request ReadPrivacyStatementRequestObject) (ReadPrivacyStatementResponseObject, error)
+	// SavePrivacyStatement Write the draft; a section that is left out has the product's own text
+	// (PUT /privacy-statement)
+	SavePrivacyStatement(ctx context.Context, request SavePrivacyStatementRequestObject) (SavePrivacyStatementResponseObject, error)
+	// PublishPrivacyStatement Make the draft the next version
+	// (POST /privacy-statement/publications)
+	PublishPrivacyStatement(ctx context.Context, request PublishPrivacyStatementRequestObject) (PublishPrivacyStatementResponseObject, error)
 	// ReadProcessing The records of processing (GDPR 30), made from the deletion classes
 	// (GET /processing)
 	ReadProcessing(ctx context.Context, request ReadProcessingRequestObject) (ReadProcessingResponseObject, error)
-	// ListProposals What waits for a second person, oldest first
+	// ListProposals What waits for a second person, oldest first, or what was decided lately, newest first
 	// (GET /proposals)
 	ListProposals(ctx context.Context, request ListProposalsRequestObject) (ListProposalsResponseObject, error)
 	// AcceptProposal Accept what somebody else has proposed; it holds at once
@@ -21880,6 +31237,9 @@ type StrictServerInterface interface {
 	// RejectProposal Reject what somebody else has proposed; nothing changes
 	// (POST /proposals/{proposal}/rejection)
 	RejectProposal(ctx context.Context, request RejectProposalRequestObject) (RejectProposalResponseObject, error)
+	// WithdrawProposal Take back what one has proposed
+	// (POST /proposals/{proposal}/withdrawal)
+	WithdrawProposal(ctx context.Context, request WithdrawProposalRequestObject) (WithdrawProposalResponseObject, error)
 	// ListProtectedReaders The named few who see where protected clients are
 	// (GET /protected-readers)
 	ListProtectedReaders(ctx context.Context, request ListProtectedReadersRequestObject) (ListProtectedReadersResponseObject, error)
@@ -21907,6 +31267,9 @@ type StrictServerInterface interface {
 	// ReadExtract Everything that is held on the person, after the release; made anew each time
 	// (GET /rights-requests/{right}/extract)
 	ReadExtract(ctx context.Context, request ReadExtractRequestObject) (ReadExtractResponseObject, error)
+	// PreviewExtract What would be handed out, for the approver who decides
+	// (GET /rights-requests/{right}/extract/preview)
+	PreviewExtract(ctx context.Context, request PreviewExtractRequestObject) (PreviewExtractResponseObject, error)
 	// LiftRestriction End a restriction, after the person was told
 	// (POST /rights-requests/{right}/lift)
 	LiftRestriction(ctx context.Context, request LiftRestrictionRequestObject) (LiftRestrictionResponseObject, error)
@@ -21973,9 +31336,33 @@ type StrictServerInterface interface {
 	// StartRound Start an approved round
 	// (POST /rounds/{number}/start)
 	StartRound(ctx context.Context, request StartRoundRequestObject) (StartRoundResponseObject, error)
+	// ListRules How long each class is kept and why: every version, by class, the newest first
+	// (GET /rules)
+	ListRules(ctx context.Context, request ListRulesRequestObject) (ListRulesResponseObject, error)
+	// ProposeRule Propose a new version of a rule; somebody else decides
+	// (POST /rules/{class}/proposals)
+	ProposeRule(ctx context.Context, request ProposeRuleRequestObject) (ProposeRuleResponseObject, error)
 	// ListSubprocessors Who else handles data for the municipality, by service, with what is used here and what was answered
 	// (GET /subprocessors)
 	ListSubprocessors(ctx context.Context, request ListSubprocessorsRequestObject) (ListSubprocessorsResponseObject, error)
+	// ReadSubprocessor One company: its versions, when it was used here, and what the municipality answered
+	// (GET /subprocessors/{subprocessor})
+	ReadSubprocessor(ctx context.Context, request ReadSubprocessorRequestObject) (ReadSubprocessorResponseObject, error)
+	// AnswerSubprocessor Answer an announced version, once: noted, or objected with the reason
+	// (POST /subprocessors/{subprocessor}/answers)
+	AnswerSubprocessor(ctx context.Context, request AnswerSubprocessorRequestObject) (AnswerSubprocessorResponseObject, error)
+	// StartSubprocessorUse Note from when the municipality uses the service
+	// (POST /subprocessors/{subprocessor}/uses)
+	StartSubprocessorUse(ctx context.Context, request StartSubprocessorUseRequestObject) (StartSubprocessorUseResponseObject, error)
+	// EndSubprocessorUse Note the last day of use
+	// (POST /subprocessors/{subprocessor}/uses/end)
+	EndSubprocessorUse(ctx context.Context, request EndSubprocessorUseRequestObject) (EndSubprocessorUseResponseObject, error)
+	// ReadTerms What the municipality demands of rounds and of signing in
+	// (GET /terms)
+	ReadTerms(ctx context.Context, request ReadTermsRequestObject) (ReadTermsResponseObject, error)
+	// ProposeTerms Propose other terms; somebody else decides
+	// (POST /terms/proposals)
+	ProposeTerms(ctx context.Context, request ProposeTermsRequestObject) (ProposeTermsResponseObject, error)
 	// ListVisits Visits of support (T21), newest first: the municipality's, or those of the support person who asks
 	// (GET /visits)
 	ListVisits(ctx context.Context, request ListVisitsRequestObject) (ListVisitsResponseObject, error)
@@ -22044,6 +31431,30 @@ type strictHandler struct {
 	options     StrictHTTPServerOptions
 }
 
+// ListAccessReviews operation middleware
+func (sh *strictHandler) ListAccessReviews(w http.ResponseWriter, r *http.Request) {
+	var request ListAccessReviewsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAccessReviews(ctx, request.(ListAccessReviewsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAccessReviews")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListAccessReviewsResponseObject); ok {
+		if err := validResponse.VisitListAccessReviewsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListAccounts operation middleware
 func (sh *strictHandler) ListAccounts(w http.ResponseWriter, r *http.Request, params ListAccountsParams) {
 	var request ListAccountsRequestObject
@@ -22070,6 +31481,63 @@ func (sh *strictHandler) ListAccounts(w http.ResponseWriter, r *http.Request, pa
 	}
 }
 
+// InviteAccount operation middleware
+func (sh *strictHandler) InviteAccount(w http.ResponseWriter, r *http.Request) {
+	var request InviteAccountRequestObject
+
+	var body InviteAccountJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.InviteAccount(ctx, request.(InviteAccountRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "InviteAccount")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(InviteAccountResponseObject); ok {
+		if err := validResponse.VisitInviteAccountResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReadAccount operation middleware
+func (sh *strictHandler) ReadAccount(w http.ResponseWriter, r *http.Request, account AccountID) {
+	var request ReadAccountRequestObject
+
+	request.Account = account
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadAccount(ctx, request.(ReadAccountRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadAccount")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReadAccountResponseObject); ok {
+		if err := validResponse.VisitReadAccountResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // DisableAccount operation middleware
 func (sh *strictHandler) DisableAccount(w http.ResponseWriter, r *http.Request, account AccountID) {
 	var request DisableAccountRequestObject
@@ -22089,6 +31557,325 @@ func (sh *strictHandler) DisableAccount(w http.ResponseWriter, r *http.Request, 
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(DisableAccountResponseObject); ok {
 		if err := validResponse.VisitDisableAccountResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListProgramKeys operation middleware
+func (sh *strictHandler) ListProgramKeys(w http.ResponseWriter, r *http.Request, account AccountID) {
+	var request ListProgramKeysRequestObject
+
+	request.Account = account
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListProgramKeys(ctx, request.(ListProgramKeysRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListProgramKeys")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListProgramKeysResponseObject); ok {
+		if err := validResponse.VisitListProgramKeysResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// MakeProgramKey operation middleware
+func (sh *strictHandler) MakeProgramKey(w http.ResponseWriter, r *http.Request, account AccountID) {
+	var request MakeProgramKeyRequestObject
+
+	request.Account = account
+
+	var body MakeProgramKeyJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.MakeProgramKey(ctx, request.(MakeProgramKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "MakeProgramKey")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(MakeProgramKeyResponseObject); ok {
+		if err := validResponse.VisitMakeProgramKeyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// EndProgramKey operation middleware
+func (sh *strictHandler) EndProgramKey(w http.ResponseWriter, r *http.Request, account AccountID, key KeyID) {
+	var request EndProgramKeyRequestObject
+
+	request.Account = account
+	request.Key = key
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.EndProgramKey(ctx, request.(EndProgramKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EndProgramKey")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(EndProgramKeyResponseObject); ok {
+		if err := validResponse.VisitEndProgramKeyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RotateProgramKey operation middleware
+func (sh *strictHandler) RotateProgramKey(w http.ResponseWriter, r *http.Request, account AccountID, key KeyID) {
+	var request RotateProgramKeyRequestObject
+
+	request.Account = account
+	request.Key = key
+
+	var body RotateProgramKeyJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RotateProgramKey(ctx, request.(RotateProgramKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RotateProgramKey")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RotateProgramKeyResponseObject); ok {
+		if err := validResponse.VisitRotateProgramKeyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// MakeAccountLink operation middleware
+func (sh *strictHandler) MakeAccountLink(w http.ResponseWriter, r *http.Request, account AccountID) {
+	var request MakeAccountLinkRequestObject
+
+	request.Account = account
+
+	var body MakeAccountLinkJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.MakeAccountLink(ctx, request.(MakeAccountLinkRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "MakeAccountLink")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(MakeAccountLinkResponseObject); ok {
+		if err := validResponse.VisitMakeAccountLinkResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ProposeOpening operation middleware
+func (sh *strictHandler) ProposeOpening(w http.ResponseWriter, r *http.Request, account AccountID) {
+	var request ProposeOpeningRequestObject
+
+	request.Account = account
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ProposeOpening(ctx, request.(ProposeOpeningRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ProposeOpening")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ProposeOpeningResponseObject); ok {
+		if err := validResponse.VisitProposeOpeningResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ConfirmAccess operation middleware
+func (sh *strictHandler) ConfirmAccess(w http.ResponseWriter, r *http.Request, account AccountID) {
+	var request ConfirmAccessRequestObject
+
+	request.Account = account
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ConfirmAccess(ctx, request.(ConfirmAccessRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ConfirmAccess")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ConfirmAccessResponseObject); ok {
+		if err := validResponse.VisitConfirmAccessResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ProposeRoles operation middleware
+func (sh *strictHandler) ProposeRoles(w http.ResponseWriter, r *http.Request, account AccountID) {
+	var request ProposeRolesRequestObject
+
+	request.Account = account
+
+	var body ProposeRolesJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ProposeRoles(ctx, request.(ProposeRolesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ProposeRoles")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ProposeRolesResponseObject); ok {
+		if err := validResponse.VisitProposeRolesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListAddressRanges operation middleware
+func (sh *strictHandler) ListAddressRanges(w http.ResponseWriter, r *http.Request) {
+	var request ListAddressRangesRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAddressRanges(ctx, request.(ListAddressRangesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAddressRanges")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListAddressRangesResponseObject); ok {
+		if err := validResponse.VisitListAddressRangesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ProposeAddressRange operation middleware
+func (sh *strictHandler) ProposeAddressRange(w http.ResponseWriter, r *http.Request) {
+	var request ProposeAddressRangeRequestObject
+
+	var body ProposeAddressRangeJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ProposeAddressRange(ctx, request.(ProposeAddressRangeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ProposeAddressRange")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ProposeAddressRangeResponseObject); ok {
+		if err := validResponse.VisitProposeAddressRangeResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ProposeAddressRangeRemoval operation middleware
+func (sh *strictHandler) ProposeAddressRangeRemoval(w http.ResponseWriter, r *http.Request, pRange RangeID) {
+	var request ProposeAddressRangeRemovalRequestObject
+
+	request.Range = pRange
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ProposeAddressRangeRemoval(ctx, request.(ProposeAddressRangeRemovalRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ProposeAddressRangeRemoval")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ProposeAddressRangeRemovalResponseObject); ok {
+		if err := validResponse.VisitProposeAddressRangeRemovalResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -22729,6 +32516,61 @@ func (sh *strictHandler) SetClientStatus(w http.ResponseWriter, r *http.Request,
 	}
 }
 
+// ReadDeviationClock operation middleware
+func (sh *strictHandler) ReadDeviationClock(w http.ResponseWriter, r *http.Request) {
+	var request ReadDeviationClockRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadDeviationClock(ctx, request.(ReadDeviationClockRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadDeviationClock")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReadDeviationClockResponseObject); ok {
+		if err := validResponse.VisitReadDeviationClockResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// SetDeviationClock operation middleware
+func (sh *strictHandler) SetDeviationClock(w http.ResponseWriter, r *http.Request) {
+	var request SetDeviationClockRequestObject
+
+	var body SetDeviationClockJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.SetDeviationClock(ctx, request.(SetDeviationClockRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SetDeviationClock")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(SetDeviationClockResponseObject); ok {
+		if err := validResponse.VisitSetDeviationClockResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListDeviations operation middleware
 func (sh *strictHandler) ListDeviations(w http.ResponseWriter, r *http.Request, params ListDeviationsParams) {
 	var request ListDeviationsRequestObject
@@ -22788,6 +32630,30 @@ func (sh *strictHandler) ReportDeviation(w http.ResponseWriter, r *http.Request,
 	}
 }
 
+// ListOwnDeviations operation middleware
+func (sh *strictHandler) ListOwnDeviations(w http.ResponseWriter, r *http.Request) {
+	var request ListOwnDeviationsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListOwnDeviations(ctx, request.(ListOwnDeviationsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListOwnDeviations")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListOwnDeviationsResponseObject); ok {
+		if err := validResponse.VisitListOwnDeviationsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ReadDeviation operation middleware
 func (sh *strictHandler) ReadDeviation(w http.ResponseWriter, r *http.Request, deviation DeviationID) {
 	var request ReadDeviationRequestObject
@@ -22807,6 +32673,252 @@ func (sh *strictHandler) ReadDeviation(w http.ResponseWriter, r *http.Request, d
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ReadDeviationResponseObject); ok {
 		if err := validResponse.VisitReadDeviationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DescribeDeviation operation middleware
+func (sh *strictHandler) DescribeDeviation(w http.ResponseWriter, r *http.Request, deviation DeviationID, params DescribeDeviationParams) {
+	var request DescribeDeviationRequestObject
+
+	request.Deviation = deviation
+	request.Params = params
+
+	var body DescribeDeviationJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DescribeDeviation(ctx, request.(DescribeDeviationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DescribeDeviation")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DescribeDeviationResponseObject); ok {
+		if err := validResponse.VisitDescribeDeviationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CloseDeviation operation middleware
+func (sh *strictHandler) CloseDeviation(w http.ResponseWriter, r *http.Request, deviation DeviationID) {
+	var request CloseDeviationRequestObject
+
+	request.Deviation = deviation
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CloseDeviation(ctx, request.(CloseDeviationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CloseDeviation")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CloseDeviationResponseObject); ok {
+		if err := validResponse.VisitCloseDeviationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ConfirmDeviation operation middleware
+func (sh *strictHandler) ConfirmDeviation(w http.ResponseWriter, r *http.Request, deviation DeviationID) {
+	var request ConfirmDeviationRequestObject
+
+	request.Deviation = deviation
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ConfirmDeviation(ctx, request.(ConfirmDeviationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ConfirmDeviation")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ConfirmDeviationResponseObject); ok {
+		if err := validResponse.VisitConfirmDeviationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DismissDeviation operation middleware
+func (sh *strictHandler) DismissDeviation(w http.ResponseWriter, r *http.Request, deviation DeviationID) {
+	var request DismissDeviationRequestObject
+
+	request.Deviation = deviation
+
+	var body DismissDeviationJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DismissDeviation(ctx, request.(DismissDeviationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DismissDeviation")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DismissDeviationResponseObject); ok {
+		if err := validResponse.VisitDismissDeviationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ExemptDeviation operation middleware
+func (sh *strictHandler) ExemptDeviation(w http.ResponseWriter, r *http.Request, deviation DeviationID, params ExemptDeviationParams) {
+	var request ExemptDeviationRequestObject
+
+	request.Deviation = deviation
+	request.Params = params
+
+	var body ExemptDeviationJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ExemptDeviation(ctx, request.(ExemptDeviationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExemptDeviation")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExemptDeviationResponseObject); ok {
+		if err := validResponse.VisitExemptDeviationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReadDeviationHistory operation middleware
+func (sh *strictHandler) ReadDeviationHistory(w http.ResponseWriter, r *http.Request, deviation DeviationID) {
+	var request ReadDeviationHistoryRequestObject
+
+	request.Deviation = deviation
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadDeviationHistory(ctx, request.(ReadDeviationHistoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadDeviationHistory")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReadDeviationHistoryResponseObject); ok {
+		if err := validResponse.VisitReadDeviationHistoryResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// TellDeviation operation middleware
+func (sh *strictHandler) TellDeviation(w http.ResponseWriter, r *http.Request, deviation DeviationID, params TellDeviationParams) {
+	var request TellDeviationRequestObject
+
+	request.Deviation = deviation
+	request.Params = params
+
+	var body TellDeviationJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.TellDeviation(ctx, request.(TellDeviationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TellDeviation")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(TellDeviationResponseObject); ok {
+		if err := validResponse.VisitTellDeviationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReopenDeviation operation middleware
+func (sh *strictHandler) ReopenDeviation(w http.ResponseWriter, r *http.Request, deviation DeviationID) {
+	var request ReopenDeviationRequestObject
+
+	request.Deviation = deviation
+
+	var body ReopenDeviationJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReopenDeviation(ctx, request.(ReopenDeviationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReopenDeviation")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReopenDeviationResponseObject); ok {
+		if err := validResponse.VisitReopenDeviationResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -23426,6 +33538,194 @@ func (sh *strictHandler) ReadMe(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// ListKeys operation middleware
+func (sh *strictHandler) ListKeys(w http.ResponseWriter, r *http.Request) {
+	var request ListKeysRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListKeys(ctx, request.(ListKeysRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListKeys")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListKeysResponseObject); ok {
+		if err := validResponse.VisitListKeysResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// MakeKey operation middleware
+func (sh *strictHandler) MakeKey(w http.ResponseWriter, r *http.Request) {
+	var request MakeKeyRequestObject
+
+	var body MakeKeyJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.MakeKey(ctx, request.(MakeKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "MakeKey")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(MakeKeyResponseObject); ok {
+		if err := validResponse.VisitMakeKeyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// EndKey operation middleware
+func (sh *strictHandler) EndKey(w http.ResponseWriter, r *http.Request, key KeyID) {
+	var request EndKeyRequestObject
+
+	request.Key = key
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.EndKey(ctx, request.(EndKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EndKey")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(EndKeyResponseObject); ok {
+		if err := validResponse.VisitEndKeyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RotateKey operation middleware
+func (sh *strictHandler) RotateKey(w http.ResponseWriter, r *http.Request, key KeyID) {
+	var request RotateKeyRequestObject
+
+	request.Key = key
+
+	var body RotateKeyJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RotateKey(ctx, request.(RotateKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RotateKey")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RotateKeyResponseObject); ok {
+		if err := validResponse.VisitRotateKeyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// EndSessions operation middleware
+func (sh *strictHandler) EndSessions(w http.ResponseWriter, r *http.Request) {
+	var request EndSessionsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.EndSessions(ctx, request.(EndSessionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EndSessions")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(EndSessionsResponseObject); ok {
+		if err := validResponse.VisitEndSessionsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListSessions operation middleware
+func (sh *strictHandler) ListSessions(w http.ResponseWriter, r *http.Request) {
+	var request ListSessionsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSessions(ctx, request.(ListSessionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSessions")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListSessionsResponseObject); ok {
+		if err := validResponse.VisitListSessionsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// EndSession operation middleware
+func (sh *strictHandler) EndSession(w http.ResponseWriter, r *http.Request, session SessionID) {
+	var request EndSessionRequestObject
+
+	request.Session = session
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.EndSession(ctx, request.(EndSessionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EndSession")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(EndSessionResponseObject); ok {
+		if err := validResponse.VisitEndSessionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListOrders operation middleware
 func (sh *strictHandler) ListOrders(w http.ResponseWriter, r *http.Request, params ListOrdersParams) {
 	var request ListOrdersRequestObject
@@ -23566,6 +33866,216 @@ func (sh *strictHandler) DeclineOrder(w http.ResponseWriter, r *http.Request, or
 	}
 }
 
+// ListSharedSubprocessors operation middleware
+func (sh *strictHandler) ListSharedSubprocessors(w http.ResponseWriter, r *http.Request) {
+	var request ListSharedSubprocessorsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSharedSubprocessors(ctx, request.(ListSharedSubprocessorsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSharedSubprocessors")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListSharedSubprocessorsResponseObject); ok {
+		if err := validResponse.VisitListSharedSubprocessorsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AnnounceSubprocessor operation middleware
+func (sh *strictHandler) AnnounceSubprocessor(w http.ResponseWriter, r *http.Request, params AnnounceSubprocessorParams) {
+	var request AnnounceSubprocessorRequestObject
+
+	request.Params = params
+
+	var body AnnounceSubprocessorJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.AnnounceSubprocessor(ctx, request.(AnnounceSubprocessorRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AnnounceSubprocessor")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(AnnounceSubprocessorResponseObject); ok {
+		if err := validResponse.VisitAnnounceSubprocessorResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReviewSubprocessor operation middleware
+func (sh *strictHandler) ReviewSubprocessor(w http.ResponseWriter, r *http.Request, subprocessor SubprocessorID) {
+	var request ReviewSubprocessorRequestObject
+
+	request.Subprocessor = subprocessor
+
+	var body ReviewSubprocessorJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReviewSubprocessor(ctx, request.(ReviewSubprocessorRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReviewSubprocessor")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReviewSubprocessorResponseObject); ok {
+		if err := validResponse.VisitReviewSubprocessorResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AnnounceSubprocessorVersion operation middleware
+func (sh *strictHandler) AnnounceSubprocessorVersion(w http.ResponseWriter, r *http.Request, subprocessor SubprocessorID, params AnnounceSubprocessorVersionParams) {
+	var request AnnounceSubprocessorVersionRequestObject
+
+	request.Subprocessor = subprocessor
+	request.Params = params
+
+	var body AnnounceSubprocessorVersionJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.AnnounceSubprocessorVersion(ctx, request.(AnnounceSubprocessorVersionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AnnounceSubprocessorVersion")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(AnnounceSubprocessorVersionResponseObject); ok {
+		if err := validResponse.VisitAnnounceSubprocessorVersionResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReadPrivacyStatement operation middleware
+func (sh *strictHandler) ReadPrivacyStatement(w http.ResponseWriter, r *http.Request) {
+	var request ReadPrivacyStatementRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadPrivacyStatement(ctx, request.(ReadPrivacyStatementRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadPrivacyStatement")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReadPrivacyStatementResponseObject); ok {
+		if err := validResponse.VisitReadPrivacyStatementResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// SavePrivacyStatement operation middleware
+func (sh *strictHandler) SavePrivacyStatement(w http.ResponseWriter, r *http.Request) {
+	var request SavePrivacyStatementRequestObject
+
+	var body SavePrivacyStatementJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.SavePrivacyStatement(ctx, request.(SavePrivacyStatementRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SavePrivacyStatement")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(SavePrivacyStatementResponseObject); ok {
+		if err := validResponse.VisitSavePrivacyStatementResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PublishPrivacyStatement operation middleware
+func (sh *strictHandler) PublishPrivacyStatement(w http.ResponseWriter, r *http.Request) {
+	var request PublishPrivacyStatementRequestObject
+
+	var body PublishPrivacyStatementJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PublishPrivacyStatement(ctx, request.(PublishPrivacyStatementRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PublishPrivacyStatement")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PublishPrivacyStatementResponseObject); ok {
+		if err := validResponse.VisitPublishPrivacyStatementResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ReadProcessing operation middleware
 func (sh *strictHandler) ReadProcessing(w http.ResponseWriter, r *http.Request) {
 	var request ReadProcessingRequestObject
@@ -23591,8 +34101,10 @@ func (sh *strictHandler) ReadProcessing(w http.ResponseWriter, r *http.Request) 
 }
 
 // ListProposals operation middleware
-func (sh *strictHandler) ListProposals(w http.ResponseWriter, r *http.Request) {
+func (sh *strictHandler) ListProposals(w http.ResponseWriter, r *http.Request, params ListProposalsParams) {
 	var request ListProposalsRequestObject
+
+	request.Params = params
 
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
 		return sh.ssi.ListProposals(ctx, request.(ListProposalsRequestObject))
@@ -23659,6 +34171,32 @@ func (sh *strictHandler) RejectProposal(w http.ResponseWriter, r *http.Request, 
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(RejectProposalResponseObject); ok {
 		if err := validResponse.VisitRejectProposalResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// WithdrawProposal operation middleware
+func (sh *strictHandler) WithdrawProposal(w http.ResponseWriter, r *http.Request, proposal ProposalID) {
+	var request WithdrawProposalRequestObject
+
+	request.Proposal = proposal
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.WithdrawProposal(ctx, request.(WithdrawProposalRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WithdrawProposal")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(WithdrawProposalResponseObject); ok {
+		if err := validResponse.VisitWithdrawProposalResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -23890,10 +34428,11 @@ func (sh *strictHandler) ExtendRightsRequest(w http.ResponseWriter, r *http.Requ
 }
 
 // ReadExtract operation middleware
-func (sh *strictHandler) ReadExtract(w http.ResponseWriter, r *http.Request, right RightID) {
+func (sh *strictHandler) ReadExtract(w http.ResponseWriter, r *http.Request, right RightID, params ReadExtractParams) {
 	var request ReadExtractRequestObject
 
 	request.Right = right
+	request.Params = params
 
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
 		return sh.ssi.ReadExtract(ctx, request.(ReadExtractRequestObject))
@@ -23908,6 +34447,32 @@ func (sh *strictHandler) ReadExtract(w http.ResponseWriter, r *http.Request, rig
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ReadExtractResponseObject); ok {
 		if err := validResponse.VisitReadExtractResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PreviewExtract operation middleware
+func (sh *strictHandler) PreviewExtract(w http.ResponseWriter, r *http.Request, right RightID) {
+	var request PreviewExtractRequestObject
+
+	request.Right = right
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PreviewExtract(ctx, request.(PreviewExtractRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PreviewExtract")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PreviewExtractResponseObject); ok {
+		if err := validResponse.VisitPreviewExtractResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -24558,6 +35123,63 @@ func (sh *strictHandler) StartRound(w http.ResponseWriter, r *http.Request, numb
 	}
 }
 
+// ListRules operation middleware
+func (sh *strictHandler) ListRules(w http.ResponseWriter, r *http.Request) {
+	var request ListRulesRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRules(ctx, request.(ListRulesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRules")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListRulesResponseObject); ok {
+		if err := validResponse.VisitListRulesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ProposeRule operation middleware
+func (sh *strictHandler) ProposeRule(w http.ResponseWriter, r *http.Request, class Class) {
+	var request ProposeRuleRequestObject
+
+	request.Class = class
+
+	var body ProposeRuleJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ProposeRule(ctx, request.(ProposeRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ProposeRule")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ProposeRuleResponseObject); ok {
+		if err := validResponse.VisitProposeRuleResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListSubprocessors operation middleware
 func (sh *strictHandler) ListSubprocessors(w http.ResponseWriter, r *http.Request) {
 	var request ListSubprocessorsRequestObject
@@ -24575,6 +35197,186 @@ func (sh *strictHandler) ListSubprocessors(w http.ResponseWriter, r *http.Reques
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ListSubprocessorsResponseObject); ok {
 		if err := validResponse.VisitListSubprocessorsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReadSubprocessor operation middleware
+func (sh *strictHandler) ReadSubprocessor(w http.ResponseWriter, r *http.Request, subprocessor SubprocessorID) {
+	var request ReadSubprocessorRequestObject
+
+	request.Subprocessor = subprocessor
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadSubprocessor(ctx, request.(ReadSubprocessorRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadSubprocessor")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReadSubprocessorResponseObject); ok {
+		if err := validResponse.VisitReadSubprocessorResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AnswerSubprocessor operation middleware
+func (sh *strictHandler) AnswerSubprocessor(w http.ResponseWriter, r *http.Request, subprocessor SubprocessorID) {
+	var request AnswerSubprocessorRequestObject
+
+	request.Subprocessor = subprocessor
+
+	var body AnswerSubprocessorJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.AnswerSubprocessor(ctx, request.(AnswerSubprocessorRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AnswerSubprocessor")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(AnswerSubprocessorResponseObject); ok {
+		if err := validResponse.VisitAnswerSubprocessorResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// StartSubprocessorUse operation middleware
+func (sh *strictHandler) StartSubprocessorUse(w http.ResponseWriter, r *http.Request, subprocessor SubprocessorID) {
+	var request StartSubprocessorUseRequestObject
+
+	request.Subprocessor = subprocessor
+
+	var body StartSubprocessorUseJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.StartSubprocessorUse(ctx, request.(StartSubprocessorUseRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartSubprocessorUse")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(StartSubprocessorUseResponseObject); ok {
+		if err := validResponse.VisitStartSubprocessorUseResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// EndSubprocessorUse operation middleware
+func (sh *strictHandler) EndSubprocessorUse(w http.ResponseWriter, r *http.Request, subprocessor SubprocessorID) {
+	var request EndSubprocessorUseRequestObject
+
+	request.Subprocessor = subprocessor
+
+	var body EndSubprocessorUseJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.EndSubprocessorUse(ctx, request.(EndSubprocessorUseRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EndSubprocessorUse")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(EndSubprocessorUseResponseObject); ok {
+		if err := validResponse.VisitEndSubprocessorUseResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReadTerms operation middleware
+func (sh *strictHandler) ReadTerms(w http.ResponseWriter, r *http.Request) {
+	var request ReadTermsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadTerms(ctx, request.(ReadTermsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadTerms")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReadTermsResponseObject); ok {
+		if err := validResponse.VisitReadTermsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ProposeTerms operation middleware
+func (sh *strictHandler) ProposeTerms(w http.ResponseWriter, r *http.Request) {
+	var request ProposeTermsRequestObject
+
+	var body ProposeTermsJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ProposeTerms(ctx, request.(ProposeTermsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ProposeTerms")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ProposeTermsResponseObject); ok {
+		if err := validResponse.VisitProposeTermsResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -24839,341 +35641,458 @@ func (sh *strictHandler) WithdrawVisit(w http.ResponseWriter, r *http.Request, v
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P2Lkhy3sT8Ivwqiv3+ESJ/iDElROvYwvtigeLG0pkj+h7R1zpraHkwVuhvuaqANoKbZ5k7Evszui+yb",
-	"7JNsIBOoK+rWlxFFt8MR4nRV4ZqZSOTll58nsVytpWDC6MnF58maKrpihin461kcy0yYn17YP7iYXEzW",
-	"1Cwm0UTQFZtcTCg+n0QTxf6ZccWSyYVRGYsmOl6wFbWfzaRaUTO5mHBhvn8yiSYrLvgqW00uHkUTs10z",
-	"fMTmTE1ub6PJsyRRTOv2PvH5sD6zjCeTvBttFBdz6OV5ylnHxGJ4vGcfL9gNp4ZL0dpN4t84QE8x6+wm",
-	"Znv28aNMk9YeFjJN9mz/p4St1tIwEW//wrb2m4TpWPE1rM/F5PlCaibI9ZaYBSMxTVOmIiIFIzOpCKPx",
-	"gtDYPCWUKLZmhtvPyJwZDe/PuNKGUKE3TE0inMKC0QT+cpMojeCBHULXfFb002sm5mYxuXj83XdA1P7v",
-	"P/bP7i1MiqZfxiz3mNVqLVU7F3F4vC9diJ8zwWO+pik3Abr4sGBkVXrjG01Etrpm6gKWTGdrO4iIbBaS",
-	"rDJtiKZb+4dmxA6LaVw7zQhVzC/aPzOmtsVEyu1XFmxNjWHKfvG///3hgz/9+vnJ7f9omYU2Kos7pQEv",
-	"3jmoRH3NV9w0F+5SbjSRM0LJms7bZp7Ct+XeEzajWWomF989jCzBYM+PHz7sHcdblTDVOnupkEz3oZV3",
-	"UnOcXbCLtX/cw9luEg/t/3pn9U7JtdQ0bZ3Y2r1w0D39n5Zwu4jpn+6Fg/Z6CbKktU/lRc0Be+TzRbuA",
-	"UfbpnjRzKTORhMWKso9yeeI5pDqE/Fn7GP6HYrPJxeT/d16oWuf4VJ9D72+wDTuav3HN2+d7Y5/uNd9b",
-	"+7FeS6EZaHg/0OQSpaD9K5bCWL3n4vOErtcpj0E5OV8reZ2y1X/8QyNrDZvaO/wKOw0sLnZLuCZCGiuI",
-	"zIJrK7NXE6ugSTFLeXznw9KGGuZGI+aaJJLhAGmayg3hhgi5sQN8hVLwDkenZHadwthkpnREpIJDP6GG",
-	"XlPN7ErSDd2Se989/DYiG24W5JIZtX3wbGaYug+DluqaJwkTd72suSajSorNN5os2TYiK7q1SzyBc/KG",
-	"pjy5y+G9lyurObE00SSmwu71NSNaPrVjskRANlSTeEHFnCV2jG+keeWFxh2uoWLIK0Rn8QLJEzQcYBtc",
-	"0AmcRyyWIoGD7hXlKbvzxbyWyZawVDNYONBJ6wO7zAXY3Q3tp9mDn6mJF3YVV1xrEIjR5IOUr6mas7vm",
-	"CFglromRkqQwgNto8ldBM7Ngwtiu73Z53kgCrGdZEofiVGeWfIBD5O6X5xtN7PnljwhDl0zAKenacCYK",
-	"pvUrLhK7n3ZkCZIYTa1mxpTh9qSb0VSzCHQx/9PnCdWaac2SKTWVszOhhj0wfMWaB2g0ud72zey1nP8A",
-	"S+isCEHdwl7p8DkxC2rswWLl97XM7AHfc4xHE7S7XHxu6EzRJKGBW9IzIqyuRK5ZKu2xZqQ7O7ZECrJZ",
-	"cMsX9vGcinL/dilC/SNXD160hcxURbl+/G1J9XsYBaaBh0BDX2y+uOQoipmwbf19sqJiO4UOI/y3XZBo",
-	"komUL9lUs3TmFCpNl3awS25nLJwquVbSsNjy3q+BeaR0zKxlZmK5Yn304oj3rXv7NppkOgsZB36xhALH",
-	"p919kK4LliaEzqm9O06CGnShK/59ArQE6wV0jLTiicl36zfXzbZYBnn9DxaDKHd2wZHsFitmhdoobhtM",
-	"BXas06xg5urKvab24s/n4gEXoIRQslZyrujqG03spyTTDC/DS7CJDBtdKudclLiweIIKe+CBYjecbUau",
-	"gpIpLiE3bKX77xQpUJFrhipFQRxpQ2ezqbuwhMYGum9z8TaUGy7maE+hRMMxTtZMaSmekhWNF1ywi2JJ",
-	"UfVcsq2eRDlXukbgEnXDLX9FExobfsOATaENS5Bc0+s0yH0hWoZl9vtQm6FfNj+vqEyAHVStx54ipc8G",
-	"7Y/nnsAWCfYpQL1X1CrwV3grYcS+BDabpyRlM0NkZqwQt4+AY6N+fqmtZT6F4LI4g/u4VVlLbWKZsBZC",
-	"U4yZ4CMjNyGOqg3YNRAV3bgvgxMQWzA9wcJyu7ArLqiR7kRar53mULHytexd2Rb51lmsnJ7U9sl7fIxv",
-	"3+brtH3j7/QM7pNSsLezycXfu2mn2f9t1P1FtftfS+uhj7IgetyK6MMviR61JjpflHdWfDlKP+Sy5O1G",
-	"EztNbDH82Vv3vPTJsLXMPzjkapYaHbSeg99vTLO0BUbGMu3bArsoKWeqa0D2ed5eNNks7LHYfhnB95rL",
-	"F8v1dvjylRrqX7LKCP0SFPbIA5IgNjqc/vz7w4gP3z4k5fkWB5HdsJerU6ustj7Kcuux663HLbg+/Irr",
-	"UUuux6255/L1WskbvN6M07LY2kyvlb20ld1Q7u2qxvTfTEdoGLM3wEIBupYyZVSgIr6iatlUtt4butWE",
-	"oz5V3viICHbDlH+0LkRL2W0KLqOm8tJUSsD2sGKjb1E7XiprCpRvJaQv/ZDKeInq0pjbXUrx6AzYKlAN",
-	"9FcBxUDxp3gJEHKqDVVm6kwNzjQ3VVlq/6QqXvAbNs0EurXhGyOna8U0Uzeo+Mkpoyq1+2zvw/YaAREP",
-	"UymmeSRH8VMRQZJkaMVi0/wqItdMTJ1vAjwtdh6t9oAOM4wdEXd+lab5Bz31FfMLkCtNpWBkI7M0IUKS",
-	"VIo5U0QbCuK41yyzYlrTOetXoJ3O7N8PkcFzu6HPMJZgJK9mZiGV89Y316yVUBK61S02rczuXOPCHFqC",
-	"JVubFtPJkrE1Bkrg5TUiVBO7EpYW8qtb80pSu6StpDCLloGqTAwbaH0/YFHytt1aRKWldDNr3akX7u7+",
-	"2+4Ti3nCyg9LEnfEJnYvccqmN0xp5+hvvoHyZJ9tqPRR2pXyduS95DMr5h/eJT5e2tPi8t1pUnCv3Ub+",
-	"i+ki9/O1eJKoIO5dtECX/EiF11MzFjw9fS81+1ybuZrOFWP2sJsykQy3exWfwWIPIp1rrswCD5Mhr3u/",
-	"Xs8Cvzd0tYb30YY0+H22ojwNchETyVQx6pwmXY29FMklvngbTWZ0xdPttNXAOGfC2Tq6mvwzvmXf5zdM",
-	"tDfXSkYsZeuFPayoSAh7YKcJ/9yAN0OTjeLGMGHVpZli9kxTiSZUscJoVfdehghtwbWRqiXuSxtqMk1S",
-	"ObfK2YZpQ7ztepAl7j18/1IYtQ0J+oHELSgys2OG5nP2yUzR7jtU/nUYaWVqyWbOtVHQ7zSWYsbVaqRJ",
-	"GfYu2EHhAQmcolZ2gAcCXVdc2/8jjZCZkitC05RcZ4ZQYkkqITO2aVG/nR184IrgVvdtKMpY3Nbiq6nm",
-	"ImbD1yYT65TGrMye9XXYWvHJBaqNfjWsvmfpXUgyVzJbh9ruOLiCBm5vyy6xaVUG5Bxf3rmcbxvnQb6S",
-	"tcUpRlbIuEI6FnzYfrI9h3d7z7cVF+VfH+144r1hm/Khd/yDIhfkpdvek8BlryGh6++XgmofRYeW3yM7",
-	"q4muykU2Oogky+VM77JV5M6+AuO2lUzf0TkbfbXlbIyDBzu6xDixgS6eOFNajvHxBNaP3XCJMrK7cdsu",
-	"uWYzqQLN+wO0T1HGJWkXB3b6fctcHebbGfoQkQq8UPU6qtUtTKF0lPSIyf5K80hZcMc62FA9pF1pGHja",
-	"N7nu7o7dvU+/tnMtFNFRJ9b3+TS9kQrC0ate6piKmKUp/JhwHUsh2iNFnvunmJszVuL4r0fpdMVXRpbn",
-	"ktvAPGOEBpzk4+zaaTcbFDczplSYcGqbmScgVUZYbiOqTjm4U9UVHeuQToqvhgnx2gY2RHlwji0SUWbC",
-	"vFWv2CYYmQVUboXzmsl1ygiFy7n3Hdg7uCbcXJCHEZlZdVMqspKKQSDLx8nH7OHDb+PvPk7IvRePv79/",
-	"RvIWQSG30tJIMpNZ6Vo/4+6+j7M9m5RdBo5sHv4aiLP5XERtfRd87GnOjSpAar9Gk08P5vKB+/kVeixg",
-	"iUL3vJ/evyXfPvr+e0supWybZw/+t18/Pw5l20ST58UdfQSBDJKyTSkV2u888+95KuPlaG3DfVNdBziX",
-	"L1z4lzBK5gHVb97//JTklqkL8oIaaniqtwJCJPyO+IO9sGEFxUDGRsmc1J2ZoaNDrtejJFhDx7ALkQ/J",
-	"9dW53nbqFQ73k+cJEwbtdnb1aGzAWUBTSK+gKVUrTCmNpUq4mGuMKgKbXzM4pmSopJ9+wr7+s6nq5cP6",
-	"Sy1EEa7sMCKfUgYs5AyL9IbylF5z92ijpJhPKcS55n8mLGUuvUdIg3+2nET5KN5IM/4korNZXT0oWVr9",
-	"0yn7RGMTpoNrxWi8wBYa+zJiJUJzq694TA2bS+XG3neQFSQDn2aatfivhGb/zJiIWZuDy/Nj2FxudYUb",
-	"q02M4qykTWUrWLRmEZN11h8YnEvXayZYMrXnxYiYXv8ZKhvDPvLBuoO2BtimU8asGNWZatmWVS1vdJTC",
-	"DA6i4VT0zr0PihG/ofF2KmczHrc0rxhG1udLPqiT9zJTqInkkZrDvoO3IbguTQYrQPnnH+xXAWbbLGg4",
-	"hm+z2E5re9Yi4nMFv5ZhW+Ko5oIWAZ0+lNlLmPrC1nmvIbCKja7IDje3Gus7lvSiokR99TPKrXTnUfWu",
-	"oLCmVHS3ax+cDnGtVkczC6b6DqInHQfRkEt5QBvR44kGNZ8A1ewoDQfegXeSLx1yIKenMWPVyKd3xNad",
-	"F2fHIZ5h3Miq82pyidv0Tvp9n08yT7yoZcm7UKaoiNaLJnqrDVt16ynv/Sr4hhNFZ8bFZuDotL+Er7jW",
-	"fXrPByf1xmg9Y85p8PkmU6uH4VHYPKfWVOEZVNJ7CgGXVE9toVcVwWRlQGiChXci8GjGFHPWl24RjENr",
-	"TKNz73e5excfjhMk48yoO0fKD7rulebRtj47mHqSvax+XuI1pRBTnKYt8fcyXk4HSZv39tUOSeMCiXI5",
-	"UzTcvkKXtrsdjDch4wk+IVwQ6HunLY1bBrthabpDVuFo6/PBTVPtbvtnTQN7ym+YJgumwpEeQ43P0rQl",
-	"PGm44I3IX3Jf9JrceMXRWXQUdRrjimiK8tklb+BI4UIbbjJ3tU5YzCieNXIjphuuF+7CLRhL8HerkgXF",
-	"80th7IlaQn7ZzyA1MJenxST18pNR7oo+wiWTyFifM/z0bAUOmFQTdsPUlmgGkwLHDKTPN/wwM15PWxsx",
-	"++utYS0RYC4PeWpcXvLw7DvMXSs3KwrsjcrFBJ0LlZ4iN6bQ8jZiBGkyzo5Wv6yOWKnW2bbqtW23MGgp",
-	"ND1VYIQc2qIKRjfGb4aHgoxQbjjeCf371b5CEy1y13OzqeLaPHA8cP4oyOqOFTpIvJcHEMill64aL2y4",
-	"WUDQ845s1hHBPFc+FSVwww9e/Wur7y7Rrh0fLd3PPvVkP9yTgqka5oIiXjvfidLKRE4QhTp+ZQXXS6Wk",
-	"2lFtCwDbYOB6T+QFSsymt8NosqZm4bMMACXCgabk2IzfaOLkU1cAeOcAakvs5feAsPAS1EJuXBdTr3zZ",
-	"s3Hmk4cMT9Mphu2HjRaurZfe8zNi/WfFMAakQQQmjL93zPBtkWjhJ8o+rVPKBfMpBojd2DEzvdusRuUS",
-	"l+Avht+TMPrjiCnF+UyCK2wpBA1gYxeoL/Li2JEUuwRE7Bra4PoKreCf8wiT6sb+TEVENnJFBbm3vOFC",
-	"sPsRycRSyI0o+QJ/nkSTv0yiyV+DxPtnCF7cTQmpycN/MMG0YStpDF1C8ChPiU6ZMVzMyYsXZz//fPbf",
-	"/929B4Px00akXwy0tUHz4dtvVWnKu/YNBzfNrutYkTDPPxokEHDv+o5U12hokD/uYC3rziMpufjC1rGB",
-	"XJlypqfVa9ugyBYXzDsKcGNQXL5dqiIwX7HUXhanVC9H94Zfdhr04JWx7Q6P1AzJKL/g5ZZq+1le3TZq",
-	"at62NVOQjGdVJQ0oDqmPD1rBCQtGabqic3hs796Fitd+47adjWWvhf9mEHf9GHSF1dYOmwytBuLljtU0",
-	"iwyVpo4+44LrxUi68G+V+EjfTKLJp1R/Ci7s4IvcLNNtI0WPwzQTBsOo+695cqM78rtGzhnBw4LNZaJj",
-	"iUN8Ueo/X0w3Xt9ROXS+aL9Yotp6tBPLJTs0ySRqO1WZCIviWUrngQjiS0iW1lYntNPEhLGNPc+FNKSY",
-	"VIBAd6O1GnxTrpPOCCWJ2hI7gWggRdJUdyXhogq8GpozdCk3l9hqSN3uZgFH0fWRUAPxzIA8mVKxDC7k",
-	"gQjY7/7uhIskUlrbduL9hZvFZWkLxtiOclHZtRlOoB7OHxSSW8X49yaQujQpANJ713K3BRw+7GIpBwy5",
-	"ZaA7m7pp/lHnEIv2n+EHJffrdVj7TGScQWJQl9VwBM6cYqDw6IGv61iuWTfYWm5cQH8Buh1SZ2VQ7EYu",
-	"XXz0yuOnTWcSvfjypkUTAiTPcDzXpPX1QBzXMD2Resx6nG0RblAaRnAnKrvXQ1HPchLxC7ZWVoOEBEij",
-	"AIgjlkqx2ExdiOc0oYYG16fc7k4IB/lHzcRAIYPpOVKEHJj/zXSRBgt2UoSAeEqgX4Q+Dfjl6nAeosWH",
-	"WZro5U42/D04s1ikZmL36DsSfnEdhDaF8KgCpX0P5vYG7xEmhwYfw0gnbsPhORrnoomQA2ENc4ZSuSkV",
-	"GSpft9KCDNv2sceHKn027PxoUlrfWZL30TOF0Udf7dOx4+8/BMsdBAdv2Gqszk6V4m2aY4Ek3KvyjkDZ",
-	"mCn5L9ZyEQjb83JFfLNgopYI7mPQR2amjTfOuE8WGMvYYrupbnxv4LhmxqRjw/yGWBAtJYQNiLntyjN3",
-	"aV7ldSnBi3gaybeumG0bFe6Q7pqv2jC+saT+pQRo4Yjb1qIRWIiLjKuYbCfR5BqgrxLnPUwU3SD8CwaH",
-	"FMu/ztS8JewQ0b/HhVn8spCEA6DzGXlDVwxxMgwUKXIrVStxJDfCZYs9hYIQEBhsX0RsF/uFXNN/Zswd",
-	"i2eTwVEDUs2p4JoOOffflt91QMVt2m4X9nD9YJDgQq2MJLSpr+W8nlqTSrnEE7Rtd3bgiMNeLpsmrkGM",
-	"9lrOg7GQjbXb6LbFGh/+Xc3qKaljx0TMDxhJnhmykgDvcuNYwvKGXqBbK1+/3tOxLqWw7kezP+RCt7Ou",
-	"OAgYvZxFxIMB3tA0GwkfNhrYvmflfBT7Ogz8BsJqLXVbdF7dXlXO4Fs4MObq2vwoNwCr6M5+XWAK2A9a",
-	"7IA6Q0IMCgd8FsbPqZG3CzRFNdl4HHs/jTDdy/FohiNodmQphHElBFKug0g8H7ilT5MXBEAtTBspE8IF",
-	"ocR+GNwICUlbA1v0J43d3A3VOcM1m12Dr2aUzuXoctRXNWqAzXczyherVsDAj63UYTuZjL1qpMVXA4U4",
-	"EGPfvHyzoYH+PPb0WrLttATMV7c+c6jCBEWYKGCzsshnGEcEYBAgxBOcHlbvtxqG0WQhU/toRcPwqvV4",
-	"xqE4tJ3hm2umAB50tHp/nAIKoaou6RZis5CRaI4SS5bCWdm7IzHzwI9QHYPy9KPKtgbpRN6wXWINxoZc",
-	"5N7dEsLPoxYY3EYMQnjkR42FHVyzc1yIbBOZf2wxorEmsVZl6T1LMcJfCqaD0hrWfjoiWmawB3hI3AQs",
-	"Tzlwossyv4tNbkwYkDfQ9w74Pbx5TFsBduOTdQHLe4Tk/Btgf9foFhqJcrc1JgE6K73brFqAtA9jKnJQ",
-	"c8ocRPZjT1CZfzRINocKYDQE9SGXzo2vb+7l4hFjuB5P3Daz3yITS931bFpDCaiEhqRMT9csj5OtColX",
-	"9rHLm1Kg38GVil5rSwm+5toNU3zGWUK2LKxOOktIOE4DGaXZ9zv4KCLOoEKkvUpJRXKjC/HgTcHgj3Fx",
-	"e4clh9wS7zeumGa+GPnGVXepviV9JJVXgjgYPfmn4wreFZD7DUTtdYa3BXiHSNH6fcsNM0+DHQ105T+7",
-	"3k5dTnFjhC8hTakwUMcLFi9ZgkhyC0b0Whr8Ee1t3twXGqZMuZhP5WzWEsDUOlR2Ez6jy/WFAVlzNwRb",
-	"oJGXNyxcTmqn6DAuYky/C53GQ2wSMCZvlVjR7dSRXXgRHOK0vX6gNotGM+8OvQCcamxAQRH3BQVo/IXd",
-	"Ri7gLlK97Aa8GIeJLnZFE3SIGSSZS6YdArK0t6WtHrqJpcp/jTuyXGdpbortrXzvLTJ5nUDvGQ8IbihL",
-	"Pj4uNtnuiXy/W/zeDmIfPhmL/XvIs6IeIu5sV7VI8epAW4RbLkarHFWiyVzUDDpWXnPB9jhaqoT43FGd",
-	"N5eCb6rdAjVahhyWi3MaDk8CLu5rqjVLennomOkGO9FvT47CEAIcRD6jownyj0Yr+QW5HlnRd2Psm//f",
-	"XJdB1JOQy+kNXbHknc+6v2R0vG3goJngJeTscV7KZ2lK2Gpttq4Oucu5OCPPSCq1If9iSuYQw1IbmkJx",
-	"Ffu21ROvabyM7GmObRi5EQTi/ZlhSdM/WS4gWbEsRV31JHtRpn19yWrNpkH40W/YZmANj1pOpyCUrDXL",
-	"Eim2K5npyqmNy+WfeuctJoKBKTGCHyBNDE2LXOMSRqBt+CL1UHAd6keXKtxggfFAav4JZf2QKOu/Aa56",
-	"mxX6BZ9zowsX9EUoegBc1XglLbPW42Pit+t+iOVfW+s+7A4iult65Ru2yQGI9gDMzMudP3qI/+sret7E",
-	"06zXuQtcTg+AeVnd3IdRPwhm/xd7wl72d/DF41aW0Sn7p7MH5KSHY6iJgowhBLSDlQ5EElUFwJMBXhun",
-	"QlY3t4OFdsbDqh/QPQLdb9DIzwqQrH6FIFA/D3ptmf0rqVZM7RZ1HS+oECztvS/w+cLo5+7lznPn0ZPq",
-	"Wjw6NBBLqa/v+9a94fUsRl0dRZSvRLm3lgXfN3O5adKheonh+dx4qyFXJKaaFdHmIxWPejZ0dx1TdJJB",
-	"3/lQwVYJgRjESDB/yY1wTnpvKNPgiW4pvLRLanNJNWmUhBJ2ebgmELSQEGoInVMuntqfMUrKZS9rcr21",
-	"A2bprL+YZSNW3DmryiX4inG1kMQXkJFUu0MJgjC2EbhXqNPTwwfhoMylckJSnXggd8jHanMNtQC4JnnF",
-	"sBCuR66gPOrMZwo4A7ghcCboyW+ZkdRIRto7CekN2+zi0A9VDep1oBcwvpUQCjR4RJNM8H9mzL1hVMa8",
-	"L3/noI1d/fT9puhCSj4lDguWKEYTTbipys3v+8XmMT36Dbipfvd4C5nsZ+VxhQaCpp5urkypNtOEbnfh",
-	"lnZQrjdsgwrG3eowg8zD8JHXs2t6S5M0MRMNklQyBlIwpikTCVUESruSlBo4zMepPGN4YDTFA9hkWNCW",
-	"7DteQ3lKEJESai9ajSWvF7Gbfr+zEvY3rrnZSVK2Bta9kspfYTYLCZ5CK0e8s6uQLnNAMhUNw0bQ5rLi",
-	"IjOhY/PRd1avevLHh9hI+QLfx4f1oMcmthvO8QK2yA07wlll2hBNt/aPld3hrd3bWtGb9nC1Ivy7i21g",
-	"cwquGXIGwCeDzoC3eL30dV8LwJbdJDR0nMdcQfXY8de0oAz3At5TQIiS37riS+hav/uciZZEmrr0Ni46",
-	"tJHx0pzJ4ACl2q6KdAsSs16l6ilZyA2ZUbgcLaCQOtqmjUzBMY+hLxG5ZmBmIpQkfOZ2AWwRG+kK3RuW",
-	"poRaFVU1LdV7xUCVdLBuQOW8PtfxIoz8RgyJLgrGD3Xt7i6xQp2BObss3EHCZIZFTFTYM5Rk0wxiKc1u",
-	"fBTLPtHsXxqQ3REjI4bQeFvNl2HREXkYRL7DnYEPFf7YIejhS+KRE03fUbTEgQizlx6PHEXRpP0dIyiG",
-	"cHVH9ETl87L/z/0e9PuVbQ91nP5SUBSNl6mc52XxfNn1dozA0sW/1Kz/TrvMiY5PW+E+cm9mDt8TbqSa",
-	"Xd1SPGetpL2/SVUtnwNg5GAHQkTXYA8FbvFu1qpAKHkOFNGIbLAqv48Ma4/DbCukX6CwYea9OgLOgmfX",
-	"HDKhq3Y1OtXeM6rixcgVXOd4xtVEqHG+ENdK+9j0kYuXl7GZQyHF4NUKkEIC8X9xOYqOKkbykPjdc7RX",
-	"UoXNLQrrgNvntkNBzIYJs72AO6j73SfnV/DS22CUipwXN03XeXA3ADtiF8Pw+IymRop/1uJ2hEGtxl9Z",
-	"HfeFEu/T1CMkossCUhzLheIHUdUPjr2DNTtz4JuWPHM8W8qJzht73ywlj0z6AivilGo9psSOff+FL5tY",
-	"L2GXQ+w0pRmjKuVMG5LSzSxLSQJ2+/64p0/rlIqOQG+dreylGuwgka8OgLHz32iSUjHP6DzY9CD/QA4b",
-	"bVdnOlbiYlDyXAZwFFx0GqBgaT/uDd16aAyVCWIXhdzbcLOQmSGUwIgjYmRCt/eD58nhUYMgoq11VxMc",
-	"8GbB44WjQxkviQtkH7LBmXBgM0HMOCoIFxgFVZRlwvQsIYnXTryuICQG4E1dZ5AULOZTV3nCFb2Qa1aG",
-	"TVbMDqZFuakJGLebUSEXCg4Kih3F1lTtFC2VY8T1B8goFvN1S8rrLwsJQgGMT3JGNgBQC1YpgAR0kfP9",
-	"XeAicSmmRfmTctE+5iAGMoEMPokmKZvTdBqnlFuVFFfFNtDM86rpNF5QN+kNtQCHvoC2z0GW/MDOyOt0",
-	"ABZZzXP86jn505Pv/rNT0NQrtBkfudnt12BKyRH5nqUCLWi09+7RYHq+izDMzfbf/elPpZOhHLdYRtbl",
-	"JmUDRu7LTZUs8pkSF6CTX6xxoS/+Th/86+GDP01//Y/+pHJXVQr7z8cf+bUMcxrcC8ZXpRt7ABYdwVEY",
-	"PLi7y17vXQJrjEGiv+hyXcSNKjhcVB7qFoPVNdthh8IhHlnKhu/XZebQK+h1utOGf7Af9kKU4HDzbrrX",
-	"49LN4GBFJWRxyQ0FUnKZTBO6bbnOuhfA9dsFMT9lN215kDdMaS7FAMBt/2a1zfogqqMu5leOd+peYty1",
-	"XYOcWqJRMUZtBIwiFKoe9Ynx4+6RlfBaaVxFVWw3i5blWUuNsxjvwWv4NwHPBRp0mRaUCGY2Ui1L2hlN",
-	"0IG+ki0h7ezTmium9yl/3Q8a5kfjsWOYcAuoqEA0JKctQu2NbXvhlPELEcoMGJ9qmn/UAuydQ/oMGJwg",
-	"Ps4l2g8BaKAkhoF7OVxCPmvEArphfaMJT6JiEe0/Qb5GRCpyhVt0NQyM21fidb1WF7K6FxVS7GKfsUfZ",
-	"uvzd0NMHGbXv2Cmabh+wW/sjnTd5VXJ7V5C4pkwzdcPyiNQwNx3gWBobRbnDKTX+XKoMq2VXjhQWF6wN",
-	"62Jbewtb09V6lGgtR9mFYZEvCLj0XDx0gd3fn83VmuFMh08ljCTu5Z6zgGKDA3ZpPGA4HQXkUyeKfrBw",
-	"2grE886hrI0/5seN1/bxLFyYdaAz2Lfiss2RYtfbslzZLOzh82uwZmjKBvcA+D5lEJAxGVKh0MP3Pz57",
-	"8Pi7771FXRupWEJ8QPWuSVMVl3TKtZkO6j13OWlmDn2XFNKw8XTxRoaNxbsijWiOeVCjBvHWfdeiuoyf",
-	"VX6ZbLQ23Je/lmaKMDtDe32/luY5flHAhYyp9XW9y1xb7r1jjlHg5ah0muYxBU4tqxcuLsUUeEuyZ9cy",
-	"BJubkRcBfjerixuhQPMEXFBRmbEcd3dJ0WfxFxTxWLpTBuA2EeK8u/5HMz+kCJrMr5Cmc0WeF8L9cNhu",
-	"nfUe8KG7+wy7soCLHYKNWsB2W3HaCqz77scHG059SwostQJBLcfaLyPxl9alNq6u7Xvlz82xsIRtC+ZR",
-	"8aaAlmcGCIYiOqT+bdfA4Uy5e1b0KbhDGKmHc94WB9kYHFopmCO23uNlXCl613DXkA9+d2w37HZe9YYf",
-	"Os4SW5w6+eWt13hYP26PXK68R0hpxoZexjT/FxuwNtCiezvqLkpeVQPGhnRshlaEG2nvbC3nUF7KsRn2",
-	"WVhmleO0BuZVtGeP+RqIu2X/+8uQkdMlY+uGptMe4KegVGkzVWRYSn94JpC9vFsWXAc89piwMNdMeHg6",
-	"Dws+VdIfDfVyWbj8X/PZQbb3ycMBQABGpkl7Rn0pxc+HNYxOmfc9RJ3UU0m/LBfSYQZzItdSGaz0vcDM",
-	"uhtI8fNYTSEexEZffjJM6PExIaoR9YswYZ/AESvCvorScu4ILOBbaF+leq2hPMdSsdjwGY+pSz1nCoBf",
-	"JpWAknJsSMeq7SY3ExZzzcPkRFsQwfrDYZohMIoZJtxsanEvUIJqqmASECAzsx/D8SukmSLoxYy7YqZY",
-	"qJPqKdeu7jtLITFi7iLJwZSL85+6AKf+wKV5e2ikX12Q5WMpMrd2NJ1NgrjdviBULzH3VhD2ySgKwW0e",
-	"zXZQIOBtx8B3qt7ZXoJz1/TsEaUIi9ir9vpKrgDTmAJKHq5hFKpUiT/2KZnIvEyb7iSl2qKn38sVu5bJ",
-	"1oGwKxZLlVhWnaPIbUZADjx/xyfTp3w2Fpu35BwbHlzr6u6GTBUQTTgamXgsdlE5mLA7z7+trHwpRLBD",
-	"Df2NgwyH7X41jWrVFvYy/JQtAAwG+KzzaHvvvHYpG1UUgqIMZgCOoCxtCor8tU+efknFAMdW3K0eDHsV",
-	"2/VNmUyN19YC963B8all6quoGbjxk0IawG7D4Z2UCr6VzYNBncpZlXPuopptpMJMI4+WFQz5o8mKC64N",
-	"pqhhFhYW68/z1iBCxljinVbfDo8kR+r/rUowtpw5jmTlRtSxAYdaBrvF3cGgDApfYWlHLTckGdbfAK2r",
-	"ffXftACMlB2AUSkjYbtdrZLkPqEiiRqKXUReAuQaN5p4Hzv7RK0KMLmYfPv40R8fPP720cOHj5pYJAFI",
-	"jwf4j+9v7z14if98FD25vf+/BKE+Somv1XRKUQrwqSDJVwuWqEwIrEi+po6LwCq9xR/LHigqYuYaSOla",
-	"tyQ1XsrNfuaegKubpeGDdZbSeagIPFIgpCc9xcwSucG7M12ycFmPFdO6rWimwjyRWi+YhIShCN9oslZy",
-	"rugK91/3I3IrKO2Mc4s8hqQfhZtaiPB3ykc0wXPqF6kwU486cGnqHGf2X4alDG75xBI7SQC/8xtN/EjH",
-	"QB3WjRF2NMG5eePz4Ugnr3jUnViAr4FWnolx2qZXq5tBXlJz02K2t3qNjJfDsqve21fDCa15H1EFhrTa",
-	"fOdSj7Xz11z4g7STYl/7NJNy68FhQ3jTyENzz8MxL3Rvxf4rxbUpgCt7D7KWSaixJ39XpUlfO8gzr2Jr",
-	"RgNpTgNBD1qGbDK4+o/WkQukeCaSdtBQBATSiFJ8Rc3VU6chG0Qasn+YjcQ8O10k3tUNKa1bG4JF9p0b",
-	"KZeEAeB2GS5doIweWg5nAITWS1GCUj2A1bvDmI1fvBRGbY/IMEwY7xsfFGH52ywTaJR5TpUfc3jV2Hr0",
-	"6bMzjMtOAWGjAVHasE06Tgd7euxwH0YtYfjB4FDBQ6FyR7lZ11bCD7d1CRqKNRdTOFlRoxbexpBKbYLa",
-	"8PvsuoDvGFliRbvYYS7syRMzTIKOXHUP/5QKITMRs0BdD3BJTH2eQpExLFhxvyqSglM5n7fo9LFcuzZr",
-	"jVzTeAnpyBDs1v5pR6R7Qg0Nqk9MxGq7rmOjCDldsq2reewC3KaIdxlOsLlhaguVqsNQSYMjvrmYwi6E",
-	"m2kP2i7KeQyylCEBBvGiPziyhgx0Iwm+av9FSQwnM0JtbKi9h7o7qrP6D4g7dxGCU8bocOutveyobdBy",
-	"6xOGBn7vCrK3WBQQ2/uGqSRr2QF8Z7jRVzPlKxJ42lpIbfDam9O1YnothWbTmAkDXrw5NWwD/puVvOYp",
-	"m9KUqhXcj1dMUfCJJkzCZS7hMRdsmnC9ZkLDNrQHK2Chb7g++gIe++6BUVToGVPTa6p5hX9pwv6Z0XgL",
-	"EJixnXEcHhXYBBqk+MMWHVnV4kUyaSkAf7RUFZ5UI2ydh99trRt9iXcr8qCgOSeFoorIbO5IlUcqEiqX",
-	"kTWM8RrlBg+a0hEx+jJW/3bYdax8KPXeyCpdhCeAmFSDMy8ChT/leks86Ide0TR1lxk9OWqiRi3dIkfX",
-	"as24mJZiQYcD/eGngUjRMU2Mz9wQSTp2pD7h4gD5G2w2coqVjI9TFscXnMUxNgnjt0qa8CzgqLHOw22M",
-	"WaRU7JdE8R7dRL+Vo6fdQXMwL4yb4S7IZ4CVOMrQCtBH0xF0OjAuYv8CGIEVHgvrdtyyFnlh+sPXWS4h",
-	"YQ6EEHVE04Ugysue/yFFOKKCnvrodKfsjzHKVYkldgRZHbBCblRdkz089mdrSPjBgDm78DjdvAaD14/K",
-	"wNoHWb4rn8rxXSuyzDHQ5QeQj1/vkifYj7SceDUUet71uDPyfJCkOvG2Q4XRG9fUl/ay50H0uCbgWGKJ",
-	"r99G9Foa/FEDeqhPLWv2NxKTvnLyD4Ok30PVvnP07rzQ/Fih6ETSnuonBFZMxyQIuS9a8oS+LNz8Ady7",
-	"Hzp5kHdKoOX57nai6ZdZflcw/ZYUuRZcR4cw7RBB2U05wbdiqP1d81bXYaIYTbYtj75qQP0i+x2XIF+m",
-	"Pso8Mqx+gwmOp/B1gOqXv65Zs6QK+6X+KvSCszR5UYqFHxfoKW9CQNwqY67KOFVLMpdMPyXQwgXhhmiD",
-	"yEE90NsNvLRiqsNKitWc/M6uWGBGR1hZy9cKSxlVQvvamGyLCMUe79SnOA3Ophh/s8UvgjVCewANogkT",
-	"yV7wcW234lTKpe4swBauIR2ohFZUV+svk/YFlzg7RO0yjF45/C0ceykuCZob2RItVCaoPN5X5Dlhcpbz",
-	"hXGVXDl4E4Nx/b4U24DA/hqdFHH9A8qylVik56YPC/FnRcXehQdHFA0cWRpwNO2OJrSWMqZdVe6KDiu4",
-	"dilz/i3MQ6pCE2P0RGEfLa0onOz404xpDXugvVMUUkjxX671dUoFbHNK1Urn3UGCfjRZSMwLM6otyxRG",
-	"/1rK5RFDnXYq4ttwi4eDjEO21zVGAneZRPJpj9Vzcuk+SM0pVvd4kTq917jaEuEMWhelWS4IwMYn0YSv",
-	"XO4G0m9eL8ipy+0OetfuLrHtrdpCfd/xvdZZvQ+X3H4rCs3GinKrVEN1RjqHY5qmqa/GEmHRhYVMGyd3",
-	"nheDWZ05AVZea12Y1mJIWMoA2scM4DgzLVk70SQTuAQt0TzQ01hav8k/Gk7svW5x12hzp8DmF2eKm+17",
-	"26K77jKqQuG7z4gHMSZLhtEY9hurHOMXefsLY9aT21u44M4C1TUwMHnJ2LpcHQXC+/MNJCBeH8RUMeKC",
-	"JFygkCapFHP7X2TJDVYTtmow1qZP6BZegeQAkRAwG2rCzdlH8VH84Q+/LCR8cvaHPxA0u7nIMlebRef1",
-	"7XGqF+TqGQLS/AvOgAvyA0yYAIT+9P/9P//vqzPyzL5JEsk0FnHgRhN7FjAFlX8T+fSjuPr0gGZm8a8r",
-	"yGHQPr0d0sRBwlAA/cVELV4qkxyRq08PZlJdoSmQJ8yVKlrQG0YoUQywXIXBz+TMTtYNSbAbpjzwoI6I",
-	"M6kARm/ClCZSuUDliAipfJV9/VFgzgjkrmHmhZ1PRDKRMq19+VQYkGV1coUJzleYXqQJNWQltSGPHpOF",
-	"zGxHaZLvAAVVTTMm7C68y7V0Wo3T0cwFipV/PSPvfJQHuecUQMh2Ij4ogtzzyW73oQkhr2WyvYApcVVb",
-	"LrSnOpZyhwBXRG5EROJUapZEebwHFYWNNnkK9Ag6qevNZdSQTNh9n/EbrPR09XHyMXv48Nv4u4+Tq7OP",
-	"AqZ/zSyNaoiJEyDJq1NH4aIJ+0Rjk25JypcMSQuIzJI6+8S1J2oUN3Yx3RXbTlwXrCXSLUkyK5wIxXti",
-	"Tm8+nzB0SyJzq5+yxFKTTxtC4uUGVuWjuPqvB8DQD2AIFwSnyhP4L7uyZyej8SJnMrtRliXMAsot06So",
-	"euI6swO5OndDv3oK9jPL0nJpiQaDP6Hz4tLrVgEqbug//AFreGFtC4J1KTS55+uD3D8jV1ZUXdnmrprF",
-	"MHAGsUyYm8NTcoX1Pzzn4oggI8pdPTSBozn6KK63wPxraha59V5lKYscK7rnNzTN2Bl58vDhhcvOwuXh",
-	"uLewF3ibWZ2RJ48fX1R+iqBiOrciS9jXrxnR8uyjePLwTxcO55Qad++1mmlBNDRN5cZ+KeTGrdqHDY8Z",
-	"kA4TCbn6KWGrtTRMxNsHf2HbK1zqDbKhtmy/XjNBpIjZBQofZuCAgxe5II+fOI6fM5f+gMXykKQtKeVI",
-	"AR8FhoMmhM4pFxpNHy6mwseIaiCTC3L18gOd53qa/Y2LeUSufpo9+JmaeJE/wjb97PgKJveT0IZaXrC0",
-	"YUnh22+//RPhgvz1w/PIHhrOsWL/EeAEV9UGEjn02UeRV0Bx51kpFORi8ghcD2sm6JpPLibfnj08+xaL",
-	"oiNu2rkDOEbYOAZKaS72f0omF5PXXJtncZ6ht6aKrpgB7+7fGwqsVVnzyYMmdc1mEuIGuX3hnxlTWx90",
-	"eDEBfdcf4DTomOi6Fd7+WgSbwgQeP3yIyQXC+PARK4fxxnT+D6fcFr11qTT5nEF/CJQYsorebTR5gn2G",
-	"msrHdv4DTUp55k8ePur/5K/CHtFMGDt8luB33/Z/90qqa54kDGwx3/3Xfw34gmapU8Ky1YqqrZthjeic",
-	"BcspMlYA68jKEF8akM51CdTn12jilAy7z7iWZysqUD0GJaJRRuZXO4acIs8/u3/dnidc0+vUJSXWKDA0",
-	"t+IVv40/vZhYallLHSDxF9A8e5ZjfdeI6klTc3SfJF88BTzB0Xd/8UYaKFuJH/yp/4PnUsxSjpesnWns",
-	"pUhKpSWsmmYlOeo4cDJpNILoyOqPOiIpF06/3lBurAZRVDM4JAEmiWLajvqz++dtq3S8ZDR5hi9NjiiM",
-	"XmwQ3alNGCX586+NHHemrmf5opQoSjmsP51DDziD3FN7q4BRgjEAtFRUqqXG6qcJ/A1eDU9ppVSogtRQ",
-	"WzyzSgHarkZJKyQlkFYtpHheyhfbvfE2UfgcE7Tcqy+8tcfphD9IdKUehqah8Us2Q6IuDAVGZex2iBB+",
-	"nmeTnaTwk0cDxvRBytdUOb3l0XdDJu+utSz5sEVvzM4M6XYrx0XArGXIDLR3T6hKkEvSThbDH8+gSvGk",
-	"TWSfowH8KFwCZYLdiz8iGOAxOOQN20Drg/jj0cG6fa4wEz5w1mDR5hO73R27PXn8uP+7nwQkUO3FnrC1",
-	"zrYGppIbprYeU4+k/IaBJS3MpshrFSa1P51hQiOwaMkT5DSphjBH6zRcehHZgAkDdnkN1njb4lP70Jvr",
-	"IzCDueraZwRyPVtsMzzRRC/kRpzlAFTlC+7zPFam8377LO9Ot11pc09fwWsDMf3KqfgAQuEqtT5pWtUb",
-	"aBuu1jEtjQ9jvnTLMH1J5JGjrMVdFYP8Y/8gf/IFml2cSKkwc2iEecHn8iCbQTAhbz1P0ILrSuxoQP8h",
-	"9zS9YYgEdL9t8xAnKGiQCDsr7QBCLdlzw4HLFG0Ni9MIzEmSa0Z8sm4ZEZVI1W1hcbmU19vwpNpQVJuY",
-	"HzxeIKqX8xVwmZCUr7hpozBX90zOKj3ncVaeTQqkE7D9V35hIlxru+HGAaMeJtJ2DMWll+6xDK/pkH6M",
-	"3K8Xb0VT5Gpt909mGmxq3jqPLuEnD5/k0VfeFeCDT5xhHOFPo9z4m3LtLKfXjFyzeWYlBuaOBGYTZ0pL",
-	"1UbA91Kqzf/xd3r9qyVl+mD26+c/3t57kP/x5Pb+529vi78fPb6930LsPQrZa0tlk6Pa+lD4AnbH79na",
-	"N17tuSvl4q1guWPdUyIUR38j1YbNORXoBAREY0CeBxoGygVY+rqVsRTg0X71Dt9wQbt9Xvjrx1wOSh6J",
-	"v7Dt2zV60x1xHuUC4Ab65VwBLtmca+NyQRdF0cLX0gUmhQCjFMtrOlJ/WypmEjjhc/lw++Uz3b/91cGT",
-	"BFTddRE1mC4MOIg+lmUI75bu9O61c1TKnMHLsXRQ5+OaUDLjqQM/Swu9Psod5BqkirM4S5Fum/eB97ma",
-	"eKRrvWv8y2Hpv7C1+fIPt6+Obf7C2Bq92UbixRUibLREPU5IPAMhsN5d7wJX7/6TsMxMn/Ef3Q6N/HA8",
-	"ssLVpmzlYbOl4+XlhxBs7YeSjz73xruPv6oz5q68JlZRwxUs++HgskZSOXf4khUjy1itbJTChYTijbHU",
-	"xIHStq+gBIaLIlKsCJbVhm7PylEZYKZqD+x4ihcq7YG9ATTOPoSokYg8efS4eVwgvmebPtkkV0vI1W79",
-	"/QupvbiA+XF30nLpSvZx4pGv/3T7cRK6bB1JTcXJO6DTnZ05GH4zlushhKQUa/Nvzvg7aKMDTrt3ViQ4",
-	"8+wryn3cw5d6Ij95/Mdxc7r0FLOXfwvhBLEgT+M02lH59ed12evbGqaFfPgiTzE53vHtHa++r7awBP/4",
-	"dL46InELRnIgVO/6dBY8MNVVnKEEgPfK74Av5qhhCNVTtytQ4BQhcHJZ3mWEQJ5nMzJAoE2enn/Gf9wi",
-	"7aQM83Ea8YFxg9z7SO8ngSM/Ud4e0jJf+IImfGR1bmjyv3TLS5eBg7Hq3O/NKDraXYr2OzmQsPK4r15y",
-	"PWef4rywwJ0Mq+0geOkG8oWfBH6YCV5hMciBOajwE6P+Xo6Id1n4eHC4ExAykOenuNqPBz4pzhdUJA+g",
-	"7tnd8169BJmzeuTCUVREYZ5rs2RsXbqPAGBBqWQmJNClbGaa5o0fqUje3jA14uSzn7CEwAqdeGpnUrfL",
-	"2Dj2/M5CmhzoRFw7D0sZp8XFaxmH2b0vC2CcTr/J+M8unudoF08IUlt1mI7XxQunO6cjpF+aCpHVhzaL",
-	"LSpFNE1RjBSeBsh3R2D6OzLtZiaU6I2VjID8iGAs0ZDmR7UUefbmNSKx/DOjyr4LXzyFSoNUQQqufWoW",
-	"VBCsBYteaMijL8IDE2pYU/b9LG9YyRdyeLXGdjBMo7lDFhJs8zWz0clfD3RdTveWaybyWMxOhoeXAlG9",
-	"xVGRR923Wil/dMA0R6Nw7KCFunF8p8Mh1zLAJSZF3QhZ1SQjPBu4mFtx6hxi3fHfxzZAghw7JV+cJPLX",
-	"mHxRtnC5vNidsi0KubxW0mDJ+3MHpbLP7bU9lRqgVzxS5pFYswHEuatRCEd7YqmvkaU+0CUrUFXphm7B",
-	"WAyWEG6eVvFm8Jbgcdcw25dtctMIwJXoZSgHeLfwqwA7PvBVBY/Bls/0ssKTfYzxzE/2xBp7ZKDrZR53",
-	"irXVZ4QSt/MsyZM2ILsHqqwDmR4gWEDx+cJoT1H6KCR1yWLGb9gldHWZV8Q8kipW7eZLioaHVTgdIV/j",
-	"EfIsx8LyiEYAxgew3HXQQAJVjNHiiiVmHcoUAmRZOcAU1VnFHot8WmVv/O1srdiaqjYGL8o7H4Cv60a3",
-	"JPe6YgB/TEXM0rSQWICmxY12JjZtvGktodsSsAbC4DrrnTMqQvw9lNikcPo9BYPeA7BgW+L+KOxBnDKK",
-	"QInafe104DOXEcc2/3/L81fEsDR1OIe0NG6AAJNZmpBYrpypI3EBgnCaL7iYI3RWLfafmUoibuPeGkz7",
-	"c6Vqy5GGCZsBQXl0zUbi6pFCMSs1578ky2LQCE2E3JB7UuFm3T8J0a9QiBYxHJGTJFamlHh+oL6jiyr1",
-	"4JJFyMxOS+OL4rW7A65ryRM/ZvpqaZ4dgZj+ja8Vsq5Yhdyvw5WDSYyIYBt7UCkGkKR1++Va8Rsab5uO",
-	"UWiwkVFa88I7nFMwmzoAVk003dpDbwOZ8xUk03tX5T+v7qMXTjOReLALe1ghgKsU6faCQMmAHBEW4SGd",
-	"Dysi1yymmQbZuv0oYjj2rhmh14AT63SW0GF3CWuRL9v4ZFhRK97zBabPFrP7ku4MKIpPx91XmQuLsqAQ",
-	"uWPEDKDs1444DDyCf3en7ZU5+fhnzRtpeNyKlyDc05OfrZRYl+9jEXgwK+WuvaCGGp7qrWDmG0RXzoHX",
-	"yb0/v3h3Sb799t639+8/9ZDDeVJ9LFVSycQbeqCNEvj53udxqkOyUt67SNsjK2Cl0jOPXDmZ/O8vFHYE",
-	"VuZ3jzqydy6MD8AFNGEHmjQqt6XFPomgBHng4peO9OEG+uXoKb+jDIaTt4suGaEQu+UCRrkwcpcsByvW",
-	"HXRcl1T/s0eXO5p0dD20iEY3xK8agL2Iy3Iagi+iEVPLmjxN7UUPYfIIFyA/k6pFpaiAWbIw29/OXOZ5",
-	"FxA2xBmcf7b/ud09auBHmSY9niRoOY/l6XNOuvdP96f9Uu1m3OqXeWEdjACuQB/kLu+nlepIUNIEic7B",
-	"x/UFpnjaaaWq3Z3fvdT1TC/tO45ojuShdK2P8k+e3O7/bu7EUjxAo5zVuPAurMfXfUL/5N454hHtu2g5",
-	"o/0ov9pD2s2fbKBKAJpvXBUvOJ2XbG1y03Pd5uxXp7LR+OOZykS7vRliIYiSG+wKI0c4Fi4ouVYjLASF",
-	"AbuAi2PvQ4lVEpTcRK5oFNqaE3ZGfuFmQa4StZ2qTDj/qnOVEq5hLh5J9KNwdvSS/xX9rViSCbGYwdc7",
-	"4ynDkkpD/K+4oK1ozCFLgBvwAb2vqyw1fE2VOZ9JtXqQUEOrLDGijqKdfkDOu4p03z0kP/MfyoU8r7mg",
-	"ahsqirqi67WrgFNt7H99//bNRR64hhIllmm2EuQBlg0DRzpsd1TKjkaQWEsYQhqsFKeNlAkmz6zWZktK",
-	"vnhQALBVCbUou4tywrwDhR7v1CGN1HTpraoBnzSUv4vtsuVeaPuDXLH7OYKL3OjTDfjLP11/gJKCVsw4",
-	"NRWygyl5/v5vKISkIpRspFpeS7kcI4dLB+75Z/xHtyH+J18tdzeTZ2S1crkp6tcPNoCWC2qXK2o/DFUG",
-	"/hIsoLhS9uRxNYJ7dImTQ6HiUMBFiUp1ERFTDrMb7WE9S2kNo2+I2jHOUgrf5i4BLrRRGWgglQDUdj21",
-	"+ODSv7+vK/qoNBsYbyuQpX9+Ilt/CYqxvrI7KDzUKaqZsbxhiiUXxIDfK1D8skzIxT7Uqbl4UorBDxHm",
-	"+Wf4L5fi9ryoNz6O9v6na6HbCgGNN0nnSPaIUkfY8+4pMlKwkzXiK9SX/tuVMQcECTAJE5pCuQipiJCD",
-	"GM2XXzzDits95uRKOwNPhN/NUdBxBqAf8nQGlAApXCGpdV4+HUvTF+XN9RIKN7aZTkaI/lbcKmEqAvl4",
-	"uSvlTu7YuwuTZEljBDVsLHzrJOa/QjEPe0uoICXOeEq4cVjYAHhdToVcUAAnnXG1Ykk11XEY16EbefhJ",
-	"cP659Nftues7LyUyVvjnTfWhl9pe6ux/UoaO63V8l8MvzqSqpLQfQ8eoUZZCC8PxiOoFi1Mu2Imo7pao",
-	"3tPt8fXVBi3dlModHYecLtmNXJ6o6TcoSs9NAHRjhM7ZTVapnHfefl7L+TDP15KLanXMLk3wtZz/xb4f",
-	"qmoo5dIFGOmFxAqTrKgjmod92BsiWG9E6YVVW/VAj5sWqDDakytVrisKobx9lUWfEW3obOYM5hHWStwS",
-	"qeZUcO1D4luqtc5mbWHEjx8OLvepZMramvlueDO1EQ/b2bflj4K1O51dOJVyyRJCTQQewqQtthqijsdN",
-	"pt7j1vLQqD4ztZZ6327dRBOsetnVH43N/n3xojtiZEQoukmRDNERC4aVNuLL0Cu6zzjeinTbsPy31oL1",
-	"T0d4ypvFVpVclerPtnHW/sVWP8iiGy7iNEtaZwa594cpunq4BIQvMuXgtZy3JRxc/j4c3XdlpLLLYcnh",
-	"WpoFSeVct1qj7IFeUQhoHDOtUzkveR9SOR9ehA3VALm0p/9RiQG7CJmEKtXfE56cKKNkvpTFuVaqebmQ",
-	"GyJnhonIm1USsllsy8GzAGIL8TbsE9cG1JSVrGCC9FLTHliKnhDZJ3Cmt5bif/83dClrtuKxTKVAVwEl",
-	"em3HoBeMYekFSq4zkaSgDD7LEm5e3thZ3nv140+X5PLJ/TPyE2SoSVGtKofRRJldNZSyLhlOaUOutwYQ",
-	"VDQT5oy8cai/S7YtPtWxXDNyhbe4qyZw70uY32BF2h0WXZXDfN3yWN9MoslswVVLZfKTon5S1E+K+klR",
-	"Pynqh1HUxynDVjD/R1MJ6g2vvY0mhn0y51a8j/wy6PSF8NevNuz9WZpi+DkcRStq4gXwFMV576AZzziA",
-	"S3eHBbzyL/VWWZWNfKaFHZ7WTLdzXenxPmw39iKZPwwQHRfm+yeTUiDnoy81kDPfm1aG8M+/Vqb4q8h0",
-	"RlOCJL7/ZdGv2Pln96/bc6TQlduskGK7pmZREu34YadiO47WOrLs7NBeVTo8dCjFs2L6u0azvZEn3J2v",
-	"M87hPXXqlcvnAKXOMUBU9+U0mNC9eIYcVjAhgmch0GYYLTPVErrRkH2NeTWYG0R4EsEPPC9O7sC4yIIm",
-	"/t5LyTpTc3ZGPuRBUdgn2TDF4J4nKjfo5m3Xct07N9DjcB62/p5RFS/uHFXSzawNIsU//tJ5+qvjuF8W",
-	"kF/j7/K0TPgEsqkcaB3FxLQV3ZKVVZpGHoYr1pls8zM7pon051Zsnpim6Z1Hde4FJ4EjdhY4JVOGpqI1",
-	"UyuutQu29VuzYrWdEWAOxi2Ryhfob1XW3+IrR9yaZ2LrOjllXwxHp8MlQTzqT0ZRojLRrq26jR4LH2K7",
-	"BLE0+fX2APHbrcAOsP+/A2gnHOeXg+x0wpn4d8CZoKJg8ad5whWydDWyN8Tm8NsZ1cuyyD//DP/tTn/1",
-	"XHl0yd8j+E9yv5Is6msZoFuyclPiv7HMh90cVhW5cTw0ifO8qF45Ojhzn5F0Vqo7xFEVMuE9Oix8f9LK",
-	"WPDgZDy5S0EOSw42gVyOoyGhnhVbIHUNEuolIKEa5+wcI38MvnHx9C3HSbicm/3gRKN7gbLCGgIwnM9Q",
-	"HkVRLqfPQdW0KgnviteOaTwqemnVFWKpkq8bRxLnCLaYYnc8ovTD+xFZ0YQhXgoUw/aVe+IU7KF9sNLu",
-	"x5LJxudZdJsI3uVvHZcCXCdtBsTiha+VBly8BTd5GBeLJVp+tBQRkWkSuvyjMa47g6a63eef/T9vz+3X",
-	"a0NFvANkqN+0bkgF6MC/OqysIXxyOiDu9DYKa443jiq86IJqx30sKaWkNlNv9iNExf6BJcGORIeX0P4o",
-	"OsRPTnS4nynTrmE/XeXYMog+uCNZYcnOB/aI67N8v/NvX7qXj3u6VfsKHnJSMwjjBqw/KG5LBUYhK8gx",
-	"/MrVn2o9X82YA0GsV2IFMMS+amQVZac90a9NWLyhK1bbtOMBT9Q7umMDtJ1rEhxDLSjDvneCWPzyDctv",
-	"wFxYFMqesc3Tmux18A16QJHsXNSu6LIvFbshgc8/4z9ywIjxhzsS5BCYiBDD9h3xzz2GxumM353gXjOD",
-	"0QP2ALfaYbVsuxXngnGzYMoJeSEV4Rr/GEx/g8AAOigQD9GjECBiAOxCf5e/k5P99wgFcAByClRob1Uo",
-	"K7XPe6Off1nweNESa5xybcLhzbZbMYnyPCf3p2LaKJ4jsSFEIktacp8G49tC3g82BfDkX3ORr8rudRX7",
-	"OoWrtIeryJkP9LsgBu8zHimuqLMOXhGpDcnUnAlnz4I0RVNkBCzoDegww6qwFybNGsMCNLxDC22R3DHj",
-	"N+wVvHZcsM83bFPt5ksqdQqr8DUeQ19fBLVX5H01i1iqxGpTc6vyAyDvJs98floPdbYvLqhelIwLS7Y2",
-	"w9hsrdja3r2DnPYZfugOOakI2cldSfNT/MkO8SdjBO/YcAnYnTzTvYWQztknw4TeySBcdNAKK2obD9Dj",
-	"EWpOQR8v88mcEJ5PcYBV2+dGkpUUZqEBYwKzYBw2RZFoAvnIRqYJqFRcFEgMh5Pd5xC/EptOGf7SvXNE",
-	"6e27aJHbfpQnZtj9znzD1BYdLqBuW62ApfaWVyK5iMDNrlwI7SnGIFDBNoTReEEMX/Xp6PUywEc4KlI+",
-	"M8c4JV7zmbks7tZHq0qY92A7PJ0QpxOiaeGipGTkKXNm7XgYqreVKn22cRUeGTvCp/Yz1zs8ke5CB3tX",
-	"msmJu07cVfVeUEwIRvtUnvBbODAOqGDtHLjbz05QmYvd3Y3GVQI78dOJn+rWYEuIhJsSiNzc4zYd6mza",
-	"ucz5EEbCItF3yEl+widOOnFSiZP+rKgwwEjX24ZHPeFovnXnTjWSY3/2MpkSx+Eu2/JdMhfM5MRbJ96q",
-	"nVKWLgg3xEjEOaWabaRaDtX3BvGRPQATRTfHUfl+ca33uFVOZH1w+1kBaUMSibXSCdXLEFDw4CuDnYVu",
-	"Bft9x+Q6dXhJlZzCOTOEpqkL4OCKyE0pjZyKhCDRSKXhXXSyyxlhN0xtq235rMUt+t+1XDFnJJQfhav7",
-	"FqHhjwsoVy43gii2VkwzYYAyyb2rG842V/dDheMhTgYnetzEc9dJm+fPPf1aw6lx9lZr8HCdnhhx4m1J",
-	"4yVCPP+MiEE9Dl2n1h99Kzt38uTBrXpwbSsRcT4ihBP6RtfYdARRjLbZ4yx+DRDTOaqwOx2HrtXWPDNU",
-	"jguKPAKyoR/8HWOrvTdsHcSHwSmfoke/SngY3FyM4Em5BifdTMl/uZIFiM0vUy7mD+QMAu+4TIg2VBk9",
-	"iLvddTIo9c+vFV2yB7ubWXq49TWfmR8UZhTcOd/Yzk9cs3/EP9BI4qpSzyWRAqnVK5xEMZ2tWC3LZEeC",
-	"jKmIWZru6o7qocfn0PoxD49R9vLj88BzqxYkRM5mJz74Ck8Pu72+XILdZO/W4gaQBJ/i7Q/iSOEmR1by",
-	"hgF8rTOHCPbpEEwrhVHyINpeoPCRr9bDNYkXLLayyIH76q02bBXBQanX0uBzyBwliaIb4SveQK0JCLW6",
-	"cmNNWTK93k6xhTwvAheSa2L5tYnt6/jiuZtug58fH52fT7hPex9qBY7TWrEHKhMkzveznw/8u118cD7j",
-	"guvF4Y+vV9BuK/ndwXGSM8+JAvcL9EG9HlYTBRPa6QopBsAJABKTw/jvSZ15IanW3DasHtWT0vZMbPMq",
-	"V0/BJgnjT9nMEJmZ9pJRhoXrWnURoh3Re/i0Ut/qP/urW+1fQrKn3taXkdBmF6Qrjw2qUp0MZ+VqgVx7",
-	"oxlwiLt6S7m0T1I5n1eylUPMtl+sa4fdbE2zY1zD39lmj27EbTs0oPfTgbFPMpiRawKIk4KLudNSr5nZ",
-	"MCaI2UgSLzKx1E8Rf8fquyxlhoGZaJv/NegEQcJp0fPXSs4V07oPSxBfOq6/IO+mHUnOPT8JP0dGP8oN",
-	"mVGVXxithhHLFftCnQhrJY2M8VrZRW340tGpDbtppzb3/ERtZee5knKWV//hkJBqb1z3dMqMYbBqS5mm",
-	"96M8hRz97TQlCTW0h/L8qh+B+PbAqes7jREr7d/ICPnOwb8ROqdcnBSBrzFdnUHySmFc80oKjZcuQJgS",
-	"xaiWAsAluS6/SwXb7G+FRDfEMfjVttuiPh/f5HeJWt+Jbfb1Y8HlquLH2l8j1mtpHqDVudOy8n4tzXN8",
-	"7ZgCuOilRU/RdLVOTwaBqpYCrgKSsBseM50rw4Clbv/YLHi8wHg5qAIIrw/XiY9RoqNLcymR5PnntdTc",
-	"bv/tzmKx38r1zvWBIjQLw+9IlRy3Hqlr/aUwartzHDgO9GSsuEsdZY/YbsDEycu4z9CaR4VLeb/ODOFi",
-	"qo2Ml4SJ1A4US807Kbi3RR2icA7v9bQyCXy2iq0ZNeXy+JGTRoKu3FyqlUecZyGhhp0RTNHKi5uCxTMT",
-	"8BDe9Lf+RnhR0/P53s7Uq0AHqJpzeP6HEQ5j/JPOdrrq7GOMpcqU8rScRjlel9TZtSsAIntAzN9X3jym",
-	"AlnpqBVQa861YeprLtEhPXi9SFKmwRYF1TrqEhdy9jRTVnV091xvgwfRC9DmeY03e0rlqJ2j67jccM17",
-	"wEn/hq8ckUJcDy2k4Yb41RIGzp7IWZ55c+/D40f3qxVbLxpU8o0uAV86j7RvwAN7LCSg+pXIwi1mhSrg",
-	"t8Lc2VaKFcZ5PIBLbP5UQfWEbLlPQVSUFkQKQslGcWOY8LCEYCO8ZnMuNEaXlNOi54oKU4s2bueVvGYq",
-	"vnL+Gf7bne9UsM8xpWinED2ZaCrJTjduR0bIxlGXFNiQHICsSirncbbDJa9osTUYPTMthHZK5b07+Pg+",
-	"SgrQAwigY1AEIEEc8+yGtqGXE1TC6V7bBkMiJNnwhCmHHU1SKeYQMk0RgC5U37adjZBbugsw1BgslXI5",
-	"4KLzGl7rCVc9YBwoF+b7JxOoc8BX2Wpy8TAPCuXCsDkUVPoiokJLy9OiZOASn5SMWlVO7RDV7UGRZAqR",
-	"U536Ub3lDT9COuuSHU5L2Rl0rv9cQkPy0Q+mE9bc6WgKm1zplgh5rNPG0KWrj31ovvlAl+zfXcXfXR+R",
-	"hIunuZkAQGtoS6F9cs2skqKJkWSzkOzGqit0CTnJI8Q11csy6RT++QDV7IP51E85HvPpdEG8M6wnuoRS",
-	"RN94tCNYHghgG2Fnsk2yOFNW2FhCuGZUMUtMv9q91kzdeBLJVDq5mJzTNT+/eQSU4PpolhDLLcNORV2x",
-	"STPf6bmrmnpvCf+IiPkHE0wbtpLGsoK6HwGnrHOEKcSRqsWkuC58UbVmPy8wTAbuBjRJFHNF6d2HLoom",
-	"8OElRP8Biy4ZW5N71+yGWg1Lr/+f/ytl8/n9ohWoPR3s3BXDnyuZrXEQ6G3zIcUqEwm7f+GjCyPioWgi",
-	"xMyIilDtvLccJ6qRfvzJKEi7KE0QwoJCL7/iKdNYt19CEUTMLS59yldWnIS+tXu8sDcrKILsHfNVR5Od",
-	"qyubjMJwQ61wa5aQL91lsKZyqD/qPQ9wnfPXozwmU5F7f37x7pI8+u7Boz9G5PGj0uY4qLNmq+9RXn6j",
-	"oV5A4mcTMvCSe1wIvRWlZnPfUXCwmK/rXJNkRbfEAZVB2TFtT3DbpjYqW+pSq/iTq5kXXvhC498s5Mp5",
-	"6xB5c7OgJsodf84lR+RsxmO4JPpKfnIeaPtDZUEhqwIdp/qCVHy/kSvvhJXV8Gcu5hGEpMGZoMk9enPD",
-	"l6WJeafh7a+3/18AAAD//w==",
+	"7P2Jkhs50iaKvgqMd8xK+ofKTKlU1d2Zdu2aSkuXplSSJlPVNf+0dClkBEiiGQTYACIpto7M5mXOvMh5",
+	"k3mSY3AHYkVsXLKkbLa1WaUYEVjdHQ5fPv88iuRyJQUTRo/OP49WVNElM0zBv55EkUyFefnM/oOL0flo",
+	"Rc18NB4JumSj8xHF56PxSLF/plyxeHRuVMrGIx3N2ZLaz6ZSLakZnY+4MD8+Ho1HSy74Ml2Ozh+OR2az",
+	"YviIzZgaffkyHj2JY8W0bu4Tn/frM015PMq60UZxMYNeniZUwxRjpiPFV4ZL29UTErOE2X+QCN4Yh4bg",
+	"HzUPYEWNYcp++f//O33wr8mHzw/Hj8++/JeGsXDWssgRPN5xvs/YDad2Xo3dxP6NPfQUsdZuIrZjHz/L",
+	"JG7sYS6TeMf2X8ZsuZKGiWjzC9vUyeTpXGomyPWGmDkjEU0SpsZECkamUhFGozmhkbkglCi2YoYDQc2Y",
+	"0fD+lCttCBV6zZQnsDmjMfzLTaIwggd2CG3zWdJPr5iYmfno/NEPPwCD+X//uXt2b2BSNPk6ZrnDrJYr",
+	"qZq5iMPjXelC/JoKHvEVTbgJ0MW7OSPLwhvfaSLS5TVT57BkOl3ZQYzJei7JMtWGaLqx/9CM2GExjWun",
+	"GaGK+UX7Z8rUJp9Isf1Rk8w5e/CXD58fN8ibl0IblUat0oDn7+xVuv/CNo19LjrofGhfr/iSm/omXcq1",
+	"JnJKKFnRWdMqJ/BtsfeYTWmamNH5D2djS5zY86Ozs85xvFExU42zlgpZYhe6fCs1x9kFu1j5xx1SxE3i",
+	"zP6vc1ZvlVxJTZPGia3cC3vd0/9umaSNcP/pXthrr5dUzJqPNGWf7rc/kJPNHXoxusce+WzeLDyVfboj",
+	"jV7KVMRhkanso0xWhnWu7FnzGP6LYtPR+ej/c5qrtKf4VJ9C76+xDTuaK6Z1GxlpfL7jnK/S65WSEdNa",
+	"Nu+mLry01z39G9e8eU9v7NOd5vfFfqxXUmgGqvRPNL7EU8z+K5LCWL31/POIrlYJj0C5PF0peZ2w5X/9",
+	"h0Zx1W/73uJX2GmAgLBbwjUR0ljhbuZc2zN3ObIKthTThEe3PixtqGFuNGKmSSwZDpAmiVwTboiQazvA",
+	"F3iy3OLolEyvExibTJUeE6lAaYupoddUM7uSdE035N4PZ9+PyZqbOblkRm0ePJkapu7DoKW65nHMxG0v",
+	"a6aJqoJi+p0mC7YZkyXd2CUegZ5zQxMe3+bwruTSar4siTWJqLB7fc2Ilhd2TJYIyJpqEs3tiRHbMb6W",
+	"5oUXjLe4hoohrxCdRnMkT9BQgW1wQUdwxrNIihiUhxeUJ+zWF/NaxhvCEs1g4eBOUR3YZSbAbm9oL6cP",
+	"fqUmmttVXHKtQSCOR++kfEXVjN02R8AqcU2MlCSBAXwZj34TNDVzJozt+naX57UkwHqWJXEo7urD4ndw",
+	"iNz+8nyniT2//BFh6IIJOCVdG87cxbR+wUVs99OOLEYSo4nVdpky3J50U5poNgb91v/0eUS1VRlYPKGm",
+	"dHbG1LAHhi9Z/QAdj643XTN7JWc/wRI6K1BQf7JXcnxOzJwae7BY+X0tU3vAdxzj4xHa8M4/13SI8Sim",
+	"m5CRTFh9kFyzRNpjzUh3dmyIFGQ955Yv7OMZFcX+7VKE+keu7r1oc5mq0oXl0fcFVehsHJgGHgI1/an+",
+	"4oKjKGbCtvX30ZKKzQQ6HOPfdkHGo1QkfMEmmiVTp1BpurCDXXA7Y+HU5ZWShkWW9z4E5pHQIbOWqYnk",
+	"knXRiyPeN+7tL+NRqtOQced3SyhwfNrdB+k6Z0lM6Izau/8oqFHmuuLfR0BLsF5Ax0grnph8t35z3Wzz",
+	"ZZDX/2ARiHJkukt2w9l6KM9FGem2rYmzYgM9p8wxaHU1mCDanzdgmpnTG0YSKRcsJsBTVVJu3Kol3Uwi",
+	"KaZcLes9/VS0puVfX0uZMCpgp2+YilNWYMjCQwXrxOIJio76laO4Rbl53s07b7w8yq590dttDPzNDVvq",
+	"HluUE8GXbDRUKbrxvNK8cVRsYN8sEc+sMDRzJdPZnADR9du28NLppqXxdDdgUSLF7Dk86IDoLbhggdL8",
+	"/Cmv0iuqDdF8Jh5wAXozJSslZ4ouv9OwSCTVDG1iaITrN7pEzrgIkKG/YwYeZPQ7ZBWUTFh/WrqUCQvR",
+	"kDZ0Op04O0JobHBdqy/emnLDxQxNuJRo0DzJiiktxQVZ0mjOBTvPlxRvSwu20aNxdpC4RsC2ccPtkTAe",
+	"0cjwG2RFaMPyKdf0OgkeGCHxC8vs96EyQ79sfl7jIgG2UPUrLhadlF3Rhg1ZS7XQRIqIjQkVMaGCwERB",
+	"qyNSJBuyBlYtrx+Z2+sQSiEWg2TMhVZFpji/X0gE2OuMIQmjsb4AtWSNNxnN1A1TtmfFoHF7tNEkwVFl",
+	"1/GFgNu4JnItSO5fZJ/ocpWAS8mYlT4/PZ0qrs2J+/1EyNOFFEaeJkws2On/+V//O3wa+HtTbdG4XTHo",
+	"2F61nRrl+kezAXPrFDwoVqlaSc2K+goSF1h1NAPRRyMjVVD/gC2bpMLwpC8rVmjQD2BccMoWW80m30Ju",
+	"t3G0+NO/KhEE+xQQlh/p1DD10W+AfQk8BRckYVNDZGrsrtlH1eOlSTwPOltyMh+wKiupTSRj1iDXFGMm",
+	"+MjItejWI1wD47wb92XLBMBkPnRv4/hQ56NgxlJmcBFWCY1Y9yqgxHXt+K/G+aC7FmPonqrso350Xlz3",
+	"GrFX5uLaDg5ZbMBhBYzBLWMsuaBWiMCda7Vyd+OSH7JhTEVv6Rvn53KWgKZPrvAxvv0lW5PNa2+1RgVR",
+	"CvZmOjr/e/ua1Pv/Mm7/otz9h8J66IMsiB62Inr/S6IHrYnOFuWt1Xb8gbzHZcnaHY/sNLHF8Gdv3PPC",
+	"J/3WMvtgn6tZaLTXevZ+vzbNwhYYGcmkawvsoiScqbYB2edZe+PRei5B82kyt+F79eWL5GrTf/kKDXUv",
+	"WWmEfglyr+IeSRAb7U9//v1+xIdv75PyfIu9yK7fy+WplVZbH2S59dD11sMWXO9/xfWgJdfD1txz+Wql",
+	"5A0a8IZpyWxlJteKLlgpeCV4f/tPpsd4YVpSsQneNRRbUlSfKj4aQzeacNSHixs/JoLZu5d7tMpFSzGw",
+	"CwJN6mpXXSkB6/qSDTa6bGk2rahLvpWQvvRTIqMFqktDjEE+/jRgjY9LVzrFwE5A0WYg5EQbqszEGdOd",
+	"82mi0gSUURXN+Q2bpAID7+AbIycrex9UN6i4ywmjKrH7PGcQKokxmRMpJlmsaf5TfrWLU/TTsElmuZAr",
+	"JibO+463TqN4o8W7xdFgR8Rd5EDdwYGxhCUHA5ArTaRgZC3TJCZCkkSKGVNEGwriuNPxsGRa01kP1d/d",
+	"efz7ITKAgOInGO04kFdTM5fKxRPW16yRUGK60Q1em9TuXO0WFVqCBVuZBufAgrGVLtggxgRsNTHYlLIr",
+	"Sf1KWblkL6Uw84aBqlT0G2h1P1wAtmvbrcW4sJRuZo079cyZ+v7YfWIRj5kOW/oHbGL7EidscsOUduGB",
+	"9TdQnuyyDaU+CrtS3I6sl2xm+fzDu8SHS/uCjbDHVdl2476YzLNIloZYCZpZBtHHWoiUyA2JmrHg6el7",
+	"qZgrmhyydKYYs4fdhIm4vzEk/wwWuxfpXHNl5niY9HndR650LPCVocsVvI8m597vsyVFa2StZybiiWLU",
+	"hQW0NfZcxJf44pfxaEqXPNlMGv0RMyacraOtyb/iW/Z9fsNEc3ONZMQStprbw4qKmLAHdprw5xr89Zqs",
+	"FTeGCasuTRWzZ5qKNaGK5UbHanxOiNDmXBupGiLTtaEm1SSRM6ucrZk2xHtne1mYruD758KoTUjQ9yRu",
+	"QZGZHTPUn7NPZoJuor7yr8WnIxNLNjOujYJ+J5mzYZCdEfYubDzMfPwNjgnw9mJwBtf2/0gjZKrkktAk",
+	"IdepIZRYkorJlK0b1G/nNuu5IrjVXRuKMha3Nf9qormIWP+1SQWYQovsWV2HDfqDUG30q2H1PUvvQpKZ",
+	"kukq1HbLwRW0znrXV4FNyzIg4/jizmV8WzsPspWsLE4+slzG5dIx58Pmk+3pvJeBfMlF8deHW554r9m6",
+	"eOgd/qDIBHnhtvc4cNmrSejq+4W0n4fjfcvvgZ1VRFfpIjveiyTL5EznspXkzq4C40sjmb6lg704yN79",
+	"HRfY0aVcD3DRRanScoiPLrB+7IbLVHc3btsl12wqVaB5f4B2Kcq4JM3iwE5/mNP9zRRDDpAKvFD1OqrV",
+	"LUyudBT0iNHuSvNAWXDLOlhfPaRZaeh52te57vaO3Z1Pv6ZzLRSzWCXWq2ya3kgFSWzloJaIioglCfwY",
+	"cx1JIZpjIZ/6p5g9PFTi+K8H6XT5V0YW55LZwDxjhAYcZ+Ns22k3GxQ3U6ZUmHAqm5mlSJdGWGxjXJ5y",
+	"cKfKKzrU+RznX/UT4pUN7HJA+/bDQ0+FeaNeYDxoLfYYqNwK5xWTq4QRCpdz7zuwd3BNuDknZ2Myteqm",
+	"VGQpFYO4t/ej9+nZ2ffRD+9H5N6zRz/ePyFZi6CQQ/SgJFOZFq71U+7u+zjbk1HRZeDI5uxDIOzgcx6X",
+	"/EPwsac5N6oAqX0Yjz49mMkH7ucX6LGAJQrd815evSHfP/zxR0suhXzgJw/+54fPj0L5wOPR0/yOPoBA",
+	"eknZupQK7XeGTfAkGmzwwS/8Mk6dI04xTDYo6eQGcQGENBP3Z3YXRBG15FrjN4nEPxSTKyYaZNbwQP/a",
+	"AW41CLkWpJLTXT+rpGk4j6gymz5SCNb3LbwNmzJliomoIUYTXL/BaKFkiIithj0ZF5OIp0Q7KTxNZLQY",
+	"rHi6b8rrDCrauYt1F0bJLHvs9dWvFyQzUp6TZ9RQwxO9ERDtlFGV0/Fyc2bwRMhCy3sGz1LDmrQIuVqx",
+	"HVYaF6IQ9Q19ta63nXpJ2GcRhTETBsnSrp7duPFozmgCuaQ0oWqJUCiRVDEXM43xqGD+rce5FcMiP73E",
+	"vv5U1/qzYf2c27OGSYWAXv8SNXZQVQjP/UhsQ9ZMMRJLCMHtddyVRFbg2gI70P/0rJB9oEHDPoXm9HoL",
+	"M17W2Tt7t+o6qN1MxriofiCttPSzTNVQfWPuv8myev70qDPBuThObKB1XL9UkntA/AN5e8ELjTuHBb2h",
+	"PKHX3D1aKylmEwp5Ctk/PViQO1bgnw2nRTaK13Kw58mL/5pZLeRNb7VhVBYNGm5ds9fSDNfH6XRavSQV",
+	"/E3+6YR9csd3XQReK0ajObZQE0kD9i20EzVepYbNpHJj78U5IC3h01SzBi++0OyfqT1jm9z8/igKOw3t",
+	"jenG3qkGHSpx08W1KfHpnayeej2T8OgKNKOJ1ZoH5O75z/DK1e8jn5TXa2uAyVuP1yWjOlUN27Ks4PsM",
+	"MhuAm7w/Fb1178P1kN/QaDOR0ymPGpr3Sm225L06uZKpwvtYlt7S7zt42yl9ww+yd/arALOt5zQcib6e",
+	"byaVPWsSWt7MUdGaCxxVX9A8C8anLHoJU13YKu/VBFa+0SXZ4eZWYX3Hkl5UFKivqp65lW6Vxm+9ul8Q",
+	"hfmc4zIjC70sjXXBRfvJ9Dan37rMdRZMn+IKqUb2HmzmTHVpeI9bNLw+hs+Amr9P3WpLWdvTzriV9GqR",
+	"Mhm1DhmrRilwS0Kj1Tjp+M+zoxtZeV51HnSb3sodV9kks/TtClaaCxcd5xHR45HeaMOW7Zxx5VfBNxwr",
+	"OjUu/q1oMMitCK3tvXNejQFUf90QdrS9BtKoK7QekK2hRM3SHcMbtr/S5u5WJ2W9WC0L24CULXTdSj3v",
+	"3Dk3RM8doplBrFM8QfNTWDPZ2prj/e4BYdFs6Kkm80FztYG2rtk2VuX8w2Hie5iDcOscvl6GzMI8mtZn",
+	"CydGvJM/y58zddnPFKdJQ2agjBaTXjL+yr7aIt9diGwm3fOGm1fo0na3hVsijNtrnxAuCPS91ZZGDYNd",
+	"syTZAhFmsF91706X5oC0J3XXccJvmCZzpsIxjH3dqk2masU0XNoHJPK7LzptVLwUwpN3NG51M+VxgkWN",
+	"Qd7AQc6FNtykzrgTs4hRPOHlWkzWXM+dyUcwFuPvVhEOnvrPRcxihzc4VGAy+y2YxVrwbSqrgd+EZ2ys",
+	"RlXAf93N6dMz37nB7fP8k1G0h8enTLixjPQpw09PlhDkkGjCbpjaEM1gUhD8ACBstViHKa8iSQxSwQxr",
+	"iLJ2aFYT49Ct+gNiIBxCsVmRo1SWrr3owC/1NHZjCi1vLQ6fxsMcFFVTyBCDZdNsG+81TXd8aCk0PZUj",
+	"Te7bawneDMZv+odbDlCzOFoc/PvlvkITzRHQMn+U4to8cDxw+jAodBwrtJB4Jw8gHGgnXdVeWHMzh8Si",
+	"LdmsJUtopny6Z8B+FLx6VFbfXR5cOz4jqZt9qoAIuCc5U9WMUXlOVLYThZUZO0EU6viFFVzPlZJqSwUy",
+	"AI+KyWEd0Y0oMQM4JZqsqJn7TD5AWnLQm1m1iO80cfKpLclqiGvCy+8eqVcFwL4cB2Xi1UB7Svu4AG14",
+	"kkwwNS5stHJtPffRFQPWf5oPo0eqYWDC+HvLDN/kyYx+ouzTKqFcMJ/GhxUcWmamt5vVUCivbJa9b2wY",
+	"YXlA2JVsJsEVthSCBtChC9QV3XjoaMVtgg63DR90fYVW8K9ZFGd5Y3+lYkzWckkFube44UKw+2OSioWQ",
+	"a1EIsvh1NB79MhqPfgsS718hQWA7JaQiD//BBNOGLaUxdAEJGjwhOmHGcDEjz56d/PrryX/+Z/se9EYa",
+	"H5Di2NPWCs2H7+FlpSnr2jcc3DS7rkNFwiz7qJdAwL3rOlJdo6FB/ryFZa49V7PgQA5b4npyZcKZnpQv",
+	"kL2iR13CzCAMvF65b3ap8uQ3xRJ7bZ1QvRjcG37ZalqEV4a22z8bIiSj/IIXW6rsZ3F1m6ipfu/XTEHC",
+	"u1WVNCBdJT4GdwknLNic6ZLO4LFcF9Pem+/+trPhoTDum17c9XPQ0VoLjrFNhlYDq+YM1TTzLNC6jj7l",
+	"guv5QLrwbxX4SN+MxqNPif4UXNjeF7lpqptGih6nBgS8MA7lWrfkUA+cM0JQB5tLRcsSh/ii0H+2mG68",
+	"vqNiKGzefr5ElfVoJpZLtm+SidVmolIRFsXThM4CkW+XAEgCAIp2mpiUDXF8QhqSTypAoNvRWgVRNdNJ",
+	"p4SSWG2IncC4J0XSRLcBXaAKvOwb0Hcp15fYakjdbmcBR9HVkVADOUNQvyChYhFcyD0RsN/97QkXSaSw",
+	"ts3E+zs388vCFgyxHWWism0znEDdn2cqJLfy8e9MIFVpkpdJ61zL7Raw/7Dzpewx5IaBbm3qptlHrUPM",
+	"23+CHxRcvQ0u+1hGKSTftkfh94a2VAwUHt3zdR3JFWvHP86MC+gvQAdI4qwMit3IhctBWnpI48lUYhSH",
+	"vGnQhKAeRDhacNT4eiBKsJ+eSH3lOpxtHm5SGEZwJ0q710FRTzIS8Qu2UlaDBJABowDsKpJKschMXOz8",
+	"JKaGBten2O5WKELZR/XkeyGDKbBShFyp/8l0DjUBdlKEWbog0C8W0Ah4CKuQWaLBm1qY6OVWNvwdODNf",
+	"pHo2z+A7En5xHSyQAeFxeT2zHZjbG7wHmBxqfAwjHbkNh+donBuPhOyJNJ4xlMpMqchQ2boVFqTftg/G",
+	"wy181u/8qFNaJy6u76NjCoOPvsqnQ8fffQgWOwgPHmHnD+LwtRdzRI3vgcQNAPM9fcQvDVsOvWlQpXiT",
+	"vptX0elU1Afgb02V/BdruL6ErZDZ9QFA8csQMT6LZGDO+nCTkvtkjhG4DRanMrl2JlNoZkwyNDi1j93T",
+	"UkLY7JlZ3LxIKsyruC4F4DFPI9nW5bNtosItgDCyVevH7ZbUv5YANxxx01rUwmFxkXEV481oPLoGUMzY",
+	"+TxjRdcIDIfBNfnyr1I1awiWdYW3B4SGPL9haoO17K5TLG60YBvCjavTtHs5liwcp87n7NOKK6Zvp7pL",
+	"v+abozAQxD6UTygFO3fQVGKzdsFg/dm/2brxs1wTOQWIM6w2ZSwJEC7IDeXinMDSQlYu9M4SzdblWLTq",
+	"DXhwERlDi9kzdeOLJRYsxg30bAdq6ALsvX3vVYGJv2UKQFql0Fga5SPeMD5eEAGrvZ5Tg1C5RpO5TGKm",
+	"oIqlp2H7unYRBH13oqVYjBtngQpKlWFKlOwpvsMc8AvbXEos9TIUnveGqYSu6qv2jG4yoEVGZBIDMgOG",
+	"KCLIZJYnOh4SHOc7bJjGUL1u4T7pJeF/YZvOnYIGQ4PDQoDDBOLvc+m47YS8pkuGgIIGSNwdHJVq9XIt",
+	"HKzGBdSGhewe+yKCYMJerOg/U+buNiej3qFfUs2o4Jr2uby9Kb7bhkjQUdOpqt0j+EBpJA1rXc0VTqRc",
+	"1HAL8nG8krMtFIT9WgjrfopeVPlKzoKh9bW1WzcS5vAcrnLi7y6YGgOKZwaE8xNDlhIS6G8cS1je0HOM",
+	"TcjWr/OyUD0HsQRw4HwFLnQ76+oEg5RzZm2Pmn5Dk3QgzvLgGpcdK+dT0VZhhOxS+akefrcivsXcVR2q",
+	"awhLKjbuKqRz8DX7QYMzR6dIiEHhgM/CQKNVuYt5C2jrML6kpZ9GmO7lcNj3ATQ7sCrqsGqiCddByNJ3",
+	"3NJndu66S6k2UoKqRon9MLgRDiinX4v+pLGba3VBz3D1Zle0WgOpkxEcXQ76qkINsPluRtliVWqZ+rEV",
+	"Omwmk6F6RZJ/1VOIAzF2zcs3GxrorzRmfe5cNQUoUBTCbidkkoDCKyQW4LM6/QXWAgRVl2qonw1A7V0X",
+	"UttPcNRs+IAnBdz16i0AxrMB/ZtC6Q029qhBYwcdY6cE/nZXV7CstgdzZ6qh9H3LjLTe4lb5xWIYgxym",
+	"nGaoLHWygbBgZH+aFQGBgou6c8/zmMNQVcvi9MelbQ3Sibxh24S5DY32ywKLCrgsDxuqnNTC38IjP2ga",
+	"RhEk7uzBXz58fhwCiRucnVEvvDa0mvpQb0yjinfFEkxzk4Lp4BkDaz8ZEKjZO/ioT8geLE8xZq8dmm24",
+	"O2hIBKr3DXcO+ArePKTBF7vxKCS+Onhfyfk3KO1UTSLnAK/OS/gDzkHsNquSm+MjaHP4i4wye5H90HNf",
+	"Zh/1ks2h+oY1Qb3PpXPj65p7sTbgEK7HE7fJdzNPxUK3PZtUIA1KUYkJ05MVy1I0ykLihX3skocVaKVw",
+	"EaTX2lIC+rwNuWGKTzmLyYaFlWBnzg6HCCKjBAyE8NGYOKs4kfYCKBXJLOfEY/MG4w6HhYzvlxwyJ7Df",
+	"uHya2WJkG1fepeqWdJFUVuhvb/Tknw4SXYWKarWCSStnsIV3SLFoc+X7hntxBuYzGMfYf3a9mTg4k9oI",
+	"wTlS8DJGcxYtWIxA4XNG9Eoa/BGthN5nExqmTLiYTeR0Oqx69HjEbsJnNCSp2Q3+TgMHbrYrUAI08vyG",
+	"has9bxWYzEWEOeih07iPJQXG5G0pS7qZOLILL4IrKGSvH6jNoqnPR+KcQxkibEBZGUXmFCqfze02cqwl",
+	"Xr6iB1zR+0lscTXxggXZJZlJpl2BG2lvSxvddxOzGnyBm71cpUlmQK6vXsWY7e1I3vSQBWUFBLeS9go/",
+	"OCUj3uxY2Gy70PEtxD58MrS0yz7Pimp2krO4VZKUygNtEG6ZGC1zVIEmM1HT61h5xQXb4WgpE+JTR3Xe",
+	"yAsBBs12s8EyZL9cnNFweBJwcV9RrVncyUOHzHTbin470uP6EGAv8hkcyJZ9NFjJz8n1wIq+G2PX/P/m",
+	"ugwCroUcZa/pksVvPfTMJaPDbQN7BSF5zdYuLG0oMkugwNGjHx4HLfNiljonSlaHdySuC8mv7h/BFUvk",
+	"jGOQ8Se6XEFR7gVV/ERIFS+pEGUM4Ic9yhgtaTR3Eq+9LjCABM0UXbaqE2UE4s7et7M+luDCl1y4fzzs",
+	"MHg7Vsc19H2308ErF8k4KAU8clWw29fznSTUKrYEQV8Ifke40IbRGFOJ7GMrcNdSxeEo6+DYc6ypAfEB",
+	"T5KEsOXKbPCC64sHnZAnJJHakH8xJbMqSFIbmkD9V/u2vetc02gxthoptmHkWhBIl2SGxfXIANuCx6go",
+	"UWzwgFCMmV6FsIxzJlbJsEeJq3zhLnsVY6t67yF+psyaD89OHp6cnZydPvyxzJg/dHMGRB2Vm7v8f/7v",
+	"eJ5qMDcM4vIqH7ix+k4aWKBn0dUarj4lK83SWIrNUqa6pIcj8finPogEUQXAOTCGHwBzAJ0FXCNBjZ3z",
+	"CCP6WAL2GOnu2AhrC83JAM7TsSzePsvi/QGF8Jr8Ss/4jBudh8Kch6KYIGQGjUxFpnl0yIJ7ursm1ofG",
+	"Qp3b46Juh9Xxmq0zXM0dsP2zGLyHZ/i/9lC8EPR/9cAMmJv2AM9f3tyzcTdabvcXOyL0d3fw1UPsF3GC",
+	"u6ezAzq+x/aqiIKUYaywqwMWiGgsC4DHPfyw7lJY3twuFnr+yR5Yw3lpf3U9CtjBGUT1NmjwDZjAjXVC",
+	"iquwVamQ8BLYrYXMmGJtCn/YE4iPhL3+0yMCdV/OyXq+IQ5Gv7ZyB6maVejlx7BaukutLL/wvpWWtd8a",
+	"aHjgvc2LiIGf5ejD3Qp6KaungCfcMPsXUi2Z2i6JNJpTIVjSef3ks7nRT93LrZrPw8fltXi4b1zJCsUN",
+	"Uv8Loy6PYpytRLG3hgXfFYip7iageoHZxtx4TxRXJKKa5cmzA1XfKrhT+5UcAy+g72yo4P+CkERiJLhU",
+	"5Fq4wC/vfNEQ3dRQq30bpKaCclyrIg85M1wTCN+LCTWEzigXF/ZnjBd2YEyaXBfynYblzWcBEPmWFcfV",
+	"QBJfAcBCxaYhCNZ8GYPLnrqbYlgV6wXEUMRXqBIPQCH4JE6uIUmFa1IsLFkzVLYVNSuE4AQczNwQ0Er0",
+	"6I8EWKhhK+yMqfCarYdHnsZ0Uy4Y9/2PP3Qtrr/g5gaW/yZTJQA1bKARdWgOXdbl30s2og8Fr2jFWtRS",
+	"UKdwy87jMbvzz6yKnEer1vLPrEbVkX9WmAV6V08Uo3HTLB63z+LHs37WW9jpBrrZJrgwVKC+M5gvH3Yp",
+	"nBMHPh6lgv8zZe4No1Lm4wq3DiDdNmaw2y2en64XxJXEIXYbNeEVO+OPPcz5B4wurKEud4fqNZDJbh4n",
+	"mnuIBkpzSNyN6WYbKduMTW0nlF4nPNrGgFM+J6oOipgCuLO9SqnBKkSh6YZhoz59uyp7Lw87fOQNGxU1",
+	"vc5RiCMDYA0pg0M/ogkTMVVkKYWZ912/HVh3MKNC0YqwXlEwqHuF/IJgZQs4BayCnlU+3c6gsvWd49K7",
+	"Cwc52G/RxdjqU7xME7bLjSlXVHB/bpgSU6mkigUXMyYIVYYvFiwhP1TdTd0UIXM48db1SRNWCMpaMcVl",
+	"PPHqV3a9OhuXVLFOW7BrB/ilrMg9fNRtSR6k7VaNK6We83UoX326hdlVer1S0rKF3OJEYVoD2mxn4aVC",
+	"L4itDkQFN91VD6t48fun+EX2bWEXS3coMLDNfT6mfQm0RMjVc/A0VvjNrOTD5HAj5ahEAD+edZ2NsSs5",
+	"HoqC9CZ/q7HCe3XiDoBzRGqz6nOpLC7J8/wrDFBVTmXvNB38pq143LjaM+ES/u3hEg+D3jKkseDl9p1L",
+	"+rZbQowk+OqYUEPs/d9Kcq6M2zG4gRh7oo9drXPuthGtCXBr9X60PmdV5p8O7JjVVdTGbpeLoC+66Dik",
+	"kCqmvTcXkifzxKMnD/7nh8+PQolHpSzjTgpwIM5Dtv/KfZIltOFMeOgm9cIuqFtJox3G25zesPxwLNyP",
+	"Xr8pXYv6zrftejQeGUWFnjI1uaaaD2L9d+7Ln+DDmgQNw1Ohd9USW25zB/oDxvf0N1hP9A5Kt/b5Jjuh",
+	"MC7JxxJnZ1Kvh0z+W16q8tZF89wHlITMOBrRbjAumlDtQDouUJQU4h2cgjl15VYAjoOYtSyEjuV4uA5q",
+	"Ev6u1gArmkePh8bx0DgeGsdD4xs7NJxIbZD7f+Oam63sgI0p7C+k8qEF67kEk6hi1JfL1LntbAaoVKIW",
+	"cBRk1CUXqQkRysMf7OI8/vNZUSQ+rIbVBIViFV6gXsAL53gOJ4kb9hhnlWpDNAXgs6Xdqg2helFhtebE",
+	"8Bwepo2kYHNy40ofCyd80svC+QbDPlyZZ5JX5djO/ggdZ9nNa6liPdx5HbRQevOlp4AgJcM+HQqmtV9I",
+	"/JsVU9RIhYl0t4/r1AD2VbWPGhfPXUPlqs+kdzpyhbJEsgGhhdxjzymPjWbVnCkFt/WcahJJjFuF8BQu",
+	"CCa6jsk1gxA0QknMp44SIE5pLclapgmWLyUUjuB6FOtOGc8FL0d7DeFUmDfqBVsfMJ/Yb0SfXOJgtnDb",
+	"7m6TGdyahrvNwu0lKbZffmSJPUNAYPWU1cLshues7oJd87VVTDtgHmQfGs9N92XFv18uZJb0mO1wa5pj",
+	"iT+2SHH8mnjkSNO3lBu5J8LspMcD50zWaX/LfMk+XN2SK1n6vJgb4H4PmmiK3v1qafpCCjSNFom0t+K1",
+	"kmI2wWiDtmJ0Bdd6oVn/nXY4SS2fNtaVyDIdsjox4UbKCLDBpFHYeOdTGY/sXSXh6EpVmELtS4cGe8g9",
+	"WtvFgwSAYzJs/1rWk712+DzwZtSF/L7TVO4LwdLVAaDxPbtmKPd+qkFaXYv+SSHVkCc0Wrr4Irw11ZD3",
+	"tsox2IukDsX0ycOgLmQz6KjRGha0fsOK4+vaq6GiNC592E+cFkmjC2Sy0H5o6JjXccWoiuYDR77K6jPv",
+	"kgvpWmkem95DPFlrBfBCrekQTg2EtQckTgyW7agIzUAVIxnO0vZwxUupwjZaxaAL+9x2KIhZM2E252Bu",
+	"cb97nOpS/femslA5kJqbpus8uBtQVWKbCL/hMHm1oI60Ie8ABrUcbhlxQj7kOEkSX/ERY5YBN9P446Ev",
+	"bs5P7hQJbG+hJE4D5DKqMEXM3zXVJUSyUVdERpRQrQeE3Ty17z9zGmx1xHnxnfqhyahKONOGJHQ9TRMS",
+	"QwBmd+rtp1VCRQt6kE6XhAs8vMb2L5MBMn2nSYbiEMq27RPomZXBtqszGXqwI9LNTIbCjfHshape2o97",
+	"TTceJV6lgthFIffW3MxlagglMOIxOnruB9WW/dcTgqTqxl2NccDoKUE6lNGCOHSkPhucCleGJlgDjwrC",
+	"BSbiehK3VGTXS0jileAMkENiDvjEdQYR1GLmHdJzBjnncsWKZaAVs4Np0KErAsbt5jiXCzkHBcWOYiuq",
+	"tkrYzWrededoKhbxVQOO6u9ziXVboBjHNPftFv3OfbrAReJSwJWlXGYhksIwh7adCmTw0XiUsBlNJlFC",
+	"ub354KrYBurggRVtzQvqOr2hFuCAyL3C2iO2MbAz/IZGm6tid0O0MUWnnUVls8afwdvg4bxOAM2ut7x9",
+	"67/IR9qpyUFvxc7CpCmvkx5l2iq5My+ekr88/uFPrZK2qrgaj57QHtjIlJIDUFRfcJbEz+03zkHXFPlZ",
+	"zPLPXHQ//OUvhaOxiB1QLJXMDTo1OkaOP5Qcv6kS53D3PV/hQp//nT7419mDv0w+/NduqGZ46vvPxj/2",
+	"a9mwn/b+7XBSB+nBwzSAvCPQBYKai4d/C1/jljRmg46oXa6TK2T0CaaX9Sg3U7niFeZSbyyfS9c5UF6z",
+	"LXYofCHuEe6U9+3DnAy9Trba8Hf2w075g8PNumlfj11DrdvCo0NgBsUg6B7RzUHsXmUm7KYJXfQmD1/r",
+	"cOT6N8ttjmuBzsVRh8Oe25cYd23bNM8GRAjM0h1QYdLQ6XTYJ8aPu0NWwmuFcfnOsvK3DcuzkhpnMdxT",
+	"XotlgCoJ0KBDO6IkB2/KDK8x5lQsZQOsTCRFxJRogNoFmCV3bXd5RmhOwBgv6DeYMOvSOAfhnbQXQ9+m",
+	"bGJWGSeweIKt/ZSC15o5jVuSYPxizKkmAsqH7lQiY3BJJr+/vsYFE44kFRVYa8ZdQFYy4VEYYbEgthpq",
+	"zlJNEilmWeApN7pIW1HEVsYV/fuHV+yLZTxxz8I2/oZwvy7CDqEtDQfkzT5qILYsL6jH4ESBjHYigp4n",
+	"Kwzcn6uFqla17HY3rO804fE4X0T7J5yXUEPzIxLIx6Dxj6nu2byDl4J1JL2pOvVxfMVlL+9cib/bhOdQ",
+	"RWZV/K6v7oFiukvpyJtuHrDbqQNpG9snY22lhwwFDthCLRmuiHTmXx0uozdg2szgHLrv6cvV8Mq+LkG4",
+	"KZwWYiXc2awQcqKPPawZKJr2n0pIAOSC0dn8scEeuzS85D8dVA+lShTd5f5pYz2Tt65Y1XC9bth4bR9P",
+	"omAkV88oG9+KA+12mRolMLD13J5OH4LKVMJ69wBlUoq1FIbA0oXSj69+fvLg0Q8/emUUAv5j4jFEtkWq",
+	"K8X6JFybSa/eM1++ZmbfxgMhDRtOF69l2D2ybcEGzRH6a9Ag3rjvGnSb4bPKrAe11voHSa2kmWC1kr69",
+	"Xq2keYpf5FUX+tPvcFMH9Npg6BhyjAIvjwunaRZD4DSxip2pGKzlfSeeXYuVrNyMvAjwu1le3DEKNE/A",
+	"ORUVGctxd5sUfRJ9RaHkBSNCoGoh1rfGRJ1sqTshkfJo9MxmYFpX5Gku3PdXIit39DY+dJejfncaiF2C",
+	"KM6GSquN5a7yC2P7470Np7oleUmqvBCVW57ydbawLpVxtW3fCz4cl8LHyYXVcFdcbAJFx0wPwZCH3VW/",
+	"bRv4a4e4ecus6FEn+zBSB+e8yQ+yIeU8pWCO2DqPFw842z5YeGucNdw25L1fF5st+a1Xvf6HjjO956dO",
+	"dnnrtBZXj9uBxRQ4+HT1voSUZqzvZUzzf7EeawMturfH+XjbVmMby7mv4t9j4AMN3I21/AM+4m3qmzeX",
+	"qAu78Zo9agXf87BQTQwQ0L0d6+/YJ6NvyRpScgTmDsBszBVExdIKtO7adoAHw6cQGkSRC4fiEafh464Y",
+	"O90z37IZM+2STdPhXhp/avl7tJGTBWOrmpLcHHSv2JJikZAuXOoQAHJ4JoD1uh2IWkuB6iExtK6Z8PB0",
+	"lqozqIZOqd5FPcauVKFi25LMLSHheWhHe9Si1dqv8N2gdSy7MmxXmuEyj496xad72d7HffDjAWm8EX+4",
+	"gBDnY8AGJ/D7Hsat1FNC7ytwXsIMQuqtpDLgm8XSHePRDaT++9oqIR7ERp9/MkxsIR9VLRMHixx9gqAN",
+	"EfbCFZZzSxhm30LzKv1S8RpmgBLKniRTDw85HjEFhRpGpei7YiBdy6ptJzc9Zmw34GBewac7drAeL6iY",
+	"YcLNphIkaCWyniiYBEQTTu3HoLkJaSYIET7lReicCdUTDpGYcrliCSQrzlx2FxzbOP+JiwbtjvKcNceR",
+	"+9UFWT6UIjNDWd2RKYjb7XNC9QKhGwVhn4yiEAns68n2ipr+0jLwbU6fPBa1riJuie4ZZSWrOoV/Hqha",
+	"D6KmS8QNmnKWxKVatZ3RJdtGReimuJg8+L1HULuTaZOtpFRTqsmVXLJrGW9cGXTFIqky8KZgXEXP83c4",
+	"FmvCp0PztAqu1P6ZCE+QNENWLgi9HlwbeGilh2LkdTtMbOipldGFeOoWNfQPjsjut/vl1OZlU4hc/1M2",
+	"x79tl9g8LqYm1bLyiiC2jk3DaLZlODZPkR+65OlbukUZwk+BQJGPgL30MUvOYp8MWZUQtnx6SELDaDku",
+	"r2GAHaZ0MHS7Xl3zbWtiUjVcWwvct3oH8xepr6Rm4MaPcmkAuw2HN/45TXXFshzUqZxDIuMuqtlaKsz+",
+	"9bVFguHBNF5ywbXBtHHMjJbKYBaK/3GVUGOJd1J+OzySrFb+7RuDQzB12ZnjSFauRQM+XqdRuV3c7Q1e",
+	"KHczF3bUckOcJojCaLWu5tV/3QA8VvQdjwvpW5vNchnH9wkV8bim2I3JcyhQw40mPjwjR4/+/tHDPz94",
+	"9P3Ds7OHdYyyANTXA/zjxy/3HjzHPx+OH3+5//8LQoAVwCjKEAeiEA5WquWeE7tDlxAe389xETg0Nvhj",
+	"0XlJRcRcAwld6YYgxEu53s3cE4iSYEn4YJ0mdBaI0yNIgZDLeYFpeHKNd2e6YCKoQy2Z1k7+B6h2HegF",
+	"MzYxiuU77as14/7rbgAwBSGuOLexr7jlR+GmFiT8LbwZCZ8Jf47nWXagTf4zpQrv9tep5oJpPdkwqiZM",
+	"hLd3W88IF1GSan7TUHDOnYcx9SWUxgjCWkYzvPfsUThh8o8L4OtMJDiUSbvuJBqSf5Bvx7hAHluGAxaX",
+	"tVgE0eq2EsNSmWbqhmVFrcKSI92i2sCgIJhw8EuVMdOmfJetcBNMUEX8XSpEFKCuDjN14Q72L8MSBgY2",
+	"Ys8ZEkOhwe808UJiSE22qh3QjiY8N72FeS7OaiCWp/eTkmvtqrYhaM6YUI0QlxFNEki41yy5YSUM1tEL",
+	"rthUfhqT37mI5TpYa6tY8L2WRo613UsX5cF2aggL1YyJQZfOhN2wpM3kpuQNj5kiNzK1aopVIoKBbszM",
+	"ZUmrKVSklzyOIIFwKcMZAK6ToHkKrW6wdaEL4g4IVhxdsnj3Ki1fNp8WmhvK87rwWS+297TdxflZw8HB",
+	"zu3N40lmRBuQbvsO0ELKldnRGsdiRJ1YzzejsL1uoOljlzDJ7kp8myH4xZf2g6cSgxf7n2uVa0d+vOEA",
+	"xqV1ad6oXeqDQAcDyKtIGbtkIrmzccAav5BJIte/rYplLG+YilMWButzqxkqnMfWTJthqCchvP8uHnNF",
+	"UEtDLYxrnK1+v60dLDuq3w7Y4RJJdcqSUkfByfggnf3dk9D815lxj6+BCToVw+SLtyHXTx6puWngcKua",
+	"ymjRD3flyr4axu/K+hiXKhSXm29d6sHkUg517kcs2b520kih9eCwIQ1koPDa0RKUJSpOpSIvFNcmr2nb",
+	"abVpmIQaauZqQoV/B1f5VMTf6UxdVmzFaAAApSfqZsOQi4gfQ9mzGG5Vh3wykihGHc5Oc738cL2EQrBW",
+	"NTcRrU/OdunK8CrQuqkgNI4V03jh8DV6QTkHyKtpsVJvj5oN24V31UJs2gOxWjfmqjCGAYrY24RyQVZU",
+	"0Zmiq7kma27mYMlbrsyGJFwwcs3MmmHUxbKuk0F2dtm+/X14mVxAQK93s9oQ3a+CY5Fy0XMUvmRLjzdZ",
+	"wrwA737bFfnoOeiyg63H+xg40OtdzaLU26O63v7SRlNIpkM1+1qZSLkWY3K9aUbSYaI352Rk/mU8Etdb",
+	"fNY04RS8+IPdXXSmGPQA5sHGaumIt+/q2Xyk5uOFc3YZBPK3/zBrifhiOgccq8ZENB5c1DR3bqRcEDad",
+	"ssgUK9ogokBf/3GfKhnPRaGG/B4C2Fri0vCL58KozQHVASaMz5DolWf7xywTGBUyKCU/5vCqsdXgw3tr",
+	"lPSt0gIH4403Idq26L5WN97CtY2mvf5q7zPmyzLVEiYP4iQPAN9GTXbb/EpRMKtxMYF7AzrHhA8XSKQ2",
+	"QdvaIItCzVeEGeRcWL06Yr7KF/g4qH9KhZCpiFi9GMnXVrK0uTbcLRR56wyAarawcDGB9Q8305y0zz6Z",
+	"SW6d6fTiDC4IZ/+iBKtsIRoQIMN4R7ML3euBO+AyRCeM0f4hWFgKLhh+5RFlen5fqP0WOFW77VP4Tv/I",
+	"rb3Xj9t1wfZY7g288XXPygZDSEvGZJAmQcfowdyPPC6nRVerirpYgozhSkzcWXS0ujNlwg4XJa1k7lTI",
+	"LXguhEVl3UnuYlFytNlEzmYN8Q+lRvt5C/Zg9xcusXRw8OLtGPW3sOLXj6H6vlzTaAHQwZCm37Ubz0sn",
+	"UQFteMHAJ+7+I6SZYP39Hi1uoZEP9S7U6WkXHwNEBgVPJbdHbcfPH+Gy2IsYTDXr8HlcOBuQnTIWycVi",
+	"wbZ7UhJdg3ftN90GQvFH+2JSH0TZ7JKB1evwzIR2eHgs7cSRQR89p0/AT3FYhcCfLqE4RAmphdbmH4/z",
+	"ORUja/Leu1YyEFQz5XgiQYSb7pRQl17AD9kId5bUcNwvoCC2t5lmcedjDPOAetoOT7rZrv2oCZm8scbo",
+	"ExJR7etANgyhFETy6OzR49OHfyr3+2O41z0df9WlcrWb/SE3ai8i23FYdlFJPqjSseai36//0VxZqtyK",
+	"l+TfAM9WNrYjvfLrYeir/L7iN2outcFY20ybUUyvpNBsEjFh4MyZUcPWcLYt5TVP2IQmVC0hKHfJFIVE",
+	"zJhBQXcW84gLNom5XjGh0b3SmCHdfAMJhmlCBXKaFQ+HIg5OMwe+f/78Cbn312dvL8njx/dLmLnsnymN",
+	"NlCJN7JzjbrH89vg3Dx7lvW/7MDbRvYGa3XawODc23xUXeSxHYbAXoxDme1p0LUjyrwImdyBqnz4e1zJ",
+	"xGGiSam+u6apRpvSYBvRN27+ucummtvALUFOC1habtmuUhIUXQLtlsKz9hyY5epe9gYhrXNvJFcb4is+",
+	"6SVNEqe/6tFBMUsryKNZBc9G8NFJARatfzFh/DQAmjakieEgpiJOho7UY4/uAcqUTQdOsQR+egQ0/YoB",
+	"TYfikf5R+KGeBRw1Vnm4iTFzdNHd8ESvMO31j0pcbU443VtWqZvhNmUvoR7zIOUZ6t5NBtBpz/yVfnEZ",
+	"xULX3SaxwTU9hzGgr4vdOWCsoA3qpDHJIWoIF6pt9yxT7oimrUo5LyIZ4GzHOdpQEbkgEwAZPXXR6VZA",
+	"qEOUqwJLbFnIvccKuVG1TXb/9cUbIe72Vvy7rea3m9dbJWeK6T2DEc9TsdBtzyaxFKwh7bUFWtjxXWMy",
+	"7LBwpr2Rj1/vQma7H2kRgxhXpbwELVtz6cXeEBRORRdhIQpP4rCZIE/Pn1xvJpgyWTcMPLdXPV9BlWsC",
+	"uQMsBvs7QPivpMEfNZSO9ijL9f4gS3iwEMCTP+R+FFGGO7i7qr2fuvPDlFkrWoYLxdw8vYv6CY6LyRCs",
+	"XPdFA2TuVowIn0wGZYHujXs7CvMXlWLjIRz9WBt4J2O3wu5mZN/F8q+4YHtj+8IJVKkpj74yVw6a3TS4",
+	"2L9x3mo7TBSj8abh0aDr2y0Qe1Pk7XYkmxWCwCXIlqmLMvU2xfgHy7WcCQ6n8LmRtUz4b66jojVLqnBw",
+	"7jtfV22IamiVgEyIdhTYLwSGI8iA7v5ozmdzps2kARrgjUg2IAHcewTec+lYLpF/7LK0iAcB0GH0Gvpp",
+	"AoWXJyumIics2gdnP9Fzqlj/T/wYJjiQoN+ing2DBb4xoKYwEbKkG3LNyJLGjMhpMc6lPY8Phu6qRD8q",
+	"BBPkoPNZWmWvza1ZbOo7HVqt0KLX+x4XqaxKEbUVDTHDb0LPOUviZwXUymGQbDIEuvNOpewcYzWoWpCZ",
+	"ZPqCQAvnhBuM5giQWs05XqmCWhi3Zs8HK88Fl+wWPlYjm0ayTRLqEGfyII/v3wAzeZhT4XfnS8BcKXt4",
+	"jMl6LpfECUWSMKqERgc9wKxoA4hkqGN4mObeiLDDrVn4Rcid+aSjng84hodVoe2L5CLlIiCnXkhFVkyu",
+	"kqwQbxjrrigtuUidzT3wsKJTBTDdgthtK5eV03aSArF45a2fZQ8+6WvZ62V6gxZz0xuk7e3f8oa95IYB",
+	"zZtxfgoElWEWigzXWk4zviiUVm4A3MkOsx4YNxU6ybFJA5Y8b+bzpFNgkQ7rHizEXxUdXs0BJMMk19Mr",
+	"YIP1kzQn6yX95ALUzs48Zn1jxNoWtDuY0KoWtcpyNi5cFRQyS2yGPGTEUcryB33aWO4TKawoaPP40xSh",
+	"gWiifYwVwODjX671VUIRwSShVhn13UF9mvFoLhHb2qgmpHwY/SspFwfM8SxcRjN1q1OM1sJCwkCJIX/L",
+	"CjOg28yg2bSH6u+ZdO91tclX93Apip2mm8oS4QwaF+WyBisO6qZVlZcOf9YBsI1HayXFbOK0k+Z4P9fu",
+	"NvicjdpCdd/xvcZZXXlBUL0N5ZqNFeX2Im1X3i443ImSxD3XY1hzKKtaPbkzbF9Eps8IsPRa48LUckRB",
+	"TKO/ELESmatiEEGR/hDy8HiUiizut7GnobR+k33Un9g7Q2Fco/WdKsAqXNkWnYmLURXEHnHHLk3IgmGI",
+	"p/3GXhvwi6z9uTGr0ZcvYNSaBgIvEW9mwdhKFzRdgC3JNpCAeH0QUcWIC4JyiSp5sCay5JpQvdAZzAmF",
+	"cDr7ir9Wg6tAE25O3ov34j/+4/e5hE9O/uM/CJraXcYXwTKFOsNJwamek49PECXzX3AGnJOfYMJkaucx",
+	"+T//639/PCFP7Jsklswq56CLaGLPAqbgBhzLi/fi46cHNDXzf30EMEjtS3RAqQufkUMFQbBp+wtMzE76",
+	"nlV12A1TNEG24ZowIdPZ/P6YfPz0YCrVR3QN8Ji5S/ic3jBCiWIAyykMNimndiHccIVt0tfk1WPiTKxQ",
+	"3z5mShOpHHrDmAipiCvSrd8LxMQFbG60ZNi5jkkqEqYhinbu9gfOc/IRCzh8RPhkTaghS6kNefiIzGVq",
+	"O0riEwIqH13C7IAlcbQEot5wteiMwTMYAVcOl5cYibtspQXei6iy915JuLjhho3tn0u6YCThwhHLgm00",
+	"Egh+vZKanZDfXUIQGGxg/zzYh4cNtJ+8F/g113g8TB3YDyyFXVmfVySoUnLNoA8tl8X91hk54quaMWFJ",
+	"8m12ZalgCWrm8pWKv56Qtz7Mjdxz2vB9zNRwUWHknkcvvw9NCHkt4815voJF+kCHkpMv7kTkChcgSqRm",
+	"8TgLeKMid1LFF0CnoKC73hxEMkmF3aEpt9SoGPn4fvQ+PTv7Pvrh/ejjyXsB079mlmE15EcLONZCMIqa",
+	"sE80MsmGJHzBkM+A4yzfs09cew5H2WsX09kY7cR1LmdEsiFxaiU1oXhpzpjPA8SHroxkZpV1Flv28TjQ",
+	"yMmWSLmZvxcf/8cDkG4PYAjnBKfKY/gv+2gVCSAUL3HsRln5YOyF3hIzzmpNte/MDuTjqRv6xwtMUiNW",
+	"pbBEgxmqmCmTWQDcKjy3WoT+j/+AZV8peZ2wJYmZoTzR5N7li6fkL49/+NP9E/LRyu2PtrmPqRLnINbO",
+	"3QfnOINIxszN4YJ8BP1EezGGIwKI64zuQU8ZvxfXG8SropDJg+5LlSZs7GSPe35Dk5SdkMdnZ+cObhuX",
+	"h2sPXQVpgFbxOiGPHz06L/00Jtcp3P4iKuzr14xoefJePD77y7mreU6NMwJYNT0nGpokcm2/FHLtVu3d",
+	"mkcMSIeJmHx8GbPlShomos2DX9jmIy71GtlQWzm3WjFBpIjYOUpbZuC0hxe5II8eOxE3Yw4EBxL+HEmf",
+	"kCc+8dKlO70XVkQhJLCVJFy4e+2CrWCcVhiOiZZEyMDwuEM/d+wIMu1JXl3mvXAx+4TOKBcaTU2VnFAN",
+	"lHhOPj5/R2eZXmx/42I2Jh9fTh/8Sk00zx5hm34B+RLW76XQhlp2s+Rnqe3777//i53Ob++eju0h7ZzX",
+	"9o8AszmrMiAGWVFp1QtuED7YEmgh3O589NDnvNIVH52Pvj85O/ketEIH6H2K8dEPMMsHa9UyuApkh+3L",
+	"eHQ+esW1cQkT7s08TQe+enR25tHffHSclbJ4OTz9h9PjUX52aW/ljkBfCpXKZoLQyMHNfxmPHuMIQg1n",
+	"Iz39icaFIiGPzx52f/KbsLoJE8ZOhsX43ffd372Q6prHMQMj1A//43/0+IKmidM+0+WSqg3k0klQGXCf",
+	"UPMHHU4bkgp7NCLbnKO0sSeYVVKy1GUvte13pcIcWIV9pgvF2z6MR04Rcz/atT1ZUuFgvFyBj8IvoBzQ",
+	"5AS1GGxgKlUNx/aDndRptlsdVOYrCKyooktmIFrr77XLqb2OZowGt6RrNpWYomxf+GfK1MYnDJyP4C7r",
+	"lXMaDDRozVH8cFiCd2QcpnW4xN1ZEgduVjMquIbF+05767S7pFh9QgOonEv+2I1uW6gUcFxNQ0aSPX24",
+	"S/HNkltBZzohLw1J7DFGs9KCAlTuOaTOnZM5lkchqEEp+7L9J/j/eGKVR9S82coduvYwQ+FeZpGXoLY7",
+	"gskxOX6SGEiwF3J8zda+gy/lO7NRKftSY4SHe+sZZxeH+MA9ukDnMKiYdnGFhI0Zg7Zk7x5wdoJTde0Q",
+	"8bj29zNP2l8xFz1+2OOLd1K+osrJhIc/9BmauwGx+N0GvRiPHz3q/u6lgNynndgbNy7jDDid4MaZbeQF",
+	"3ACh/hIAgvnbNAGf3cGYvXgknX52f31pPJwuGY2LfHfYs6DpKKD+8ddOx2ePu794Lc0LCDHdhb7eFPxe",
+	"ypPUgQ+JsmISGnP+it/Rl89GXz6Eae405ppeJw68fPvW8+OrTLrPoHnWSL2PA9nu+El89wjt8dlfuj94",
+	"KsU04Wi135oyn4sYdHBcdkIN3IbRTgTnlbecjZ3NLbfBrSk3XMyI17D17QvCU8CDalPV3yKv/YK4UQeT",
+	"iNB+gziEMR5loae4zPz2nXYkJQpYSmO0e6A1Azw5hC6lmHms769SYjap5K8Zi7UzBWVWvrJRfUzWgEST",
+	"a4xoW5sxo0O69a90wXKaPpxybRu/ZcX6VxqzrNsgG/nF4prouVyj5e4o/e+gQv4rKt+WccBKlKvheFkq",
+	"bP8fc+icfl6wzRdk+YShR7rMqc9FXGHULn3mOTiujydFSTcpnxZeQflKT4Jx58u/sE2bkp2T1qmS6NXb",
+	"Sd3uP6AmvfzSDuPwR84vbHPpJ3w8d47nzh9/7oAGaujCx3okNGJZ4gdKpK/iNIIL2b7u5F+rSdnuixvx",
+	"Ky4WBzcqQye3LIdqXYc34yh37q7cAWZDR75UC+0jEwRGQlGH5ErWiDlH7c05S9YCo3X2q6uy6wrx3r5U",
+	"kismDmYrfIsBX29cH31067e+zP6Re7YmUreGAHcIkQ0kdhbY3H44o1xUfSVo6vgjzIM59Pn+ifApeoAw",
+	"EKQXDT79djx8Xy8RXtGNz5jD3XWKWu53ItrwJCECjG8untdqJBcuehKDk/640JIifUoHp3YwGXkpEVXs",
+	"QOoSNt9LUToK5X8vlcafFhgRDJT+Rx0MWFn1gaJixjoiu/DVS3zzkC70UkcN6r5gBvTAux1X5WeJtSi9",
+	"OyTVTEEsFVwRaY5JQBVz6RO3K8I7BG1xQw94PS328m8gdo9S1ElR6tlkKxma0/mSLjBvtyIVTz/Df63K",
+	"vJQ3mHg4TCkBmuyjkhRp+NL1dtQWbvkKBxkznqbyxAO6ppt9U5glLvdnR+QavnTIY/fZmiUJZsQGT9w4",
+	"e370wmXxGn5RClFBimkAPMNIIPuLy9K/IJTMYZSQ6gjZWlk2C5znMfy7FDZZKAybExRmTZ0oRuPRcJ8c",
+	"klLuaquT4mmheu72jbdYBwSLvD75zKeAH0ItwMYv2XRrheBpVlv3KFpvTYXYmiHdbhHqeA71ZqiTTIx0",
+	"WTRekrayGP54slbcNIvsU0TFOAiXvE1o5PWBn2USH05xhtZv2aHzVDHakCkAEz+y253U2MFRjEn1kDLs",
+	"c97AM5rwGwYp9GE2RV4rMan96QSr/ACLFuBhnCZVE+YIWQGZmTGfAtyRAbAODRAdtsUL+9BjeIwhHRzT",
+	"1JaYyt+Uo8xj5+4+qfloX3Ftnmagma2JcU+y7nRTLlwG/5PzWr9qQjCCK/y6BET4uA61Uasqxhl4umlh",
+	"fAj+qhuGCQ+Hj7ICwJoP8s/dg3wpEOqEOPA4IYkfRWiEqVihsCkOso4ZGPL98xgDHrSRisVEM6qiObmn",
+	"6Q27gr/vN20ePA1nMoYRjOwAQi3ZcwOKShTb6gfeFpiTJNfebcBiBAbiGjBHpGpPzXS1V6834Uk1QQ6G",
+	"y07atz2ACJcxSfiSmyYKw3cmAL+Z95wBrno2oTPF2JIJMwHQj9IvTIRgbuqjewHJ7Vigt2UorsrUDsvw",
+	"ivbpx8jdevHpt4p8XNn9k6mGZFyPUoE4UY/PHmeQjB4SwyPSOYAITWZSsHEGgpBw7RAErhm5ZrPUSgws",
+	"IhGYTZQqLVUTAd9LqDb/19/p9QdLyvTB9MPnP3+59yD7x+Mv9z9//yX/98NHX+43EHuHQvbKUtnooEnC",
+	"KHzfUm+c/EbThIerPbelXEAimUPb8pQ4tofAa6nWbMapQPQf+3xKlzzZ5Db0Gb9hopqeXEB9a756h2+4",
+	"oN0+zUG8hlwOCtAXv7DNmxVCbDniPMgFwA3067kCXLIZ18YVhZoDFBJ0/0pGWdxv9fBgirmQQ9ib6kwC",
+	"J3wmH74cjf1f/dXBkwShOcwe1g0DSBkPcNeHdwt3evfaKSplzuDVGO/JEeOLTHliUI4kuV4/zoCiAOrL",
+	"B1xAMGjtPnCVqYkHuta7xr8elv6Frcwxe//W2eYXxlYY6GMkXlynUgHKkge0hzMQ0Lbd9S5w9e4+CYvM",
+	"9Bn/aHdoZIfjgRWuJmUrw9ItHC/P39FZmPM9kFQGGeU+vlNnzG1m/OMKFnOp4bJGEjm7cCBJRSPLUK1s",
+	"kMKFhOKNsdRE8wC0J2eJrwJBFcsRdLWhm5MidBiYqZrRxy7wQlV2I9qHLsX38cNH9ePiKeCQNemTdXK1",
+	"hFzu1t+/kNrzC5gfdystF65k70doVXg4/suX96PQZetAaipOHhdie2dOVtd9ENcD9lQBEO7fnPG30EZ7",
+	"nHZvFYTlg3n2BWTAfNUn8uNHfx42p0tPMTv5t4D+EJNS106jLZVff14Xvb6NUYDIh88y3PnDHd/e8er7",
+	"agpL8I+P56sjErdgJPIr6F2fzoLnoIELXpYCErF7B3wxBw1DKJ+6bYECxwiBo8vyNiMEMvD9gQECTfL0",
+	"9DP+0QqJ8IzrqEbuXaT3UuDIj5S3g7TMFj6nCQ//mxma/C/t8tLB8iNmM/d7M4iOtpei3U4OJKws7quT",
+	"XE/ZJ6fvDg5w2XJYTQfBczeQr/wk8MOM8QqLQQ7MZYgfGfVbOSLepuHjwaXWZWgH4CCXgh3gpDidUxE/",
+	"kDdYr+SWea9M1FfSR0R74ShKojDDnAeogvw+AlXMvJXDAx8kbGrq5o2fqYjf3DA14OSzn7AYwBOOPLU9",
+	"qf+MCUTlY8/vLAKPS4dtgXE1heKNLl7L2KNwDyyAcTrdJuO/unieg108IUht2WI6XuUvHO+cGc59TSGy",
+	"+tB6vkGliCYJipHc0wBFsCDO5bZMu6kJVX9KqGEKw8RcYjQlWBExq2JyjeUZ/5lSZd+FLy4IFYRRBaVo",
+	"7FMzp4IkdD1NE/RCQ3GtPDwwpobVZd+v8oYVfCH7V2tsB/00mltkIQDnuLtsdPTXA10Xyx4BKoaPxWxl",
+	"eHgpENWbHxVZ1H2jlfJnV63yYBSOHTRQN47veDhkWga4xKSoGiHLmuQYzwYuZlacOodYe/z3oQ2QIMeO",
+	"yRdHiXwXky+KFq46dGj/bItcLq+UNCwCgnQ1FHe5vTbD4UPS7W9Czzk7GGv65m1nujfyZgiJH0Z7ZKm7",
+	"yFLv6AIvPUuqFpAgDsZiB9p4Ua67iLcEX4wZs33ZOjONQNk+KA5aywHeLvwqwI4PHKcchC2f6EWJJ7sY",
+	"44mf7JE1dshA14ss7hSI0KOwGvT8+qQNyO7JcQz2ECyg+GxutKcofRCSumQR4zfsErryW384wK5SN19T",
+	"NDyswvEIuYtHyJOsJqwvhQhoweeE1yuJk1QYnqDFFSLRfYlVLBRr5QBTVKcleyzyaZm98beTlWIrqpoY",
+	"3KXP7Yevq0a3OPO6YgB/REXEkiSXWFBVlhvtTGzaeNNaTDcFYI2EQU1atN45oyLE3xtFhaZw+l2AQe8B",
+	"WLAtcb8X9iBOGMXq6dp97XTgE5cRx9b/X8vzH4lhSeLAEmlh3FAKV6ZJTCK5dKaO2AUIwmk+52IWwmu+",
+	"YqaUiFu7twbT/hxcZzHSMGZTIChfcr+WuHqgUEwc95BQzFuyLAaN0ETINbknFW7W/aMQvYNCNI/hGDtJ",
+	"YmVKged76jtO5IE8jNkNBwp9AKWaWz1Tz/y7TxOM+DgcSJPv6WeZqhYDJDy8s0WVsQL5XK7JkoqNq0MO",
+	"fC+FUTJJ7JEoFXl99esYALzQhOdJYKX4DY02dRclrGxuTkwD233FTGC3DxONUt3oHSLej5lXty2TXKh2",
+	"6SIfJDz3Y/GyldFiu5fjWf7a7VXbbsCo+HAbQq81CNy/cVelXr4KmU+ZKwKHU14oUDFL7jXfSV+JF44A",
+	"Qh5Clw0QoVSaaAQbR0zaIh4sufex+M+P9zECQDMRe6AdqygD3jekx56TtVRZOgNXWAPa+c/H5JpFNAVc",
+	"RrZ5LyJQua8ZodcS4rTwvhRStC9hLbJlG56IL34twtz2CKe6/dT9fHZfk70CRe5R1b6TefgoC3KRO0TM",
+	"2G+rR9ypXIvWY+7NWpROuoOdM+WOGhOH7STusnYNYVrFyE3N4BoN/55DQikSHwp2sIxYIb0E7wY3gwmi",
+	"ACzuCDuT5VI5oPoCvXzO/v7S71Z2Kxey19LwqBHbR+DT4enmWKRDE6sdGiaOOefb55xnZJPH5E0Lad3P",
+	"qKGGJ3ojmPlOE6vwEqoX8Be599dnby/J99/f+/7+/QvIqOZiluHNRFLFbJsb5iB9JCO1tnjG/WaiA94h",
+	"2DxvmNrYyS7lDYvJNY0WTnejqILaZ0Iah6S0lIoRw5fBgnXPYMDXrEUz+7dIaR+uvgUu+L87uXDUtY5Z",
+	"5vvKMrc0hXZ0wT6ZKviJQzYau2ucUixCyNYpjYzuLwTnVMRJzeBRPN1Po0SCN2uwD6omKsP5xYnUrEVL",
+	"CEXzSHGsbnuL140rZkzCCIeUEyYImgIgLp+BpxONBU47ggfFcxwOCwMBbwqC++GMumYX+F9Ub706O0h1",
+	"7UO9WNNuy0rVPUkY+zgS8W3X2UNVxJfXWykZp5EhUzsYBInb4n7cg6Zirpdc622K0PQjqGfYQZmgDuje",
+	"eC3N9ng+R0K+o1Ymy2Hr+aaFwUQ58XZ3zmKf2HKV+VwOwVrPoYcd7NF/nHX5uV+cI6seWbXMqlaAA69m",
+	"hgRnCRjmdO/BoXOujVSbfja/n93LtxKL4fpqsP25h0dbXKGwJawJBitnO3wOwXjeoWk185ijeRnvmlAt",
+	"BMLqckNQbha9RdNbC42infdgR8g7liTf5AFStI4fT4/j6VE6PUzZ4+Su7GMXW6CNxChoH+2w10NFMbli",
+	"govZoVj2Ejo43qeObPZHJ6qBp0YzBKVKV4TOKN/BOtGFFHrl0M8OHJi2pJ9eMTEz89H5w7Oz8WjJRfbv",
+	"r7QUDKzMN18JZmd8Ug+KNibXG+IKWQ3CG22Qt1goIgOT+hZ0pL6q0a3Eb31DqJJHwY6CXbC1B/Hiwsht",
+	"kCetWHfl/Nqk+l99xb+DSUfXQ4NodEO8s8LRzjHHynGhKS5nhUTUsiZPEnLtYMhiwgXIz7ic5aKs8lPN",
+	"+rO/nbjQiSziqhir62KtIHDk9LP9z5ftkRx+lkncoRlDyxm+Spd26t4/xpXuBn885WoJGZGwmpXLFwQB",
+	"ZTAEF4VkOnS0OqJzJf26wEI87TRS1faABJ3U9UQv7DuOaA507XKtD8oZP0Ih/LuleBcwGjzXgeVzXraQ",
+	"94Dc4UsMPm47oV+6dw54RPsuGs5oP8o7e0i7+ZP1XOosIhzkI57OC7YyWUpONRfHr05po/HHE5WK5jwc",
+	"wKcgSq6xK0Tz4ALBJ/N09zFZK+lB1KBWkb0PxVZJUHI9xphXF7wVsxPyOzdz8jFWm4lKhct5d+nrhGuY",
+	"i6/u+l64/KJCTjzmwM/pasUExotC/v2UJwwtDH1y4nFBGytkhywBbsB7zIhfponhK6rM6VSq5YOYGlpm",
+	"CRpjkB1N3io7fsMta7m+VoWfPo/s9ANy3pCl1Ib8cEZ+5T+NxnlW3TUXFGZXMViMR0u6WjnzZLmx/3b1",
+	"5vV5BiaEEiWSSboU5MH79Ozsewb+FNjucQGxHgv3WsIQ0pBUxExpI2WMgKbLldmQAj4CZtVCqzI1oeK6",
+	"hQPv7zjvvJ6yvP4Hi8xtgwQgNV36bJMATkCesZAhA9gf5JLdz6rqyLU+3oC//tP1JwWCSmRqKiC2U/L0",
+	"6m8ohKQilKylWlxLuRgihwsH7uln/KM94QTpbmuT59hq5XJNBNa+H2AA5ct0CeZP+z8wgeIvZxkjcmHY",
+	"jKmvxQKKK2VPnks2TTVNOnSJo/e8lMmCi+KqJ67zpAhEnLaH9TShlbqJfdSOYZZS+DZziHOhjUpBAymB",
+	"gjXrqfkHl/79XVN0D0qzgfE25gj650ey9ZegyECGtzsofPlZVDMhvYjF58RAwpUTjSXLVIGQ832oUnP+",
+	"pICLGCLM08/wX/AAI4TWcAvEf3cttFshoPE66RzIHlHoCHs+uoKP1ogyI/4n084awTUBkzChiRQMAHOE",
+	"7MVo9q4jNU1OYgC37TAnl9rpeSJ8M0dByxmAfsjjGVDOLHfR3BHTWiqorhFLUGQAzkMvuJg1m04GiP7G",
+	"KGxhSgL5cHiixU5u2bsLk2RxbQSVemX41lHM30ExD3tLqCAFzrgg3LiscEimK8JTzykUjJ1ytaxmwvXj",
+	"OnQj9z8JTj8X/rVrslyB0Puky1XZ/6gMHdbr+DYriTmVqlRm4BA6RoWyFFoYDkdUz1iUcMGORHX7WZgH",
+	"11drtHQjowPLqEt2IxdHarplanoOkNKBQigDdM52skrkrPX280rO+nm+FlzEJQtwmyb4Ss5+se+D4bdM",
+	"Mq+kXLgAIz2XaxcYjMYXXQj7sDdEsN6IwgvLBvt0Vjw7Hx43bKl7YEiOR0v66SW+DKG87jlVim5CE3hC",
+	"tKHTqTOYj8EFJjZEqhkVXPtw+9Ao4bumMOJHZ8G44VA7SiasqZkf+jdTGXFPtLLiR4HV+d3bhRMpFywm",
+	"kEbl42yDGON0NnQy1R43locG9ZmqldS7dusmGoMZo7U/Gpnd++J5d8TIMaHoJkUyREcsGFaaiC9Fr+gu",
+	"43gjkk3N8t/QX/50gKe81uMLJZdoNIrphjRy1lTJZRg41kcodk3tncy74SJK0rhxZlAPYbfe9p+A8FWm",
+	"HLySs6aEg8tvw9F9W0YquxyWHK6lmZNEznSjNcoe6CWFgEYR0zqRs4L3IZGzWmmNDjVALuzpf1BiwC5C",
+	"JqEbpjYZ8GPM4yNlFMyXMj/XIJsKi+fN5ZrIqWFi7M0qMVnPN8Xg2Rx7iH3i2oCaspSlOi2d1LRDfUtP",
+	"iOwTONNz8quAxV/9DV3Kmi15JBMp0FVAiV7ZMeg5Y2aMARXXqYgTUAafpDE3z2/sLO+9+PnlJbl8fP+E",
+	"vARoRCkcOuI4x1x06GEoZR0Ko9KGXG8MVLXRTJgT8tpVYl6wTf6pjuSKkY94i/tYL6b8HObXW5F2h0Ub",
+	"TiAT6RKqRuib0Xg0nXNViG7qUuuOivpRUT8q6kdF/aioD1fUhynDVjD/17oS1Ble+2U8MuyTObXifeCX",
+	"QacvhL/e2bD3J0mC4edwFC2piebAUxTnvYVmPOVQ8Ls9LOCFf6kTJljW8pnmdnhaM93MdYXHu7Dd0Itk",
+	"9jBAdFyYHx+PCoGcD7/WQM5sbxoZwj+/q0zxm0h1ShOCJL77ZdGv2Oln99eXU6TQpduskGK7omZeEO34",
+	"YatiO4zWWrLs7NBelDrcdyjFk3z620azvZbHeiR3GSmyVIGCeqkzrvpyakzoXjxBDsuZEIsKIYxXuIJp",
+	"oiV0oyH7GvNqMDeI8HgMP3BfWcAXKSJzGvt7LyWrVM3YCXmXBUVhn2TNFIN7nijdoOu3Xct1b91AD8N5",
+	"2PoVoyqa33qlTzezJogU//hY2O6WOe73OeTX+Ls8LRI+gWwqV8yLYmLakm7I0ipNAw/DJWtNtvmVHdJE",
+	"+msjNk9Ek+TWozp3gpPAETsLnJIJQ1PRiqkl19oF2/qtWbLKzggwB/stOV2wTbu2/ot94YA7A+037A0M",
+	"7miwrm/+dxrWpqyd2lMquzExEbOY0KUEdE2wGnaSRFOicg/bLSJ6LumCIZQzDsLe1rgJJQj/ShfsF7Y5",
+	"XLCubfyWg3R/pTHLug0Ss4dA5NopBKDPHNXYu3eo/oo4TpZjplJB7j5LpheuwlRh84dJ6tPPC7b5ghya",
+	"MMNC4fCx56uuS9RzKyKO4rUUMiYF+04Tuzt26+rRY22yc5A37xe2yVx5pc09VdJsGZHo22yMRLQtH1Ds",
+	"/sI2l37wR9l7lL1/vOwFLcSAVgJX8oRGYFLI2HwniayZU7fb5fEVy7Tyg2nRIMuzjgJc8LMvrg/mCPZN",
+	"iP7tjUh8JjA2AbRlIlODaPOAmtJPnAcjKp7kVMU1EVQpcN8bCR6K4hUMC0mC/+88K/rJjYZ8HVDgnUFI",
+	"FFz7IU0ZoHdvgYLaiAdQgLLnd7dQrofUcWRj5QKfiRyUMaHakFRvIyNOP7u/vvSTFkcNbk987wC1EHTt",
+	"AIqc269MmZPK1wNuLoCNrxyQmZ+IjevkiGjRvxI6Lglc2NgnoyhRqWj2ALqNHgrJOs5qYn/4soec+Eaw",
+	"TNj/bwAuG8f59aBlH7E7/x2wO6nIWfwiA7FBli5nS4fYHH47oXqBxzy+cvoZ/tsOKea58uCSv0PwH+V+",
+	"CYDLrYoL9S55n/kfLPNhN612MR5+PNSJ8xT0oIbQkwOOpOmgemuHs4+jKhQWtb/zAoYZNzIWPDgGpNym",
+	"IIclB10/k+PO2lNBGsvRz3sJ9QI4c4VztsYdOATfOIyChuMklE+OHxxpdKdCN7CGALbvUd8GUdQqoWYq",
+	"1fJUp9cZZlJH1aU5VSy+Kr1/SCtQoLsGTSLh34AasZOvPYHULl2BuFowttJYwT6D66wIHQ4hGXoNh0JH",
+	"QS5PEydLKlyZqCboQSFTEbHi5nwD97vScG/5mvcaYpoa7nluOeMjKPQ3cG1zm+VKI9nvqNhcVHluTm8Y",
+	"MXOuzIbEdKOJkQQhy8m9vz57e0ke/fneo/v3B7Nks+w+/Vz8JwDKcLbeol5skU264GR4hasOw7vFLrDT",
+	"Y7h2RfO4y+VbWZQqqz6vqSZTmSTg6EpX5N67R48OyUE3TOntqvb3ZqHQSfo37PYbO1D9qLcuVPQNHYJH",
+	"Y+cOpybWbBmTSCplj0O4OAujNpD+z0QFInIAU+ObD7ShJrMrNZo/3+LbV9nLh0w4qPbVWM4/e+EuX2bc",
+	"RuXTtZL8PhaciRWdFovyk1V6nXA9ZzFx4hgzYBo8YWFqwR9zsIs0QBNX9IYFaeIA6oxv/5md7NYS0444",
+	"Pmap3H6WiuKG5cR6QahVUeymZOE4CZsacPnP8zt7nEbGxdoY9qk30RZqqNYE3CkwB9JgKaOsYtlGFrol",
+	"6n7N1m/zYd32PfutFxclfaTMONk7x/v2NxJCmTGbk/2fjD8NtmIjUFld5bMWBSF77aCqQdZLo5s0kiq+",
+	"2xoBzhFS+/LdcYaS78/uj8mSxgzLbwEpsISBvI0SSK8dpgA4GgDY3naL99vsrQ58iN/nPJo3oDGAcToI",
+	"ADFaU26QvjwYVP4LZjPFIUyoD4elRzflpuzY/IW7G30JmDrcZBhlLJKY1qit/imTuJDpJlUOwuM2jSTU",
+	"sGTTGK+FOaklGv17jiS9pAs2GteQpT+UCff0s//zy6ltb2WoiLaope03vN1MAR34V3t5+fCT43X+Vm/Z",
+	"sOZIjuW621YPRXphcaFWQz2rKECaNUpsJkTF/oGa8IHo8BLaH0SH+MmRDneLRwXHRSddZUXXsCzv3shq",
+	"zc08VnS9TchDL7r63XUwiLL8R+JIWjtof1a9v6bRAqlLijJN9SUhODM9ARlg+AdW2+uKf3/r3750Lx9W",
+	"tSr3FdSwpGYAkAtVlOnSFd0U0hAF1Rvu+E0Apzxla1gEzZgrL51ta45JWkqfcr+26P3NJRSapMJrumSV",
+	"TTugzaTS0W3HJ9h1D46h4j+17x3tJt+A/xSChrOEPstSF5XD2xXGqkSZN3BS+XLSVo2kJoFPP+MfWSmu",
+	"4ac4EmSfAlwhhu06yZ/66mTHk3x7gnvFDOIyWQ3QXi8uSlXgrDgXjJs5U07IC6kwdXVZOufb6a9XmaUW",
+	"CsRD9CAEiNWVtqG/y2/kZP8WiyztgZwUn82N7ld6/BLeba46vhe7oVwxUTAaun8qpo3iWY3bLOrzwy61",
+	"ShyiOjYF4DFbVy9ZcpH9+yutZVLavaaqJsek1fakVTn1EIrnDgYsq8ErHCmhD38ptSGpmjFRNKYWkMMg",
+	"iFKKIjsjL1bSnuC3gnW/wrCnU6mWrg57g+SOGL9hL+C1w5ZRf83W5W6+nnRTtwrH6MhvAZvWK/Jr4Bb0",
+	"n1ltamZVfqoXGhQuLMFwUQWRtS/OKQTVeOPCgq1MPzZbKbayd+8gp32GH9oTT0tCdnRb0vyYhbpFFuoQ",
+	"wTs0XBV2J8OqaCCkU/bJMKG38ijkHTQWbLeNB+hx/2If+3ieTWbbmK9jLdY7aq55t5ZkKYWZa6jehfji",
+	"rupXDuENTmYjkxhUKi7yGlf7k92nkMUaNdfy+vgvvvroHYhJAmOQcK9H5H/EAAZgVrvBesuKW/aoeO6G",
+	"MqzmVujKBOyaX5ncP+dmmdjG46kvwTUe/Yuvdg+62KFqzA7Ia261qq3Y6e00DLsk21W/gQXeR/kbllHC",
+	"PHfrPMXFf/CM65XU3Dueq0BpgBU+lcpxS+LzSuhGZy5Lf/MFNmstb1Eb7lEcb2+1uWFqgxvgQ2fnLImJ",
+	"LAq9MQHbAvyiWMKoZhcYEEYFWxNGozkxfNl1S0RD0KGVFUukpyvMvWvUgt/i81y6HQ6MMRMJrVx1JOEd",
+	"g8VkmsTkmpE5BbBzmZpxJnFKJnA87nRfxRqo/VDkmvCpOYRa/YpPzWVujDyUSp33YDs8qtRHlbruEqCk",
+	"YBUvHiQVfXogP7ZxFerYW+JmdzPXW1Thb+PS+rYwkyN3Hbmr7O6lWJsKDfpZ7anc47vHG+nWeEfd7HQJ",
+	"wMi3ZwK6dFM58tORnyruM0uIOZiP5a2ZLyG8r7PJv3QQRoKmb5OT/ISPnHTkpAIn/VVRYYCRrje1EKSY",
+	"o7/LnTvl0Lfd2cukShyGu2zLt8lcMJMjbx15q3JKWbog3BAjHby9ZmupFn31vV58tEu+Rzcv+byNDj/0",
+	"kaz3n+yRX7xjCeX5DKF6QajYgNdrmysDuJgafVVvmVwlrnRvCYp1xgw4r9DuzxVW4PHo21TEBIlGKg3v",
+	"YlSSnDpUklJbHux1gwFLWi6Zs2nL9yKWoM+N0U7NBVRekWtBFFspppnAKlXk3scbztYf7zcVXrnEiR4W",
+	"r9t10hQq4Z7e1fwTnL3VGmJqSsSIE2/C2i4Q4ulnLF7bEQHj1PqDb2XrTh5DXsohL7aVMeHFsi3f6Qqb",
+	"DiCKwTZ7nMWHADGdogq71XHoWm3M7EblOKfIAxTZ94O/5TLfV4atgnCrOOVjuP2dBJrDzcWQR0BN5ppM",
+	"lfwXE1lYSiRlwsXsgZxCpDKXMdGGKqN7cbe7Tgal/um1ogv2YHszSwe3vuJT85PCFKxb5xvb+ZFrdk+R",
+	"AhqJ8bwhM0mkQGr1CidRTKdLVknL25IgIyoiliTbuqM66PEptH7Iw2OQvfzwPPDUqgUxkdPpkQ/u4Olh",
+	"t5dQx5r2eHBuLW6gANsF3v4g8B5ucmQpb5iGcCWZQZPtgWmlMEruRdurVGmEyytGQtmDMZqzyMqia/Tl",
+	"6Y02bInom3olDT6HVHsCSBcn5CV8F0vBMDb1oxtrwuLJ9WaCLWSJZLiQXBPLr6EQT+CLp266NX5+dHB+",
+	"PpbL2flQy8vfrBR7oFJBomw/u/nAv9vGB6dTLrie7//4egHtNpLfLRwnGfMcKXC3QB/U62E1UTChnS6X",
+	"YgArA5BuXMQIsbcjdXLDlu3JwC/hjY4c4Cdi48SlZhdgk4TxewjZhnRbwIAtxbpnw2kjRDsiAIC1C76k",
+	"n3CE53/KorCpUnQzKEO4dz5wFvmdpjwefaUZwHZB2hJ/V64wztFw5qJfJVQTF/lx767eUi4ACVnOZiV4",
+	"hxCz7Raa3WI3W9H0ENfwt7bZgxtxmw4N6P14YOySPWvkikChPsHFzGmp18ysGRPErCWJ5qlY6IusWj4W",
+	"SQcz0Sb7V68TBAmnQc9fKTlTTOsuHGJ86bD+gqybZtxX9/wo/BwZ/SzXZEpVdmG0GkYkl+wrdSKslDQy",
+	"wmtlG7XhSwenNuymmdrc8yO1lSpnSDlFbzbeiVgM5Ubv6YQZw2DVFjJJ7o8zzA30t9OExNTQDsrzq34A",
+	"4tsBGbbrNEZ00n8jI+RbB45J6IzyI/roncT3YJC8khvXvJJCo4ULEKZEMaqlADhnrovvUsHWu1sh0Q1x",
+	"CH617Taoz4c3+V2i1ndkm139WHC5KvmxdteI9UqaB2h1bq9FvJLmKb52SAGc99JUsYsuV8nRIFDWUsBV",
+	"QGJ2wyOmM2UYSlDbf6znPJpjvNyaec9Cf524CavPjgLENSL67k1zKZDk6WcPM/Bla7HYbeV666EMQISm",
+	"YbwyqeIXmSHzEDqPa/25MGqzdRw4DvRorLhNHWWH2G4AEcuKmUzRmkeFQ2i4Tg3hYqKNjBaEicQOFKub",
+	"OSm4s0UdonD27/W0Mgl8toqtGDU4Zuxz7KSRoEs3l1Jkr48YiqlhJwRTtGLvFAaLZyrgIbzpb/218KK6",
+	"5/PKztSrQLuUeT1YeVcYYT/GP+psx6vOLsZYqkwhT8tplFvokmnCOsB54Y1DIg5CB01B1/jwrkbP/yzX",
+	"JJFihokOUJnNXksXbIX5FOv55tx5ZbNKrtcbfLG1pmuo8EcPffBDThSnn6GXL+Wyb8PE7lPbQisuAxhl",
+	"LAUcDjoWWt9WGfNmo6MUvYNS1G0uoZaLPIOhpdiyQLX0Qx2GqLu8TjujlSrpt9/dS28e8vpe6qgR/3XG",
+	"tWHqLpczlL5Yl4gTpsETkKFTFbcSBLJmyl7cnZXRe0BB8YVKPCjL3R0hA5kfXIGzRC+nn4v/bE+eKu7q",
+	"bVFP4RZcpyD7LRWboxGolE7lVuUcYq6cPNIO0JQj8WQ0Nc6JKnAF24bChl6qipud4aa1kegpjmsLRaLW",
+	"VWNqFvRQI/cDXPUKXVyyVbK9veeJ36yjinEHU6sQ6QmKOAiZiojFuSYvRcTOiZCGxVDFQV5j2c0czAa9",
+	"VVvU625lw9SR44F4EC6nxbd/04dS73/TbIDNJcB8r+UxPeuO1nKTxlU/z/DAS2ekZQI0xKLudggmO2Ui",
+	"PiCjPRfxrbHZc58Yf2SyI5OVmQxCl6k2JKYQlZ/qbZjJMLVsD+p8B28c8PaCHTTcWHB8d7t+f01IxmxJ",
+	"RQzlqdCgjCgvU6L5DMKAudiX0RHWt2JsbDMa5tSwf3lXIIS7bTM8mgCdCRBrcQANHt7sd8M17yiJ+Dd8",
+	"5YDCzvXQIO3cEO+suMPZgyRz8FX33j16eH9c8qec1wTid7pQbs+ldfkGPDr2XEItsf+XvSvqbRoGwn/l",
+	"1Jd1UlApAoTKE2KCFx7QmMTTHtzmlho3dmUnKRPaz+GX8MeQz07idM66jmWaRJ62Romd2Ofz3fnu+wJ5",
+	"8YPZkRe61gZe4sEMI+g9hzsbcc0/Hzq9D0ZgCnbljHx6zz+2YQRFxJnTFqAkMLAWXYGyJkOjRNslZlwa",
+	"54eF2KKZZrLYg+zoXyvMiEmgPme/6O/dce92+QypRe9UomOIuxPirvyMHKEbj3KeaUKaaHRXVGar8gGZ",
+	"Um2LvYguZdEjaCMe5tORVh+SpIg8kAIaQiIITnnIvZvapl5GvOExKNOH5S0V7HhK5w+p/bFRMiPcEeZY",
+	"XFhjbt1nGbnVch/XpllgG6XEPRydL3TbAcyHRwRT4LJ4+3pC7Oo8L/PJ4mWDrMBlgRnq5wKtEAxPj5Hh",
+	"hng0MrrcYsx4Hme7UaSldmx53vxI+rLmDmwh/aL/qFbKg5lbDu9LLht78I1pJGwZt6Z43jK7BqmG2m0K",
+	"JrjMhlg3F0zg/27iP9weUcDl+yZMQMjve8jyjSECS7RGioFCwW6tsLLmChME7HmEumZGhKLTFrlFpOZf",
+	"iBMOS05NnDA6iE9GmMAEgpJ4UlMG0PBQFfgRcSbbJK5KbZWNFYQlMo1WmC7tXBvUVS0ipd5MFpMZ2/JZ",
+	"NSdJ8H3sT+z3NjLsTdQcJ7dBwz4SsJOBqaB/Eih+oERTYK4KuxT0qaNJ3TY0DY6MYa+w03fhYKJMpJ8z",
+	"V2tKvgFLU43GYPBuvhQ18uA5JSXREhWIW5gusWLWwjLbP783mGWnbSvEeB7tfINE4ZBpVW7dS/gTRo/L",
+	"oUuZ4umiLtFPoMZzTxzwdNLinTS9NWQLtzA8fxaasIuCD6Ta2tjNn/gGjUsdccdCDqAzeJTnVp3EnrVz",
+	"vLaeFR0R1dVt3Xxh+62rNZOuEpCsVavcKJJqcKVk2lJq176MO3GK9cfqkwdy52r3qAE20DD9fPb1HOZv",
+	"XszfJfBqHkyO5wu53eo3py9PDHFEp/XXxAK8MOVSmmsZNNucHUVf1oFe+pQVyNk1eLYPVRKxibXUp1ya",
+	"QpfCBK26SwSH0jfwrcW/W6vc58c6+qrdmgXswj79ANTVFV+Rk+g72ags0vZFZ0AJmsjlv5sFdHKAEtBU",
+	"D0oHS/4yl1lCdd20JxiYsqriIviwOkHi5vLmbwAAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -17,7 +17,7 @@ import (
 )
 
 func init() { // a file is a file: its form is held against its own schema
-	for _, kind := range []string{"text/csv", "application/fhir+json"} {
+	for _, kind := range []string{"text/csv", "application/fhir+json", "text/html", "application/pdf", "application/zip"} {
 		openapi3filter.RegisterBodyDecoder(kind, func(body io.Reader, _ http.Header, _ *openapi3.SchemaRef, _ openapi3filter.EncodingFn) (any, error) {
 			raw, err := io.ReadAll(body)
 			return string(raw), err

@@ -3,8 +3,10 @@ package rest
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 
 	"github.com/frist-app/frist/internal/calendar"
+	"github.com/frist-app/frist/internal/handout"
 	"github.com/frist-app/frist/internal/pg"
 	"github.com/frist-app/frist/internal/rights"
 	"github.com/google/uuid"
@@ -145,17 +147,44 @@ func (s *Server) LiftRestriction(ctx context.Context, r LiftRestrictionRequestOb
 	return LiftRestriction204Response{}, err
 }
 
-// ReadExtract gives everything that is held on the person. The sounds come with the archive that the page makes.
+// extractFile is an extract in one format.
+type extractFile struct{ handout.File }
+
+// VisitReadExtractResponse sends it.
+func (f extractFile) VisitReadExtractResponse(w http.ResponseWriter) error {
+	f.Send(w)
+	return nil
+}
+
+// ReadExtract gives everything that is held on the person, in the format that is asked for.
 func (s *Server) ReadExtract(ctx context.Context, r ReadExtractRequestObject) (ReadExtractResponseObject, error) {
+	format := string(or(r.Params.Format, ReadExtractParamsFormatJson))
 	var e rights.Extract
-	err := s.in(ctx, func(tx *pg.Tx) (err error) { e, err = rights.Make(ctx, tx, r.Right, "api"); return err })
+	err := s.in(ctx, func(tx *pg.Tx) (err error) { e, err = rights.Make(ctx, tx, r.Right, format); return err })
 	if err != nil {
+		return nil, err
+	}
+	if err := handout.Listen(ctx, s.Blobs, &e); err != nil {
+		return nil, err
+	}
+	file, err := handout.FileOf(ctx, s.Blobs, textOf(ctx), e, format)
+	return extractFile{file}, err
+}
+
+// PreviewExtract gives it before the release.
+func (s *Server) PreviewExtract(ctx context.Context, r PreviewExtractRequestObject) (PreviewExtractResponseObject, error) {
+	var e rights.Extract
+	err := s.in(ctx, func(tx *pg.Tx) (err error) { e, err = rights.Preview(ctx, tx, r.Right); return err })
+	if err != nil {
+		return nil, err
+	}
+	if err := handout.Listen(ctx, s.Blobs, &e); err != nil {
 		return nil, err
 	}
 	raw, err := json.Marshal(e.Document())
 	if err != nil {
 		return nil, err
 	}
-	var shown ReadExtract200JSONResponse
+	var shown PreviewExtract200JSONResponse
 	return shown, json.Unmarshal(raw, &shown)
 }

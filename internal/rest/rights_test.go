@@ -1,8 +1,12 @@
 package rest_test
 
 import (
+	"archive/zip"
+	"bytes"
+	"strings"
 	"testing"
 
+	"github.com/frist-app/frist/internal/fhir/fhirtest"
 	"github.com/frist-app/frist/internal/pgtest"
 	"github.com/frist-app/frist/internal/rest"
 	"github.com/google/uuid"
@@ -22,7 +26,10 @@ func TestRights(t *testing.T) {
 	s := newStage(t)
 	s.at("2023-09-19 09:00")
 	s.sweep()
-	id := s.person(pgtest.Person{Alarms: 3})
+	id := s.person(pgtest.Person{Alarms: 3, Recordings: []string{"1/aa/x"}})
+	if err := s.blobs.Put(t.Context(), "1/aa/x", "audio/wav", append([]byte("RIFF\x00\x00\x00\x00WAVE"), make([]byte, 600)...)); err != nil {
+		t.Fatal(err)
+	}
 	at := "/clients/" + id.String() + "/rights-requests"
 	s.refused(422, "invalid", caseworker, "POST", at, object{"kind": "access", "received_on": "2023-09-20", "channel": "letter", "reference": "1"})
 	right := s.ok(201, caseworker, "POST", at, object{"kind": "access", "received_on": "2023-08-31", "channel": "letter", "reference": "23/7"}).id(t)
@@ -36,7 +43,15 @@ func TestRights(t *testing.T) {
 	s.ok(204, caseworker, "POST", one+"/extension", object{"reason": "complex", "told_on": "2023-09-15"})
 	s.refused(409, "extended_already", caseworker, "POST", one+"/extension", object{"reason": "complex", "told_on": "2023-09-15"})
 	s.ok(204, caseworker, "POST", one+"/preparation", object{"answer": "Vedlagt"})
-	s.refused(409, "not_released", caseworker, "GET", one+"/extract", nil)
+	for _, format := range []string{"", "?format=pdf"} {
+		s.refused(409, "not_released", caseworker, "GET", one+"/extract"+format, nil)
+	}
+	s.refused(403, "permission", caseworker, "GET", one+"/extract/preview", nil)
+	var before rest.Extract
+	s.ok(200, approver, "GET", one+"/extract/preview", nil).into(t, &before)
+	if len(before.Sections["client"]) != 1 || len(before.Files) != 1 {
+		t.Errorf("%+v", before)
+	}
 	s.ok(204, approver, "POST", one+"/return", object{"remark": "Mer"})
 	s.ok(204, caseworker, "POST", one+"/preparation", object{"answer": "Vedlagt"})
 	s.ok(204, approver, "POST", one+"/release", object{})
@@ -49,6 +64,36 @@ func TestRights(t *testing.T) {
 	if len(e.Sections["alarm_event"]) != 3 || len(e.Sections["client"]) != 1 || e.Municipality.Number != pgtest.NumberA {
 		t.Errorf("%+v", e)
 	}
+	if len(e.Files) != 1 || e.Files[0].ContentType != "audio/wave" {
+		t.Errorf("the sound is not among %+v", e.Files)
+	}
+	// The same in every format that the page hands out.
+	for format, want := range map[string][2]string{
+		"html": {"text/html; charset=utf-8", "<!doctype html>"}, "pdf": {"application/pdf", "%PDF-"}, "fhir": {"application/fhir+json", `{"resourceType":"Bundle"`}, "zip": {"application/zip", "PK"},
+	} {
+		a := s.ok(200, caseworker, "GET", one+"/extract?format="+format, nil)
+		if a.header.Get("Content-Type") != want[0] || !strings.HasPrefix(string(a.body), want[1]) || !strings.HasPrefix(a.header.Get("Content-Disposition"), `attachment; filename="innsyn.`) || a.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %v %.60q", format, a.header, a.body)
+		}
+		if format == "html" && !strings.Contains(string(a.body), "Zqxfamily") {
+			t.Errorf("nobody stands in the document: %.300s", a.body)
+		}
+		if format == "fhir" {
+			if err := fhirtest.Check(a.body); err != nil {
+				t.Error(err)
+			}
+		}
+		if format == "zip" {
+			z, err := zip.NewReader(bytes.NewReader(a.body), int64(len(a.body)))
+			if err != nil || len(z.File) != 5 || z.File[4].Name != e.Files[0].Name {
+				t.Errorf("%v %+v", err, z)
+			}
+		}
+		if s.Count(t, `SELECT count(*) FROM audit WHERE act = 'rights.extract' AND detail->>'format' = $1`, format) != 1 {
+			t.Errorf("that a %s was handed out is not on record", format)
+		}
+	}
+	s.refused(400, "bad_request", caseworker, "GET", one+"/extract?format=exe", nil)
 	var page rest.RightsRequestPage
 	s.ok(200, approver, "GET", "/rights-requests?list=answered&limit=1", nil).into(t, &page)
 	if len(page.Requests) != 1 || page.Next != nil {

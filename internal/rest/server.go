@@ -10,6 +10,7 @@ import (
 
 	"github.com/frist-app/frist/api"
 	"github.com/frist-app/frist/internal/access"
+	"github.com/frist-app/frist/internal/blob"
 	"github.com/frist-app/frist/internal/deletion"
 	"github.com/frist-app/frist/internal/edge"
 	"github.com/frist-app/frist/internal/exchange"
@@ -19,9 +20,10 @@ import (
 
 // Server answers the operations of api/openapi.yaml.
 type Server struct {
-	DB   *pg.DB
-	Site *edge.Site
-	Key  []byte // what imported registrations are hashed with (D22); lies outside the database
+	DB    *pg.DB
+	Site  *edge.Site
+	Blobs *blob.Store // where the sounds lie
+	Key   []byte      // what imported registrations are hashed with (D22); lies outside the database
 
 	contract *contract
 }

@@ -109,7 +109,7 @@ func newStage(t *testing.T) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &stage{World: w, t: t, blobs: blobs, api: &rest.Server{DB: w.DB, Site: site, Key: hashKey}, keys: map[string]string{}}
+	s := &stage{World: w, t: t, blobs: blobs, api: &rest.Server{DB: w.DB, Site: site, Blobs: blobs, Key: hashKey}, keys: map[string]string{}}
 	mux := site.Mux()
 	s.api.Routes(mux)
 	s.handler = mux

@@ -59,7 +59,7 @@ func AllRules(ctx context.Context, tx *pg.Tx) ([]Rule, error) {
 // period_months and period_days (between; too_short_period), outcome (choice), authority (required) and valid_from
 // (required, past).
 func ProposeRule(ctx context.Context, tx *pg.Tx, c Change) error {
-	if err := tx.RequireFresh(access.ProposalMake); err != nil {
+	if err := proposal.Municipal(tx); err != nil {
 		return err
 	}
 	today, err := municipality.Today(ctx, tx)

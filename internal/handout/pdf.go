@@ -1,66 +1,53 @@
-package admin
+package handout
 
 import (
 	"bytes"
 	"strings"
-	"time"
 
-	"codeberg.org/go-pdf/fpdf"
 	"github.com/frist-app/frist/internal/edge"
 	"github.com/frist-app/frist/internal/rights"
-	"golang.org/x/image/font/gofont/gobold"
-	"golang.org/x/image/font/gofont/gomono"
-	"golang.org/x/image/font/gofont/goregular"
 )
 
-// extractPDF draws the extract on sheets of A4 with the municipality on top and the page's number below. It is a letter's
+// drawing adds what the extract needs beyond any sheet.
+type drawing struct{ Drawing }
+
+// drawPDF draws the extract on sheets of A4 with the municipality on top and the page's number below. It is a letter's
 // enclosure, made to be read and kept by the person.
-func extractPDF(p edge.Page, e rights.Extract) ([]byte, error) {
-	s := sheetOfExtract(p, e)
-	d := drawing{Fpdf: fpdf.New("P", "mm", "A4", "")}
-	made := e.MadeAt.UTC().Truncate(time.Second)
-	d.SetCreationDate(made)
-	d.SetModificationDate(made)
-	d.SetCatalogSort(true)
-	d.SetTitle(s.Title, true)
-	d.SetAuthor(s.Owner, true)
-	d.SetProducer("Frist", true)
-	d.SetLang(map[string]string{"nb": "nb-NO", "en": "en-GB"}[p.Lang])
-	d.AddUTF8FontFromBytes("sheet", "", goregular.TTF)
-	d.AddUTF8FontFromBytes("sheet", "B", gobold.TTF)
-	d.AddUTF8FontFromBytes("mono", "", gomono.TTF)
-	d.SetMargins(sheetLeft, 24, sheetLeft)
+func drawPDF(text edge.Text, e rights.Extract) ([]byte, error) {
+	s := SheetOf(text, e)
+	d := drawing{NewDrawing(text.Lang, s.Title, s.Owner, e.MadeAt)}
+	d.SetMargins(Left, 24, Left)
 	d.SetAutoPageBreak(true, 20)
 	d.AliasNbPages("{pages}")
 	d.SetHeaderFunc(func() {
 		d.SetY(10)
-		d.text("", 8, 90)
-		d.CellFormat(sheetWidth/2, 4, s.Owner, "", 0, "L", false, 0, "")
-		d.CellFormat(sheetWidth/2, 4, e.Request.Reference, "", 1, "R", false, 0, "")
+		d.Ink("", 8, 90)
+		d.CellFormat(Width/2, 4, s.Owner, "", 0, "L", false, 0, "")
+		d.CellFormat(Width/2, 4, e.Request.Reference, "", 1, "R", false, 0, "")
 		d.SetDrawColor(30, 30, 30)
 		d.SetLineWidth(0.3)
-		d.Line(sheetLeft, 16, sheetLeft+sheetWidth, 16)
+		d.Line(Left, 16, Left+Width, 16)
 		d.SetY(24)
 	})
 	d.SetFooterFunc(func() {
 		d.SetY(-14)
-		d.text("", 8, 90)
-		d.CellFormat(sheetWidth*0.7, 4, s.Made, "", 0, "L", false, 0, "")
-		d.CellFormat(sheetWidth*0.3, 4, p.Say("rights.extract.page", "n", d.PageNo(), "of", "{pages}"), "", 0, "R", false, 0, "")
+		d.Ink("", 8, 90)
+		d.CellFormat(Width*0.7, 4, s.Made, "", 0, "L", false, 0, "")
+		d.CellFormat(Width*0.3, 4, text.Say("rights.extract.page", map[string]any{"n": d.PageNo(), "of": "{pages}"}), "", 0, "R", false, 0, "")
 	})
 	d.AddPage()
-	d.text("B", 18, 30)
-	d.MultiCell(sheetWidth, 8, s.Title, "", "L", false)
+	d.Ink("B", 18, 30)
+	d.MultiCell(Width, 8, s.Title, "", "L", false)
 	d.SetY(d.GetY() + 2)
 	d.facts(s.Facts)
 	for _, w := range s.Withheld {
-		d.text("B", 8.5, 30)
-		d.SetX(sheetLeft)
-		d.MultiCell(sheetWidth, 4.4, w, "L", "L", false)
+		d.Ink("B", 8.5, 30)
+		d.SetX(Left)
+		d.MultiCell(Width, 4.4, w, "L", "L", false)
 		d.SetY(d.GetY() + 2)
 	}
 	for _, part := range s.Parts {
-		d.part(p, part)
+		d.part(text, part)
 	}
 	var out bytes.Buffer
 	if err := d.Output(&out); err != nil {
@@ -77,20 +64,20 @@ func (d drawing) room(height float64) {
 	}
 }
 
-func (d drawing) facts(pairs []pair) {
+func (d drawing) facts(pairs []Pair) {
 	const name = 46.0
 	for _, f := range pairs {
-		d.text("", 8.5, 30)
-		value := d.split(f.Value, sheetWidth-name)
-		d.text("", 8.5, 90)
+		d.Ink("", 8.5, 30)
+		value := d.split(f.Value, Width-name)
+		d.Ink("", 8.5, 90)
 		title := d.split(f.Name, name-2)
 		for i := range max(len(value), len(title)) {
 			d.room(4.4)
-			d.SetX(sheetLeft)
-			d.text("", 8.5, 90)
+			d.SetX(Left)
+			d.Ink("", 8.5, 90)
 			d.CellFormat(name, 4.4, line(title, i), "", 0, "L", false, 0, "")
-			d.text("", 8.5, 30)
-			d.CellFormat(sheetWidth-name, 4.4, line(value, i), "", 1, "L", false, 0, "")
+			d.Ink("", 8.5, 30)
+			d.CellFormat(Width-name, 4.4, line(value, i), "", 1, "L", false, 0, "")
 		}
 	}
 	d.SetY(d.GetY() + 2)
@@ -116,12 +103,12 @@ func (d drawing) split(words string, width float64) []string {
 	return lines
 }
 
-func (d drawing) part(p edge.Page, part extractPart) {
+func (d drawing) part(text edge.Text, part Part) {
 	d.room(22)
 	d.SetY(d.GetY() + 2)
-	d.heading(sheetLeft, part.Title)
+	d.Heading(Left, part.Title)
 	if len(part.Pairs) == 0 && len(part.Rows) == 0 {
-		d.paragraph(sheetLeft, sheetWidth, p.Say("rights.nothing"))
+		d.Paragraph(Left, Width, text.Say("rights.nothing", nil))
 		return
 	}
 	for _, pairs := range part.Pairs {
@@ -130,10 +117,10 @@ func (d drawing) part(p edge.Page, part extractPart) {
 	if len(part.Rows) == 0 {
 		return
 	}
-	wide := widths(part.Forms, sheetWidth)
+	wide := widths(part.Forms, Width)
 	d.cells(wide, part.Columns, 90)
 	for _, row := range part.Rows {
-		d.text("", 8, 30)
+		d.Ink("", 8, 30)
 		tall := 1
 		for i, cell := range row {
 			tall = max(tall, len(d.split(cell, wide[i]-1)))
@@ -148,7 +135,7 @@ func (d drawing) part(p edge.Page, part extractPart) {
 
 // cells draws one row; one that is longer than a page goes on on the next.
 func (d drawing) cells(wide []float64, row []string, grey int) {
-	d.text("", 8, grey)
+	d.Ink("", 8, grey)
 	d.SetDrawColor(205, 205, 205)
 	d.SetLineWidth(0.15)
 	lines, tall := make([][]string, len(row)), 1
@@ -162,8 +149,8 @@ func (d drawing) cells(wide []float64, row []string, grey int) {
 			border = "B"
 		}
 		d.room(4.2)
-		d.text("", 8, grey)
-		d.SetX(sheetLeft)
+		d.Ink("", 8, grey)
+		d.SetX(Left)
 		for i := range row {
 			next := 0
 			if i == len(row)-1 {
