@@ -135,7 +135,7 @@ func (p *person) examine(where string, dark bool) facts {
 	case !alike(f.Title, f.Heading):
 		p.t.Errorf("%s, %s: the title %q has no word in common with the headings %q", p.who, where, f.Title, plain(f.Heading))
 	}
-	if key := ask[string](p, `(document.body.innerText.match(/(?<![\w.@\/-])[a-z][a-z_]*\.[a-z_]+\.[a-z0-9_]+/g) || []).filter((w) => !/\.(no|eu|com|invalid)$/.test(w)).join(' ')`); key != "" {
+	if key := ask[string](p, `(document.body.innerText.match(/(?<![\w.@\/-])[a-z]{3}[a-z_]*\.[a-z_]+\.[a-z0-9_]+/g) || []).filter((w) => !/\.(no|eu|com|invalid)$/.test(w)).join(' ')`); key != "" {
 		p.t.Errorf("%s, %s: keys without words: %s", p.who, where, key)
 	}
 	if len(f.IDs) > 0 {
