@@ -43,6 +43,9 @@ func (c Country) Name(lang string) string {
 		return string(c)
 	}
 	tag := language.Make(lang)
+	if base, _ := tag.Base(); base.String() == "nb" {
+		tag = language.Norwegian // the package's tables have bokmål under "no", and answer in Danish to "nb"
+	}
 	if namer := display.Regions(tag); namer != nil {
 		if name := namer.Name(region); name != "" {
 			return name
