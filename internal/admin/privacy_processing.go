@@ -56,7 +56,27 @@ func (p processingPage) About(part, class string) bool {
 }
 
 // Table is what people call a table.
-func (p processingPage) Table(name string) string { return tableWords(p.Page, name) }
+func (p processingPage) Table(name string) string {
+	if key := "processing.named." + name; p.Text.Has(key) {
+		return p.Say(key)
+	}
+	return tableWords(p.Page, name)
+}
+
+// Column is what people call a column.
+func (p processingPage) Column(name string) string {
+	words, _ := p.column(name)
+	return words
+}
+
+func (p processingPage) column(name string) (words string, ok bool) {
+	for _, key := range []string{"processing.column." + name, "field." + name} {
+		if p.Text.Has(key) {
+			return p.Say(key), true
+		}
+	}
+	return name, false
+}
 
 // Period is how long, and from when.
 func (p processingPage) Period(r *retention.Rule) string {

@@ -53,10 +53,12 @@ type ProcessingClass struct {
 	Tables []ProcessingTable `json:"tables"`
 }
 
+// impersonal are the classes that hold nothing of a person. An opaque id is a person's all the same (GDPR 4(5)), and a voice
+// stands in no column: a class is about people unless it is named here.
+var impersonal = []string{"import_report", "job_row", "none"}
+
 // Holds reports whether something of a person stands there.
-func (c ProcessingClass) Holds() bool {
-	return slices.ContainsFunc(c.Tables, func(t ProcessingTable) bool { return len(t.Personal)+len(t.Staff) > 0 })
-}
+func (c ProcessingClass) Holds() bool { return !slices.Contains(impersonal, c.Class) }
 
 // ProcessingTable is one table: what of clients and those around them, and what of staff, stands in which column.
 type ProcessingTable struct {
