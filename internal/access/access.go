@@ -66,7 +66,7 @@ const (
 	DeviationReport  Permission = "deviation.report" // anybody who notices (T25)
 	DeviationRead    Permission = "deviation.read"
 	DeviationHandle  Permission = "deviation.handle"
-	FindingAssess    Permission = "finding.assess" // unusual access: explained, or reported; all that the privacy officer ever writes
+	FindingAssess    Permission = "finding.assess" // unusual access: explained, or reported
 )
 
 // Grant is one line of the role table.
@@ -88,7 +88,7 @@ var Table = []Grant{
 		ProposalDecide, VisitAsk, VisitGrant, VisitRead, InstructionRead, RightsRead, RightsRelease, PrivacyRead, DeviationReport, DeviationRead, DeviationHandle,
 	}},
 	{PrivacyOfficer, "frist_municipality", []Permission{
-		AccessLogRead, RoundRead, ProtocolRead, VisitRead, InstructionRead, RightsRead, PrivacyRead, DeviationRead, FindingAssess,
+		AccessLogRead, RoundRead, ProtocolRead, VisitRead, InstructionRead, RightsRead, PrivacyRead, DeviationReport, DeviationRead, FindingAssess,
 	}},
 	{Administrator, "frist_municipality", []Permission{
 		RoundRead, ProtocolRead, AccountManage, ProposalMake, ProposalDecide, VisitAsk, VisitRead, InstructionRead, InstructionWrite,
@@ -96,7 +96,7 @@ var Table = []Grant{
 	}},
 	{Support, "frist_support", []Permission{RoundRead, RoundControl, ProtocolRead, OrderPlace, VisitAsk, VisitRead, InstructionRead, DeviationReport}},
 	{Operator, "frist_supplier", []Permission{RoundRead, RoundOperate, ProtocolRead, DeviationReport}},
-	{PlatformAdministrator, "frist_platform", []Permission{JobRead, PlatformManage, ProposalMake, ProposalDecide}},
+	{PlatformAdministrator, "frist_platform", []Permission{JobRead, PlatformManage, ProposalMake, ProposalDecide, DeviationReport}},
 	{System, "frist_purger", []Permission{RoundSweep, RoundPurge, RoundRead, ClientRead, ProtocolRead}},
 }
 

@@ -39,7 +39,7 @@ var Menu = []edge.NavItem{
 	{Key: "visits", Path: "/support/innsyn", Permission: access.VisitAsk, Only: []access.Role{access.Support}},
 	{Key: "access", Path: "/tilgang", Permission: access.VisitRead, Only: []access.Role{access.Caseworker, access.Approver, access.PrivacyOfficer, access.Administrator}},
 	{Key: "privacy", Path: "/personvern", Permission: access.PrivacyRead},
-	{Key: "deviations", Path: "/avvik", Permission: access.DeviationReport, Only: []access.Role{access.Support, access.Operator}},
+	{Key: "deviations", Path: "/avvik", Permission: access.DeviationReport, Only: []access.Role{access.Support, access.Operator, access.PlatformAdministrator}},
 	{Key: "municipalities", Path: "/plattform", Permission: access.PlatformManage},
 }
 

@@ -34,7 +34,6 @@ func (s *Server) privacyRoutes(r chi.Router) {
 
 	get("/personvern/avvik", access.DeviationRead, s.deviations)
 	post("/personvern/avvik", access.DeviationReport, s.reportDeviation)
-	post("/personvern/avvik/frist", access.PrivacyWrite, s.setFirstHours)
 	get("/personvern/avvik/nytt", access.DeviationReport, s.newDeviation)
 	get("/personvern/avvik/{deviation}", access.DeviationRead, s.deviation)
 	get("/personvern/avvik/{deviation}/endre", access.DeviationHandle, s.describeForm)

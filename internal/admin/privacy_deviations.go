@@ -119,29 +119,6 @@ func (s *Server) fillDeviations(r *http.Request, page *deviationsPage) error {
 	})
 }
 
-func (s *Server) setFirstHours(w http.ResponseWriter, r *http.Request) error {
-	f, err := parse(r)
-	if err != nil {
-		return err
-	}
-	hours, err := strconv.Atoi(f.text("first_notice_hours"))
-	if err != nil {
-		hours = 0 // the domain says what it may be
-	}
-	err = s.inPrivacy(r, access.PrivacyWrite, func(ctx context.Context, tx *pg.Tx) error { return privacy.SetFirstHours(ctx, tx, hours) })
-	if err == nil {
-		return to(w, r, "/personvern/avvik", edge.Flash{Key: "deviation.flash.hours"})
-	}
-	if !edge.Fixable(err) {
-		return err
-	}
-	page := deviationsPage{privacyHead: newPrivacyHead(r, "deviations"), Form: typed(f.Values)}
-	if again := s.fillDeviations(r, &page); again != nil {
-		return again
-	}
-	return edge.Render(w, r, page.Fail(err), "privacy-deviations", page)
-}
-
 // Fields are its fields that are about nobody, for the partial of that name.
 func (d deviationForm) Fields() deviationForm { return d }
 

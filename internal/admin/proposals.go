@@ -127,7 +127,7 @@ func (p proposalsPage) words(l account.ProposalLine, now rulesNow) (what string,
 		}
 		return p.Say("proposals.what.rule", "class", p.Say("rules.class."+string(c.Class)), "version", c.Version), ruleChanges(p.Page, now.rules[c.Class], c), nil
 	case proposal.Policy:
-		t, err := municipality.ReadTerms(l.Proposal)
+		t, err := municipality.ReadTerms(l.Proposal, now.terms)
 		if err != nil {
 			return "", nil, err
 		}
@@ -181,6 +181,10 @@ func termChanges(p edge.Page, old, t municipality.Terms) []change {
 	number("rules.spot_checks", old.SpotCheckSize, t.SpotCheckSize)
 	number("rules.chunk", old.ChunkSize, t.ChunkSize)
 	add("rules.highest_level", yes(old.HighestLevel), yes(t.HighestLevel))
+	number("rules.looks_per_hour", old.LooksPerHour, t.LooksPerHour)
+	number("rules.looks_per_day", old.LooksPerDay, t.LooksPerDay)
+	number("rules.first_notice", old.FirstNoticeHours, t.FirstNoticeHours)
+	add("rules.pseudonymous", yes(old.Pseudonymous), yes(t.Pseudonymous))
 	add("rules.words", strings.Join(old.PasswordWords, ", "), strings.Join(t.PasswordWords, ", "))
 	return all
 }

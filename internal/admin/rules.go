@@ -21,7 +21,7 @@ import (
 // classes are the deletion classes in the order of the page.
 var classes = []retention.Class{
 	retention.ClientRecord, retention.AlarmLog, retention.Recording, retention.ChangeValues, retention.AccessLog, retention.AuditTrail, retention.RoundRecord,
-	retention.PurgedRegistration, retention.ImportReport,
+	retention.PurgedRegistration, retention.ImportReport, retention.Deviation,
 }
 
 // rulesPage is /regler: how long each class is kept and why, and what the municipality demands of rounds and sign-ins.
@@ -53,8 +53,8 @@ type termsPage struct {
 }
 
 type termsForm struct {
-	CoolingOffHours, MaxShare, MaxError, SpotChecks, Chunk, Words string
-	HighestLevel                                                  bool
+	CoolingOffHours, MaxShare, MaxError, SpotChecks, Chunk, Words, LooksPerHour, LooksPerDay, FirstNotice string
+	HighestLevel, Pseudonymous                                                                            bool
 }
 
 func init() {
@@ -229,6 +229,7 @@ func (s *Server) termsPage(r *http.Request) (termsPage, error) {
 		page.Form = termsForm{
 			CoolingOffHours: hours(t.CoolingOffSeconds), MaxShare: strconv.Itoa(t.MaxSharePercent), MaxError: strconv.Itoa(t.MaxErrorPercent),
 			SpotChecks: strconv.Itoa(t.SpotCheckSize), Chunk: strconv.Itoa(t.ChunkSize), Words: strings.Join(t.PasswordWords, "\n"), HighestLevel: t.HighestLevel,
+			LooksPerHour: strconv.Itoa(t.LooksPerHour), LooksPerDay: strconv.Itoa(t.LooksPerDay), FirstNotice: strconv.Itoa(t.FirstNoticeHours), Pseudonymous: t.Pseudonymous,
 		}
 		return err
 	})
@@ -262,6 +263,7 @@ func (s *Server) proposeTerms(w http.ResponseWriter, r *http.Request) error {
 		CoolingOffSeconds: f.hours("cooling_off_seconds"), MaxSharePercent: f.number("max_share_percent"), MaxErrorPercent: f.number("max_error_percent"),
 		SpotCheckSize: f.number("spot_check_size"), ChunkSize: f.number("chunk_size"), HighestLevel: f.Get("highest_level") != "",
 		PasswordWords: strings.FieldsFunc(f.Get("password_words"), separates),
+		LooksPerHour:  f.number("looks_per_hour"), LooksPerDay: f.number("looks_per_day"), FirstNoticeHours: f.number("first_notice_hours"), Pseudonymous: f.Get("pseudonymous") != "",
 	}
 	err = s.DB.InTx(r.Context(), edge.Caller(r), func(tx *pg.Tx) error {
 		if err := ofMunicipality(tx); err != nil {
@@ -279,7 +281,11 @@ func (s *Server) proposeTerms(w http.ResponseWriter, r *http.Request) error {
 	if again != nil {
 		return again
 	}
-	page.Form = termsForm{f.text("cooling_off_seconds"), f.text("max_share_percent"), f.text("max_error_percent"), f.text("spot_check_size"), f.text("chunk_size"), f.Get("password_words"), t.HighestLevel}
+	page.Form = termsForm{
+		CoolingOffHours: f.text("cooling_off_seconds"), MaxShare: f.text("max_share_percent"), MaxError: f.text("max_error_percent"), SpotChecks: f.text("spot_check_size"),
+		Chunk: f.text("chunk_size"), Words: f.Get("password_words"), HighestLevel: t.HighestLevel, LooksPerHour: f.text("looks_per_hour"), LooksPerDay: f.text("looks_per_day"),
+		FirstNotice: f.text("first_notice_hours"), Pseudonymous: t.Pseudonymous,
+	}
 	page.Undone = "accounts.not_proposed"
 	return edge.Render(w, r, page.Fail(err), "terms", page)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/frist-app/frist/internal/client"
 	"github.com/frist-app/frist/internal/municipality"
 	"github.com/frist-app/frist/internal/pg"
+	"github.com/frist-app/frist/internal/visit"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
@@ -18,7 +19,7 @@ import (
 func tendLogs(ctx context.Context, db *pg.DB, m municipality.Municipality) error {
 	steps := []func(context.Context, *pg.Tx) (bool, error){audit.Expire}
 	if m.ID != 0 {
-		steps = append(steps, func(ctx context.Context, tx *pg.Tx) (bool, error) { return audit.Watch(ctx, tx, m.Zone) })
+		steps = append(steps, visit.Expire, func(ctx context.Context, tx *pg.Tx) (bool, error) { return audit.Watch(ctx, tx, m.Zone) })
 	}
 	for _, step := range steps {
 		for more := true; more; {

@@ -3,6 +3,7 @@ package deletion_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/frist-app/frist/internal/access"
@@ -13,6 +14,7 @@ import (
 	"github.com/frist-app/frist/internal/municipality"
 	"github.com/frist-app/frist/internal/pg"
 	"github.com/frist-app/frist/internal/problem"
+	"github.com/frist-app/frist/internal/proposal"
 	"github.com/frist-app/frist/internal/retention"
 	"github.com/google/uuid"
 )
@@ -22,7 +24,24 @@ import (
 func TestARoundWithoutNames(t *testing.T) {
 	s := newStage(t)
 	s.at("2023-03-14 10:00")
-	s.as(access.Approver, func(ctx context.Context, tx *pg.Tx) error { return municipality.SetPseudonymous(ctx, tx, true) })
+	turn := func(on bool) error {
+		s.as(access.Administrator, func(ctx context.Context, tx *pg.Tx) error {
+			terms, err := municipality.TermsOf(ctx, tx)
+			if err != nil {
+				return err
+			}
+			terms.Pseudonymous = on
+			return municipality.ProposePolicy(ctx, tx, terms)
+		})
+		return s.try(access.Approver, func(ctx context.Context, tx *pg.Tx) error {
+			open, _, err := proposal.List(ctx, tx)
+			if err != nil || len(open) != 1 {
+				return fmt.Errorf("%d wait: %w", len(open), err)
+			}
+			return municipality.AcceptPolicy(ctx, tx, open[0].ID)
+		})
+	}
+	s.must(turn(true))
 	create := func(n client.New) (id uuid.UUID, err error) {
 		n.Status = client.Active
 		err = s.try(access.Caseworker, func(ctx context.Context, tx *pg.Tx) (err error) {
@@ -41,7 +60,7 @@ func TestARoundWithoutNames(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.try(access.Approver, func(ctx context.Context, tx *pg.Tx) error { return municipality.SetPseudonymous(ctx, tx, false) }); !conflict(err, "has_clients") {
+	if err := turn(false); !conflict(err, "has_clients") {
 		t.Errorf("turned with clients: %v", err)
 	}
 	if err := s.by(s.A, access.Caseworker, func(ctx context.Context, tx *pg.Tx) error { return client.AddNote(ctx, tx, goes, "Solveig") }); !conflict(err, "pseudonym_only") {

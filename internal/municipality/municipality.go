@@ -228,15 +228,16 @@ func check(number, name string, p Policy) error {
 	if name == "" {
 		wrong.Add("name", "required", nil)
 	}
-	between := func(field string, value, low, high int) {
-		if value < low || value > high {
-			wrong.Add(field, "between", problem.Params{"low": low, "high": high})
-		}
-	}
-	between("cooling_off_seconds", int(p.CoolingOff/time.Second), 0, 90*24*3600)
-	between("max_share_percent", p.MaxSharePercent, 1, 100)
-	between("max_error_percent", p.MaxErrorPercent, 0, 100)
-	between("spot_check_size", p.SpotCheckSize, 1, 1000)
-	between("chunk_size", p.ChunkSize, 1, 5000)
+	between(&wrong, "cooling_off_seconds", int(p.CoolingOff/time.Second), 0, 90*24*3600)
+	between(&wrong, "max_share_percent", p.MaxSharePercent, 1, 100)
+	between(&wrong, "max_error_percent", p.MaxErrorPercent, 0, 100)
+	between(&wrong, "spot_check_size", p.SpotCheckSize, 1, 1000)
+	between(&wrong, "chunk_size", p.ChunkSize, 1, 5000)
 	return wrong.Err()
+}
+
+func between(wrong *problem.Collector, field string, value, low, high int) {
+	if value < low || value > high {
+		wrong.Add(field, "between", problem.Params{"low": low, "high": high})
+	}
 }

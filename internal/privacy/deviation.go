@@ -183,19 +183,6 @@ func FirstHours(ctx context.Context, tx *pg.Tx) (hours int, err error) {
 	return hours, err
 }
 
-// SetFirstHours changes it: 1 to 72. Needs PrivacyWrite.
-func SetFirstHours(ctx context.Context, tx *pg.Tx, hours int) error {
-	if err := tx.Require(access.PrivacyWrite); err != nil {
-		return err
-	}
-	if hours < 1 || hours > AuthorityHours {
-		return problem.InvalidField("first_notice_hours", "between", problem.Params{"low": 1, "high": AuthorityHours})
-	}
-	_, err := tx.Exec(ctx, `UPDATE municipality_policy SET first_notice_hours = $2 WHERE municipality_id = $1`, tx.Municipality(), hours)
-	audit.Write(tx, access.PrivacyWrite, audit.Record{Act: "deviation.clock_set", Subject: "municipality", Fields: []string{"first_notice_hours"}, Detail: map[string]any{"hours": hours}})
-	return err
-}
-
 // Report opens a deviation (T25). Whoever works for processor or supplier stands in the municipality that it is about, and
 // tells kinds and counts only: words of theirs are refused (problem.Forbidden), because they could be about a person.
 // Needs DeviationReport.
@@ -208,7 +195,7 @@ func Report(ctx context.Context, tx *pg.Tx, f Facts, text Account) (uuid.UUID, e
 	}
 	source, blind := "municipality", tx.Caller.Blind()
 	if blind {
-		source = map[bool]string{true: "support", false: "supplier"}[tx.Caller.RoleFor(access.DeviationReport) == access.Support]
+		source = map[bool]string{true: "supplier", false: "support"}[tx.Caller.RoleFor(access.DeviationReport) == access.Operator]
 		if !text.empty() {
 			return uuid.Nil, problem.Forbidden{Code: "no_free_text"}
 		}

@@ -126,7 +126,7 @@ var (
 		"client.pseudonym_guard_insert", "client.pseudonym_guard_update", "municipality_policy.pseudonymous_guard",
 		"rights_request.client_alive", "rights_request.rights_guard", "rights_request.rights_restriction_guard", "rights_request.rights_kept_guard",
 		"rights_request.restricted_guard", "client.restricted_guard", "rights_former.rights_guard",
-		"status_entry.status_entry_guard", "visit.visit_guard", "visit.visit_told", "visit_event.append_only", "instruction.instruction_guard", "instruction_request.instruction_request_guard",
+		"status_entry.status_entry_guard", "visit.visit_guard", "visit.visit_told", "visit.visit_keeps", "visit.append_only", "visit_event.append_only", "visit_event.visit_event_kept", "instruction.instruction_guard", "instruction_request.instruction_request_guard",
 		"subprocessor.append_only", "subprocessor.subprocessor_guard", "subprocessor_review.append_only", "subprocessor_use.subprocessor_use_guard",
 		"subprocessor_answer.append_only", "subprocessor_answer.subprocessor_answer_guard", "privacy_statement.append_only",
 		"deviation.deviation_guard", "deviation.deviation_gone_guard", "deviation_text.deviation_kept", "deviation_event.deviation_kept", "deviation_event.deviation_event_guard",

@@ -132,7 +132,7 @@ func TestARuleNeedsTwo(t *testing.T) {
 func TestTermsNeedTwo(t *testing.T) {
 	w := pgtest.NewWorld(t)
 	admin, approver := w.As(access.Administrator, w.A), w.As(access.Approver, w.A)
-	good := municipality.Terms{CoolingOffSeconds: 3600, MaxSharePercent: 10, MaxErrorPercent: 1, SpotCheckSize: 5, ChunkSize: 100, HighestLevel: true, PasswordWords: []string{" Rådhuset", "rådhuset", "ås kommune"}}
+	good := municipality.Terms{CoolingOffSeconds: 3600, MaxSharePercent: 10, MaxErrorPercent: 1, SpotCheckSize: 5, ChunkSize: 100, HighestLevel: true, PasswordWords: []string{" Rådhuset", "rådhuset", "ås kommune"}, LooksPerHour: 20, LooksPerDay: 60, FirstNoticeHours: 12, Pseudonymous: false}
 	propose := func(change func(*municipality.Terms)) error {
 		terms := good
 		if change != nil {
@@ -144,8 +144,11 @@ func TestTermsNeedTwo(t *testing.T) {
 		"invalid: max_share_percent=between":   func(m *municipality.Terms) { m.MaxSharePercent = 0 },
 		"invalid: cooling_off_seconds=between": func(m *municipality.Terms) { m.CoolingOffSeconds = -1 },
 		"invalid: password_words=word_length":  func(m *municipality.Terms) { m.PasswordWords = []string{"ås"} },
+		"invalid: looks_per_hour=between":      func(m *municipality.Terms) { m.LooksPerHour = 0 },
+		"invalid: looks_per_day=between":       func(m *municipality.Terms) { m.LooksPerDay = 10001 },
+		"invalid: first_notice_hours=between":  func(m *municipality.Terms) { m.FirstNoticeHours = 73 },
 		"unchanged": func(m *municipality.Terms) {
-			*m = municipality.Terms{CoolingOffSeconds: 0, MaxSharePercent: 100, MaxErrorPercent: 2, SpotCheckSize: 3, ChunkSize: 4}
+			*m = municipality.Terms{CoolingOffSeconds: 0, MaxSharePercent: 100, MaxErrorPercent: 2, SpotCheckSize: 3, ChunkSize: 4, LooksPerHour: 40, LooksPerDay: 100, FirstNoticeHours: 24}
 		},
 	} {
 		if got := code(propose(change)); got != want {
@@ -167,7 +170,7 @@ func TestTermsNeedTwo(t *testing.T) {
 	}
 	err := w.DB.InTx(t.Context(), admin, func(tx *pg.Tx) error {
 		terms, err := municipality.TermsOf(t.Context(), tx)
-		if terms.CoolingOffSeconds != 3600 || !terms.HighestLevel || len(terms.PasswordWords) != 2 || terms.PasswordWords[0] != "rådhuset" {
+		if terms.LooksPerHour != 20 || terms.LooksPerDay != 60 || terms.FirstNoticeHours != 12 || terms.Pseudonymous || terms.CoolingOffSeconds != 3600 || !terms.HighestLevel || len(terms.PasswordWords) != 2 || terms.PasswordWords[0] != "rådhuset" {
 			t.Errorf("%+v", terms)
 		}
 		return err
@@ -177,5 +180,37 @@ func TestTermsNeedTwo(t *testing.T) {
 	}
 	if n := w.Count(t, `SELECT count(*) FROM municipality_policy WHERE municipality_id = $1 AND cooling_off_seconds = 3600`, w.B); n != 0 {
 		t.Error("the other municipality's terms changed")
+	}
+}
+
+// What the watch, the clocks and the pseudonyms hang on changes by an accepted proposal that says so, also by plain SQL.
+func TestNoTermChangesAlone(t *testing.T) {
+	w := pgtest.NewWorld(t)
+	for _, set := range []string{"looks_per_hour = 9000", "looks_per_day = 9000", "first_notice_hours = 72", "pseudonymous = true", "cooling_off_seconds = 1"} {
+		for _, role := range []access.Role{access.Administrator, access.Approver} {
+			err := w.DB.InTx(t.Context(), w.As(role, w.B), func(tx *pg.Tx) error {
+				_, err := tx.Exec(t.Context(), `UPDATE municipality_policy SET `+set+` WHERE municipality_id = $1`, w.B)
+				return err
+			})
+			if err == nil {
+				t.Errorf("%s set %s alone", role, set)
+			}
+		}
+	}
+	// A proposal from before there were these terms leaves them as they are.
+	admin, approver := w.As(access.Administrator, w.A), w.As(access.Approver, w.A)
+	err := w.DB.InTx(t.Context(), admin, func(tx *pg.Tx) error {
+		_, err := proposal.Make(t.Context(), tx, proposal.Policy, "policy", 0, map[string]any{
+			"cooling_off_seconds": 60, "max_share_percent": 100, "max_error_percent": 2, "spot_check_size": 3, "chunk_size": 4, "highest_level": false, "password_words": []string{},
+		})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := waiting(t, w, approver)
+	err = w.DB.InTx(t.Context(), approver, func(tx *pg.Tx) error { return municipality.AcceptPolicy(t.Context(), tx, id) })
+	if n := w.Count(t, `SELECT count(*) FROM municipality_policy WHERE municipality_id = $1 AND cooling_off_seconds = 60 AND looks_per_hour = 40 AND first_notice_hours = 24`, w.A); err != nil || n != 1 {
+		t.Errorf("an old proposal: %v, %d", err, n)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -522,4 +523,23 @@ func Looks(ctx context.Context, tx *pg.Tx, id uuid.UUID, before int64, limit int
 		return nil, err
 	}
 	return pgx.CollectRows(rows, pgx.RowToStructByName[Look])
+}
+
+// expireChunk is how many visits go in one transaction.
+const expireChunk = 1000
+
+// Expire removes visits that are over for longer than the municipality keeps its access log, of which they are a part, with
+// their steps: some at a time; more says that there are others. How many went is on record. By the sweep.
+func Expire(ctx context.Context, tx *pg.Tx) (more bool, err error) {
+	if err := tx.Require(access.RoundSweep); err != nil {
+		return false, err
+	}
+	gone, err := tx.Exec(ctx, `DELETE FROM visit v USING (
+			SELECT id FROM visit WHERE municipality_id = $1 AND greatest(asked_at, answered_at, ends_at) < (SELECT log_cutoff('access_log')) ORDER BY id LIMIT $2) old
+		WHERE v.municipality_id = $1 AND v.id = old.id`, tx.Municipality(), expireChunk)
+	if err != nil || gone == 0 {
+		return false, err
+	}
+	audit.Write(tx, access.RoundSweep, audit.Record{Act: "log_expired", Subject: "municipality", SubjectID: strconv.Itoa(tx.Municipality()), Detail: map[string]any{"class": "visit", "count": gone}})
+	return gone == expireChunk, nil
 }

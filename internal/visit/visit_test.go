@@ -415,3 +415,57 @@ func TestTwoClocks(t *testing.T) {
 		t.Errorf("granted a moment ahead: %v", err)
 	}
 }
+
+// A visit is a part of the access log: it goes when the municipality's rule for the log lets its last instant go, not a day
+// before, by the sweep and by nobody else, and takes its steps along.
+func TestAVisitGoesWithTheLog(t *testing.T) {
+	s := newStage(t)
+	var cutoff time.Time
+	s.must(access.SystemFor(s.A), func(ctx context.Context, tx *pg.Tx) error {
+		return tx.QueryRow(ctx, `SELECT log_cutoff('access_log')`).Scan(&cutoff)
+	})
+	s.Exec(t, `ALTER TABLE visit DISABLE TRIGGER visit_guard`) // which lets nobody ask five years ago
+	old := func(m int, ends time.Time) (id uuid.UUID) {
+		t.Helper()
+		id = uuid.New()
+		s.Exec(t, `INSERT INTO visit (municipality_id, id, state, reason, reference, scope, minutes, asked_by, asked_at, for_support, answer_by, answered_by, answered_at, ends_at)
+			VALUES ($1, $2, 'granted', 'other', '1', 'municipality', 60, 7, $3::timestamptz - interval '2 days', false, $3, 8, $3::timestamptz - interval '1 hour', $3)`, m, id, ends)
+		return id
+	}
+	gone, stays, over := old(s.A, cutoff.Add(-time.Second)), old(s.A, cutoff.Add(time.Second)), old(s.B, cutoff.Add(-time.Second))
+	s.Exec(t, `ALTER TABLE visit ENABLE TRIGGER visit_guard`)
+	for _, sql := range []string{`DELETE FROM visit`, `DELETE FROM visit_event`, `TRUNCATE visit, visit_event`, `TRUNCATE visit_event`} {
+		if _, err := s.Admin.Exec(t.Context(), sql); err == nil {
+			t.Errorf("the owner: %s", sql)
+		}
+	}
+	if err := s.do(access.SystemFor(s.A), func(ctx context.Context, tx *pg.Tx) error {
+		_, err := tx.Exec(ctx, `DELETE FROM visit WHERE id = $1`, stays)
+		return err
+	}); err == nil {
+		t.Error("the sweep took one too early")
+	}
+	for range 2 { // the second time there is nothing to do and nothing to tell
+		s.must(access.SystemFor(s.A), func(ctx context.Context, tx *pg.Tx) error {
+			more, err := visit.Expire(ctx, tx)
+			if more {
+				t.Error("more")
+			}
+			return err
+		})
+	}
+	for id, want := range map[uuid.UUID]int{gone: 0, stays: 1, over: 1} {
+		if n := s.Count(t, `SELECT count(*) FROM visit WHERE id = $1`, id); n != want {
+			t.Errorf("%d visits, want %d", n, want)
+		}
+		if n := s.Count(t, `SELECT count(*) FROM visit_event WHERE visit_id = $1`, id); n != want {
+			t.Errorf("%d steps, want %d", n, want)
+		}
+	}
+	if n := s.Count(t, `SELECT count(*) FROM audit WHERE act = 'log_expired' AND detail = '{"class": "visit", "count": 1}'`); n != 1 {
+		t.Errorf("%d rows tell", n)
+	}
+	if err := s.do(s.approver, func(ctx context.Context, tx *pg.Tx) error { _, err := visit.Expire(ctx, tx); return err }); code(err) != "permission" {
+		t.Errorf("an approver: %v", err)
+	}
+}
