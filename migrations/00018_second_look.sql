@@ -90,10 +90,50 @@ GRANT INSERT (municipality_id, id, kind, source, reported_by, reported_at, disco
 GRANT INSERT (municipality_id, deviation_id, at, account_id, role, act) ON deviation_event TO frist_platform;
 GRANT EXECUTE ON FUNCTION own_deviations(), deviation_event_guard(), deviation_guard() TO frist_platform;
 
+-- What is wrong under a client is rectified (GDPR 16); what stood there stays in the client's own history. Of a protected
+-- client's the history shows no more than the entry itself does, and where nothing but pseudonyms is held no word comes in.
+GRANT UPDATE (text) ON note, medical_entry, care_plan_entry, communication TO frist_municipality;
+GRANT UPDATE (value) ON property TO frist_municipality;
+GRANT UPDATE (name, relation, phone) ON next_of_kin TO frist_municipality;
+GRANT UPDATE (name, dose) ON medication TO frist_municipality;
+GRANT UPDATE (goal) ON care_plan TO frist_municipality;
+ALTER POLICY shielded ON client_change USING (CASE WHEN field = 'address' THEN client_id NOT IN (SELECT unnest(frist_hidden_homes()))
+  WHEN field IN ('phone', 'email', 'note', 'property', 'kin', 'medical', 'plan', 'plan_entry', 'communication') THEN client_id NOT IN (SELECT unnest(frist_hidden_clients())) ELSE true END);
+-- +goose StatementBegin
+DO $$
+DECLARE
+  t text;
+BEGIN
+  EXECUTE replace(pg_get_functiondef('hidden_changes(uuid)'::regprocedure), '(''phone'', ''email'', ''note'')',
+    '(''phone'', ''email'', ''note'', ''property'', ''kin'', ''medical'', ''plan'', ''plan_entry'', ''communication'')');
+  FOREACH t IN ARRAY ARRAY['note', 'property', 'next_of_kin', 'medical_entry', 'medication', 'care_plan', 'care_plan_entry', 'communication'] LOOP
+    EXECUTE format('CREATE TRIGGER pseudonym_refuses_change AFTER UPDATE ON %I REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION pseudonym_refuses()', t);
+  END LOOP;
+END $$;
+-- +goose StatementEnd
+
 REVOKE EXECUTE ON FUNCTION log_due(int, text, timestamptz), visit_keeps(), visit_event_kept() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION log_due(int, text, timestamptz), visit_keeps(), visit_event_kept() TO frist_purger;
 
 -- +goose Down
+-- +goose StatementBegin
+DO $$
+DECLARE
+  t text;
+BEGIN
+  FOREACH t IN ARRAY ARRAY['note', 'property', 'next_of_kin', 'medical_entry', 'medication', 'care_plan', 'care_plan_entry', 'communication'] LOOP
+    EXECUTE format('DROP TRIGGER pseudonym_refuses_change ON %I', t);
+  END LOOP;
+  EXECUTE replace(pg_get_functiondef('hidden_changes(uuid)'::regprocedure), ', ''property'', ''kin'', ''medical'', ''plan'', ''plan_entry'', ''communication'')', ')');
+END $$;
+-- +goose StatementEnd
+ALTER POLICY shielded ON client_change USING (CASE WHEN field = 'address' THEN client_id NOT IN (SELECT unnest(frist_hidden_homes()))
+  WHEN field IN ('phone', 'email', 'note') THEN client_id NOT IN (SELECT unnest(frist_hidden_clients())) ELSE true END);
+REVOKE UPDATE (goal) ON care_plan FROM frist_municipality;
+REVOKE UPDATE (name, dose) ON medication FROM frist_municipality;
+REVOKE UPDATE (name, relation, phone) ON next_of_kin FROM frist_municipality;
+REVOKE UPDATE (value) ON property FROM frist_municipality;
+REVOKE UPDATE (text) ON note, medical_entry, care_plan_entry, communication FROM frist_municipality;
 REVOKE EXECUTE ON FUNCTION own_deviations(), deviation_event_guard(), deviation_guard() FROM frist_platform;
 REVOKE INSERT (municipality_id, deviation_id, at, account_id, role, act) ON deviation_event FROM frist_platform;
 REVOKE INSERT (municipality_id, id, kind, source, reported_by, reported_at, discovered_at, happened_from, happened_to, affected, affected_exact, persons, categories)

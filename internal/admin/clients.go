@@ -44,6 +44,8 @@ func (s *Server) clientRoutes(r chi.Router) {
 		r.Post("/enheter/{device}/forhandsvalgt", edge.Handle(s.preferDevice))
 		r.Get("/enheter/{device}/bytt", edge.Handle(s.exchangeForm))
 		r.Post("/enheter/{device}/bytt", edge.Handle(s.exchangeDevice))
+		r.Get("/rett", edge.Handle(s.correctForm))
+		r.Post("/rett", edge.Handle(s.correct))
 		r.Get("/notater", edge.Handle(s.clientNotes))
 		r.Post("/notater", edge.Handle(s.addNote))
 		r.Get("/egenskaper", edge.Handle(s.clientProperties))

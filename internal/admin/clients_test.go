@@ -206,6 +206,8 @@ var allowed = map[string][]access.Role{
 	"POST /klienter/{client}/status":                         {access.Caseworker, access.Approver},
 	"GET /klienter/{client}/enheter":                         {access.Caseworker, access.Approver},
 	"POST /klienter/{client}/enheter":                        {access.Caseworker},
+	"GET /klienter/{client}/rett":                            {access.Caseworker},
+	"POST /klienter/{client}/rett":                           {access.Caseworker},
 	"POST /klienter/{client}/enheter/{device}/koble-fra":     {access.Caseworker},
 	"POST /klienter/{client}/enheter/{device}/flytt":         {access.Caseworker},
 	"POST /klienter/{client}/enheter/{device}/forhandsvalgt": {access.Caseworker},
@@ -266,6 +268,7 @@ func TestEachRouteAsksForItsPermission(t *testing.T) {
 	p.Exec(t, `INSERT INTO hold (municipality_id, id, client_id, reason, authority, review_on, placed_by, placed_at, release_asked_by, release_asked_at, release_reason)
 		VALUES ($1, $2, $3, 'police', 'x', '2024-01-01', 101, $4, 101, $4, 'x')`, p.A, hold, id, p.Now())
 	p.Exec(t, `INSERT INTO import_run (municipality_id, id, started_by, started_at, finished_at, format, rows, expires_on) VALUES ($1, $2, 101, $3, $3, 'csv', 0, '2024-01-01')`, p.A, run, p.Now())
+	p.Exec(t, `INSERT INTO note (municipality_id, client_id, id, at, text, entered_by) VALUES ($1, $2, 77, $3, 'x', 101)`, p.A, id, p.Now())
 	address, recording := "", ""
 	if err := p.Admin.QueryRow(t.Context(), `SELECT address_id::text, (SELECT id::text FROM recording WHERE client_id = c.id) FROM client c WHERE id = $1`, id).Scan(&address, &recording); err != nil {
 		t.Fatal(err)
@@ -318,6 +321,9 @@ func TestEachRouteAsksForItsPermission(t *testing.T) {
 			}
 		}
 		if method == http.MethodGet {
+			if strings.HasSuffix(path, "/rett") {
+				path += "?hva=note&rad=77"
+			}
 			for _, role := range roles {
 				if a := browsers[role].get(path); a.Status != http.StatusOK {
 					t.Errorf("%s as %s: %d\n%s", path, role, a.Status, readable(a.Body))

@@ -92,11 +92,14 @@ func AddNote(ctx context.Context, tx *pg.Tx, id ID, text string) error {
 }
 
 // Property is one named property (Egenskaper).
-type Property struct{ Name, Value string }
+type Property struct {
+	ID          int64 // a hash of its name, by which it is known
+	Name, Value string
+}
 
 // Properties are the client's properties by name.
 func Properties(ctx context.Context, tx *pg.Tx, id ID) ([]Property, error) {
-	return children[Property](ctx, tx, `SELECT name, value FROM property WHERE municipality_id = $1 AND client_id = $2 ORDER BY name`, id)
+	return children[Property](ctx, tx, `SELECT hashtextextended(name, 0) AS id, name, value FROM property WHERE municipality_id = $1 AND client_id = $2 ORDER BY name`, id)
 }
 
 // Relative is next of kin (Pårørende): another data subject, who goes with the client (D20).

@@ -148,7 +148,7 @@ func init() {
 	morePolicies["client_change.shielded"] = who + `(
 CASE
     WHEN (field = 'address'::text) THEN (NOT (client_id IN ( SELECT unnest(frist_hidden_homes()) AS unnest)))
-    WHEN (field = ANY (ARRAY['phone'::text, 'email'::text, 'note'::text])) THEN (NOT (client_id IN ( SELECT unnest(frist_hidden_clients()) AS unnest)))
+    WHEN (field = ANY (ARRAY['phone'::text, 'email'::text, 'note'::text, 'property'::text, 'kin'::text, 'medical'::text, 'plan'::text, 'plan_entry'::text, 'communication'::text])) THEN (NOT (client_id IN ( SELECT unnest(frist_hidden_clients()) AS unnest)))
     ELSE true
 END)`
 	// A page's query asks for these, and a visitor gets nothing.
@@ -160,6 +160,9 @@ END)`
 		"address", "address_event", "note", "property", "next_of_kin", "professional", "medical_entry", "care_plan", "care_plan_entry", "communication", "recording", "alarm_event",
 	} {
 		guards = append(guards, table+".pseudonym_refuses")
+	}
+	for _, table := range []string{"note", "property", "next_of_kin", "medical_entry", "medication", "care_plan", "care_plan_entry", "communication"} {
+		guards = append(guards, table+".pseudonym_refuses_change")
 	}
 }
 
