@@ -38,13 +38,25 @@ var words = []CorrectableField{{"text", 4000, true}}
 var correctables = []Correctable{
 	{"note", words, `SELECT ARRAY[text] FROM note` + ofRow, `UPDATE note SET text = $4` + ofRow},
 	// A property is known by its name, and a name has no place in an address: its hash has.
-	{"property", []CorrectableField{{"value", 500, true}}, `SELECT ARRAY[value] FROM property WHERE municipality_id = $1 AND client_id = $2 AND hashtextextended(name, 0) = $3`,
-		`UPDATE property SET value = $4 WHERE municipality_id = $1 AND client_id = $2 AND hashtextextended(name, 0) = $3`},
-	{"kin", []CorrectableField{{"name", 200, true}, {"relation", 100, false}, {"phone", 30, false}}, `SELECT ARRAY[name, relation, phone] FROM next_of_kin` + ofRow,
-		`UPDATE next_of_kin SET name = $4, relation = $5, phone = $6` + ofRow},
+	{
+		"property",
+		[]CorrectableField{{"value", 500, true}},
+		`SELECT ARRAY[value] FROM property WHERE municipality_id = $1 AND client_id = $2 AND hashtextextended(name, 0) = $3`,
+		`UPDATE property SET value = $4 WHERE municipality_id = $1 AND client_id = $2 AND hashtextextended(name, 0) = $3`,
+	},
+	{
+		"kin",
+		[]CorrectableField{{"name", 200, true}, {"relation", 100, false}, {"phone", 30, false}},
+		`SELECT ARRAY[name, relation, phone] FROM next_of_kin` + ofRow,
+		`UPDATE next_of_kin SET name = $4, relation = $5, phone = $6` + ofRow,
+	},
 	{"medical", words, `SELECT ARRAY[text] FROM medical_entry` + ofRow, `UPDATE medical_entry SET text = $4` + ofRow},
-	{"medication", []CorrectableField{{"medicine", 200, true}, {"dose", 500, false}}, `SELECT ARRAY[name, dose] FROM medication` + ofRow,
-		`UPDATE medication SET name = $4, dose = $5` + ofRow},
+	{
+		"medication",
+		[]CorrectableField{{"medicine", 200, true}, {"dose", 500, false}},
+		`SELECT ARRAY[name, dose] FROM medication` + ofRow,
+		`UPDATE medication SET name = $4, dose = $5` + ofRow,
+	},
 	{"plan", []CorrectableField{{"goal", 500, true}}, `SELECT ARRAY[goal] FROM care_plan` + ofRow, `UPDATE care_plan SET goal = $4` + ofRow},
 	{"plan_entry", words, `SELECT ARRAY[text] FROM care_plan_entry` + ofRow, `UPDATE care_plan_entry SET text = $4` + ofRow},
 	{"communication", words, `SELECT ARRAY[text] FROM communication` + ofRow, `UPDATE communication SET text = $4` + ofRow},
