@@ -12,7 +12,7 @@ import (
 )
 
 func init() {
-	edge.Pages["client-correct"] = correctPage{clientHead: sampleHead("kin"), Kind: "kin", Lines: []correctLine{{client.CorrectableField{Name: "name", Most: 200}, "Anne"}, {client.CorrectableField{Name: "text", Most: 4000}, "x"}}}
+	edge.Pages["client-correct"] = correctPage{clientHead: sampleHead("kin"), Kind: "kin", Lines: []correctLine{{client.CorrectableField{Name: "name", Most: 200}, "Anne"}, {client.CorrectableField{Name: "entry", Most: 4000}, "x"}}}
 }
 
 // correctPage is the form in which one entry of a client is rectified (GDPR 16).

@@ -98,10 +98,12 @@ func (s *tale) accesses() {
 	p.sees("Et forslag venter")
 	p.open("/regler/vilkar")
 	p.write("Største andel", "0")
+	p.write("Timer til første varsel om avvik", "73")
 	p.press("Foreslå", "form.panel")
-	p.sees("Største andel må være mellom 1 og 100.")
+	p.sees("Største andel må være mellom 1 og 100.", "Timer til første varsel om avvik må være mellom 1 og 72.")
 	p.examine("terms with an error", false)
 	p.write("Største andel", "25")
+	p.write("Timer til første varsel om avvik", "12")
 	p.press("Foreslå", "form.panel")
 	p.sees("Forslaget er sendt.")
 

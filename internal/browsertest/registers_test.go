@@ -63,9 +63,7 @@ func (s *tale) answersFor() {
 
 	p := s.as("Per Øverland")
 	p.open("/personvern/avvik")
-	p.write("Timer", "12")
-	p.press("Lagre fristen")
-	p.sees("Fristen er lagret.")
+	p.sees("Frist for første varsel: 24 timer.")
 	p.open("/personvern/underleverandorer/3")
 	p.tick("Kommunen reserverer seg")
 	p.press("Svar")

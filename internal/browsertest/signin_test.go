@@ -332,5 +332,5 @@ func forgottenPassword(t *testing.T, w *world, browser context.Context) {
 	p.enters(login, "grønn kopp uten hank")
 	p.until("one is in", `!!document.querySelector('.me')`)
 	p.open(link)
-	p.sees("Lenken er brukt eller for gammel.")
+	p.sees("Lenken virker ikke: den er brukt")
 }

@@ -191,6 +191,15 @@ func (s *tale) registers() {
 	p.write("Notat", "Ringte og ønsket velkommen.")
 	p.press("Legg til notat")
 	p.sees("Notatet er lagt til.", "Ringte og ønsket velkommen. "+kari)
+	p.press("Rett", "table")
+	p.examine("a note to be corrected", true)
+	p.write("Tekst", "")
+	p.press("Lagre rettingen")
+	p.sees("Tekst mangler.")
+	p.examine("a note without words", false)
+	p.write("Tekst", "Skrev og ønsket velkommen.")
+	p.press("Lagre rettingen")
+	p.sees("Rettet.", "Skrev og ønsket velkommen. "+kari)
 }
 
 func (s *tale) disconnects() {

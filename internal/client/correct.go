@@ -32,7 +32,7 @@ type CorrectableField struct {
 
 const ofRow = ` WHERE municipality_id = $1 AND client_id = $2 AND id = $3`
 
-var words = []CorrectableField{{"text", 4000, true}}
+var words = []CorrectableField{{"entry", 4000, true}}
 
 // correctables are all. What came from a device, an alarm or a recording, is a fact that nobody rewrites.
 var correctables = []Correctable{

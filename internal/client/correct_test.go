@@ -52,14 +52,14 @@ func TestEveryKindOfEntryIsRectifiedWithHistory(t *testing.T) {
 		now      string
 	}
 	all := map[string]is{
-		"note":          {map[string]string{"text": " rett "}, "galt", "rett", 7000, `SELECT count(*) FROM note WHERE text = 'rett'`},
+		"note":          {map[string]string{"entry": " rett "}, "galt", "rett", 7000, `SELECT count(*) FROM note WHERE text = 'rett'`},
 		"property":      {map[string]string{"value": "rett"}, "galt", "rett", property, `SELECT count(*) FROM property WHERE value = 'rett'`},
 		"kin":           {map[string]string{"name": "Anne", "relation": "Datter", "phone": "900 00 002"}, "Anne, Datter, 900 00 001", "Anne, Datter, 900 00 002", 7000, `SELECT count(*) FROM next_of_kin WHERE phone = '900 00 002'`},
-		"medical":       {map[string]string{"text": "rett"}, "galt", "rett", 7000, `SELECT count(*) FROM medical_entry WHERE text = 'rett'`},
+		"medical":       {map[string]string{"entry": "rett"}, "galt", "rett", 7000, `SELECT count(*) FROM medical_entry WHERE text = 'rett'`},
 		"medication":    {map[string]string{"medicine": "Rett", "dose": ""}, "Galt, 1 mg", "Rett", 7000, `SELECT count(*) FROM medication WHERE name = 'Rett' AND dose = ''`},
 		"plan":          {map[string]string{"goal": "rett"}, "galt", "rett", 7000, `SELECT count(*) FROM care_plan WHERE goal = 'rett'`},
-		"plan_entry":    {map[string]string{"text": "rett"}, "galt", "rett", 7000, `SELECT count(*) FROM care_plan_entry WHERE text = 'rett'`},
-		"communication": {map[string]string{"text": "rett"}, "galt", "rett", 7000, `SELECT count(*) FROM communication WHERE text = 'rett'`},
+		"plan_entry":    {map[string]string{"entry": "rett"}, "galt", "rett", 7000, `SELECT count(*) FROM care_plan_entry WHERE text = 'rett'`},
+		"communication": {map[string]string{"entry": "rett"}, "galt", "rett", 7000, `SELECT count(*) FROM communication WHERE text = 'rett'`},
 	}
 	for kind, c := range all {
 		if err := correct(w.As(access.Approver, w.A), own, kind, c.row, c.values); !errors.As(err, new(problem.Forbidden)) {
