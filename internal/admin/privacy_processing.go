@@ -56,12 +56,7 @@ func (p processingPage) About(part, class string) bool {
 }
 
 // Table is what people call a table.
-func (p processingPage) Table(name string) string {
-	if key := "processing.named." + name; p.Text.Has(key) {
-		return p.Say(key)
-	}
-	return tableWords(p.Page, name)
-}
+func (p processingPage) Table(name string) string { return tableWords(p.Page, name) }
 
 // Column is what people call a column.
 func (p processingPage) Column(name string) string {

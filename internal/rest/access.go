@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"slices"
 
 	"github.com/frist-app/frist/internal/access"
 	"github.com/frist-app/frist/internal/account"
@@ -26,16 +27,22 @@ func (s *Server) ListProposals(ctx context.Context, r ListProposalsRequestObject
 	if or(r.Params.List, ListProposalsParamsListWaiting) == ListProposalsParamsListDecided {
 		lines = decided
 	}
+	var now municipality.Terms // what a proposal that is older than a term is silent about
+	if slices.ContainsFunc(lines, func(l account.ProposalLine) bool { return l.Kind == proposal.Policy }) {
+		if err := s.in(ctx, func(tx *pg.Tx) (err error) { now, err = municipality.TermsOf(ctx, tx); return err }); err != nil {
+			return nil, err
+		}
+	}
 	shown := Proposals{Proposals: make([]Proposal, len(lines))}
 	for i, l := range lines {
-		if shown.Proposals[i], err = showProposal(l); err != nil {
+		if shown.Proposals[i], err = showProposal(l, now); err != nil {
 			return nil, err
 		}
 	}
 	return ListProposals200JSONResponse(shown), nil
 }
 
-func showProposal(l account.ProposalLine) (Proposal, error) {
+func showProposal(l account.ProposalLine, now municipality.Terms) (Proposal, error) {
 	p := Proposal{
 		Id: l.ID, Kind: ProposalKind(l.Kind), Subject: l.Subject, ProposedBy: l.Proposer, ProposedAt: l.ProposedAt, ExpiresAt: l.ExpiresAt, Concerns: set(l.Concerned),
 		DecidedBy: set(l.Decider), DecidedAt: l.DecidedAt,
@@ -59,7 +66,7 @@ func showProposal(l account.ProposalLine) (Proposal, error) {
 			Version: c.Version, PeriodMonths: c.PeriodMonths, PeriodDays: c.PeriodDays, Outcome: RuleOutcome(c.Outcome), Authority: c.Authority, ValidFrom: date(c.ValidFrom),
 		}
 	case proposal.Policy:
-		t, err := municipality.ReadTerms(l.Proposal)
+		t, err := municipality.ReadTerms(l.Proposal, now)
 		if err != nil {
 			return p, err
 		}

@@ -370,6 +370,7 @@ func TestRulesAndNetworksThroughTheAPI(t *testing.T) {
 	s.ok(200, caseworker, "GET", "/terms", nil).into(t, &now)
 	s.refused(409, "unchanged", administrator, "POST", "/terms/proposals", now)
 	now.SpotCheckSize += 3
+	now.LooksPerHour, now.LooksPerDay, now.FirstNoticeHours = 15, 60, 12
 	now.PasswordWords = []string{"ås"}
 	if a := s.refused(422, "invalid", administrator, "POST", "/terms/proposals", now); a.fields() != "password_words=word_length" {
 		t.Error(a.fields())
@@ -394,7 +395,7 @@ func TestRulesAndNetworksThroughTheAPI(t *testing.T) {
 	var after rest.Terms
 	s.ok(200, caseworker, "GET", "/terms", nil).into(t, &after)
 	s.ok(200, caseworker, "GET", "/rules", nil).into(t, &rules)
-	if after.SpotCheckSize != now.SpotCheckSize || after.PasswordWords[0] != "rådhus" || !slices.ContainsFunc(rules.Rules, func(r rest.Rule) bool { return r.Class == "client_record" && r.Version == 2 && r.PeriodMonths == 12 }) {
+	if after.LooksPerHour != 15 || after.LooksPerDay != 60 || after.FirstNoticeHours != 12 || after.Pseudonymous || after.SpotCheckSize != now.SpotCheckSize || after.PasswordWords[0] != "rådhus" || !slices.ContainsFunc(rules.Rules, func(r rest.Rule) bool { return r.Class == "client_record" && r.Version == 2 && r.PeriodMonths == 12 }) {
 		t.Errorf("%+v %+v", after, rules)
 	}
 	var ranges rest.AddressRanges

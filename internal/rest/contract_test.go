@@ -188,7 +188,7 @@ func (r request) allows(letter string, machine bool) bool {
 }
 
 // terms are those that nobody's municipality has.
-const terms = `{"cooling_off_seconds":3600,"max_share_percent":7,"max_error_percent":2,"spot_check_size":10,"chunk_size":100,"highest_level":false,"password_words":["rådhus"]}`
+const terms = `{"cooling_off_seconds":3600,"max_share_percent":7,"max_error_percent":2,"spot_check_size":10,"chunk_size":100,"highest_level":false,"password_words":["rådhus"],"looks_per_hour":40,"looks_per_day":100,"first_notice_hours":24,"pseudonymous":false}`
 
 func requests(w world) []request {
 	c, n := "/clients/"+w.client.String(), "/rounds/"+w.number
@@ -262,9 +262,8 @@ func requests(w world) []request {
 		{"readPrivacyStatement", "GET", "/privacy-statement", "", "capd", nil},
 		{"savePrivacyStatement", "PUT", "/privacy-statement", `{"controller":"","officer":"","sections":{}}`, "d", nil},
 		{"publishPrivacyStatement", "POST", "/privacy-statement/publications", `{"valid_from":"2020-01-01"}`, "d", nil},
-		{"listOwnDeviations", "GET", "/deviations/own", "", "so", nil},
+		{"listOwnDeviations", "GET", "/deviations/own", "", "sol", nil},
 		{"readDeviationClock", "GET", "/deviation-clock", "", "capd", nil},
-		{"setDeviationClock", "PUT", "/deviation-clock", `{"hours":24}`, "d", nil},
 		{"readDeviationHistory", "GET", deviation + "/history", "", "capd", nil},
 		{"describeDeviation", "PUT", deviation, `{"kind":"integrity","discovered_at":"2020-01-01T00:00:00Z"}`, "ad", []string{"If-Match", `"1"`}},
 		{"confirmDeviation", "POST", deviation + "/confirmation", "", "ad", nil},
@@ -275,7 +274,7 @@ func requests(w world) []request {
 		{"reopenDeviation", "POST", deviation + "/reopening", `{"note":"x"}`, "ad", nil},
 		{"readProcessing", "GET", "/processing", "", "capd", nil},
 		{"listDeviations", "GET", "/deviations", "", "capd", nil},
-		{"reportDeviation", "POST", "/deviations" + there, `{"kind":"integrity","discovered_at":"2020-01-01T00:00:00Z"}`, "cadso", nil},
+		{"reportDeviation", "POST", "/deviations" + there, `{"kind":"integrity","discovered_at":"2020-01-01T00:00:00Z"}`, "capdsol", nil},
 		{"readDeviation", "GET", deviation, "", "capd", nil},
 		{"listOrders", "GET", "/orders" + there, "", "capds", nil},
 		{"askOrder", "POST", "/orders" + there, `{"scope":"group","reason":"other","reference":"1","run_on":"2024-01-01"}`, "ca", nil},

@@ -203,9 +203,3 @@ func (s *Server) ReadDeviationClock(ctx context.Context, _ ReadDeviationClockReq
 	err := s.in(ctx, func(tx *pg.Tx) (err error) { shown.Hours, err = privacy.FirstHours(ctx, tx); return err })
 	return ReadDeviationClock200JSONResponse(shown), err
 }
-
-// SetDeviationClock changes it.
-func (s *Server) SetDeviationClock(ctx context.Context, r SetDeviationClockRequestObject) (SetDeviationClockResponseObject, error) {
-	err := s.in(ctx, func(tx *pg.Tx) error { return privacy.SetFirstHours(ctx, tx, r.Body.Hours) })
-	return SetDeviationClock204Response{}, called(err, map[string]string{"first_notice_hours": "hours"})
-}

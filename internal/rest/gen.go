@@ -4276,14 +4276,26 @@ type Terms struct {
 	ChunkSize         int `json:"chunk_size"`
 	CoolingOffSeconds int `json:"cooling_off_seconds"`
 
+	// FirstNoticeHours Within how many hours the controller, or NSM, is told of a deviation
+	FirstNoticeHours int `json:"first_notice_hours"`
+
 	// HighestLevel Only the highest level of a provider, and no passwords
-	HighestLevel    bool `json:"highest_level"`
-	MaxErrorPercent int  `json:"max_error_percent"`
-	MaxSharePercent int  `json:"max_share_percent"`
+	HighestLevel bool `json:"highest_level"`
+
+	// LooksPerDay The same of a day
+	LooksPerDay int `json:"looks_per_day"`
+
+	// LooksPerHour From more records opened one by one than this, by one person in an hour, the privacy officer is told
+	LooksPerHour    int `json:"looks_per_hour"`
+	MaxErrorPercent int `json:"max_error_percent"`
+	MaxSharePercent int `json:"max_share_percent"`
 
 	// PasswordWords The municipality's own words that no password may be made of
 	PasswordWords []string `json:"password_words"`
-	SpotCheckSize int      `json:"spot_check_size"`
+
+	// Pseudonymous Pseudonyms only, no names; changes only while there are no clients
+	Pseudonymous  bool `json:"pseudonymous"`
+	SpotCheckSize int  `json:"spot_check_size"`
 }
 
 // UnshieldDecision defines model for UnshieldDecision.
@@ -4880,9 +4892,6 @@ type ReceiveRightsRequestJSONRequestBody = NewRightsRequest
 
 // SetClientStatusJSONRequestBody defines body for SetClientStatus for application/json ContentType.
 type SetClientStatusJSONRequestBody = StatusChange
-
-// SetDeviationClockJSONRequestBody defines body for SetDeviationClock for application/json ContentType.
-type SetDeviationClockJSONRequestBody = DeviationHours
 
 // ReportDeviationJSONRequestBody defines body for ReportDeviation for application/json ContentType.
 type ReportDeviationJSONRequestBody = NewDeviation
@@ -5840,9 +5849,6 @@ type ServerInterface interface {
 	// ReadDeviationClock Within how many hours the controller, or NSM, is told
 	// (GET /deviation-clock)
 	ReadDeviationClock(w http.ResponseWriter, r *http.Request)
-	// SetDeviationClock Change it
-	// (PUT /deviation-clock)
-	SetDeviationClock(w http.ResponseWriter, r *http.Request)
 	// ListDeviations Deviations with their clocks, newest report first
 	// (GET /deviations)
 	ListDeviations(w http.ResponseWriter, r *http.Request, params ListDeviationsParams)
@@ -6398,12 +6404,6 @@ func (_ Unimplemented) SetClientStatus(w http.ResponseWriter, r *http.Request, c
 // ReadDeviationClock Within how many hours the controller, or NSM, is told
 // (GET /deviation-clock)
 func (_ Unimplemented) ReadDeviationClock(w http.ResponseWriter, r *http.Request) {
-	w.WriteHeader(http.StatusNotImplemented)
-}
-
-// SetDeviationClock Change it
-// (PUT /deviation-clock)
-func (_ Unimplemented) SetDeviationClock(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -8219,20 +8219,6 @@ func (siw *ServerInterfaceWrapper) ReadDeviationClock(w http.ResponseWriter, r *
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ReadDeviationClock(w, r)
-	}))
-
-	for _, middleware := range siw.HandlerMiddlewares {
-		handler = middleware(handler)
-	}
-
-	handler.ServeHTTP(w, r)
-}
-
-// SetDeviationClock operation middleware
-func (siw *ServerInterfaceWrapper) SetDeviationClock(w http.ResponseWriter, r *http.Request) {
-
-	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.SetDeviationClock(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -12143,9 +12129,6 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/deviation-clock", wrapper.ReadDeviationClock)
-	})
-	r.Group(func(r chi.Router) {
-		r.Put(options.BaseURL+"/deviation-clock", wrapper.SetDeviationClock)
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/deviations/{deviation}", wrapper.ReadDeviation)
@@ -17167,135 +17150,6 @@ type ReadDeviationClock5XXApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ReadDeviationClock5XXApplicationProblemPlusJSONResponse) VisitReadDeviationClockResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(response.StatusCode)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type SetDeviationClockRequestObject struct {
-	Body *SetDeviationClockJSONRequestBody
-}
-
-type SetDeviationClockResponseObject interface {
-	VisitSetDeviationClockResponse(w http.ResponseWriter) error
-}
-
-type SetDeviationClock204Response struct {
-}
-
-func (response SetDeviationClock204Response) VisitSetDeviationClockResponse(w http.ResponseWriter) error {
-	w.WriteHeader(204)
-	return nil
-}
-
-type SetDeviationClock400ApplicationProblemPlusJSONResponse struct {
-	BadRequestApplicationProblemPlusJSONResponse
-}
-
-func (response SetDeviationClock400ApplicationProblemPlusJSONResponse) VisitSetDeviationClockResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(400)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type SetDeviationClock401ApplicationProblemPlusJSONResponse struct {
-	UnauthenticatedApplicationProblemPlusJSONResponse
-}
-
-func (response SetDeviationClock401ApplicationProblemPlusJSONResponse) VisitSetDeviationClockResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(401)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type SetDeviationClock403ApplicationProblemPlusJSONResponse struct {
-	ForbiddenApplicationProblemPlusJSONResponse
-}
-
-func (response SetDeviationClock403ApplicationProblemPlusJSONResponse) VisitSetDeviationClockResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(403)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type SetDeviationClock413ApplicationProblemPlusJSONResponse struct {
-	TooLargeApplicationProblemPlusJSONResponse
-}
-
-func (response SetDeviationClock413ApplicationProblemPlusJSONResponse) VisitSetDeviationClockResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(413)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type SetDeviationClock415ApplicationProblemPlusJSONResponse struct {
-	UnsupportedTypeApplicationProblemPlusJSONResponse
-}
-
-func (response SetDeviationClock415ApplicationProblemPlusJSONResponse) VisitSetDeviationClockResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(415)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type SetDeviationClock422ApplicationProblemPlusJSONResponse struct {
-	InvalidApplicationProblemPlusJSONResponse
-}
-
-func (response SetDeviationClock422ApplicationProblemPlusJSONResponse) VisitSetDeviationClockResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(422)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type SetDeviationClock5XXApplicationProblemPlusJSONResponse struct {
-	Body       Problem
-	StatusCode int
-}
-
-func (response SetDeviationClock5XXApplicationProblemPlusJSONResponse) VisitSetDeviationClockResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -31063,9 +30917,6 @@ type StrictServerInterface interface {
 	// ReadDeviationClock Within how many hours the controller, or NSM, is told
 	// (GET /deviation-clock)
 	ReadDeviationClock(ctx context.Context, request ReadDeviationClockRequestObject) (ReadDeviationClockResponseObject, error)
-	// SetDeviationClock Change it
-	// (PUT /deviation-clock)
-	SetDeviationClock(ctx context.Context, request SetDeviationClockRequestObject) (SetDeviationClockResponseObject, error)
 	// ListDeviations Deviations with their clocks, newest report first
 	// (GET /deviations)
 	ListDeviations(ctx context.Context, request ListDeviationsRequestObject) (ListDeviationsResponseObject, error)
@@ -32533,37 +32384,6 @@ func (sh *strictHandler) ReadDeviationClock(w http.ResponseWriter, r *http.Reque
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ReadDeviationClockResponseObject); ok {
 		if err := validResponse.VisitReadDeviationClockResponse(w); err != nil {
-			sh.options.ResponseErrorHandlerFunc(w, r, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
-	}
-}
-
-// SetDeviationClock operation middleware
-func (sh *strictHandler) SetDeviationClock(w http.ResponseWriter, r *http.Request) {
-	var request SetDeviationClockRequestObject
-
-	var body SetDeviationClockJSONRequestBody
-	if err := runtime.BindJSONBody(r, &body); err != nil {
-		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
-		return
-	}
-	request.Body = &body
-
-	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
-		return sh.ssi.SetDeviationClock(ctx, request.(SetDeviationClockRequestObject))
-	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "SetDeviationClock")
-	}
-
-	response, err := handler(r.Context(), w, r, request)
-
-	if err != nil {
-		sh.options.ResponseErrorHandlerFunc(w, r, err)
-	} else if validResponse, ok := response.(SetDeviationClockResponseObject); ok {
-		if err := validResponse.VisitSetDeviationClockResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -35641,458 +35461,460 @@ func (sh *strictHandler) WithdrawVisit(w http.ResponseWriter, r *http.Request, v
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P2Jkhs50iaKvgqMd8xK+ofKTKlU1d2Zdu2aSkuXplSSJlPVNf+0dClkBEiiGQTYACIpto7M5mXOvMh5",
-	"k3mSY3AHYkVsXLKkbLa1WaUYEVjdHQ5fPv88iuRyJQUTRo/OP49WVNElM0zBv55EkUyFefnM/oOL0flo",
-	"Rc18NB4JumSj8xHF56PxSLF/plyxeHRuVMrGIx3N2ZLaz6ZSLakZnY+4MD8+Ho1HSy74Ml2Ozh+OR2az",
-	"YviIzZgaffkyHj2JY8W0bu4Tn/frM015PMq60UZxMYNeniZUwxRjpiPFV4ZL29UTErOE2X+QCN4Yh4bg",
-	"HzUPYEWNYcp++f//O33wr8mHzw/Hj8++/JeGsXDWssgRPN5xvs/YDad2Xo3dxP6NPfQUsdZuIrZjHz/L",
-	"JG7sYS6TeMf2X8ZsuZKGiWjzC9vUyeTpXGomyPWGmDkjEU0SpsZECkamUhFGozmhkbkglCi2YoYDQc2Y",
-	"0fD+lCttCBV6zZQnsDmjMfzLTaIwggd2CG3zWdJPr5iYmfno/NEPPwCD+X//uXt2b2BSNPk6ZrnDrJYr",
-	"qZq5iMPjXelC/JoKHvEVTbgJ0MW7OSPLwhvfaSLS5TVT57BkOl3ZQYzJei7JMtWGaLqx/9CM2GExjWun",
-	"GaGK+UX7Z8rUJp9Isf1Rk8w5e/CXD58fN8ibl0IblUat0oDn7+xVuv/CNo19LjrofGhfr/iSm/omXcq1",
-	"JnJKKFnRWdMqJ/BtsfeYTWmamNH5D2djS5zY86Ozs85xvFExU42zlgpZYhe6fCs1x9kFu1j5xx1SxE3i",
-	"zP6vc1ZvlVxJTZPGia3cC3vd0/9umaSNcP/pXthrr5dUzJqPNGWf7rc/kJPNHXoxusce+WzeLDyVfboj",
-	"jV7KVMRhkanso0xWhnWu7FnzGP6LYtPR+ej/c5qrtKf4VJ9C76+xDTuaK6Z1GxlpfL7jnK/S65WSEdNa",
-	"Nu+mLry01z39G9e8eU9v7NOd5vfFfqxXUmgGqvRPNL7EU8z+K5LCWL31/POIrlYJj0C5PF0peZ2w5X/9",
-	"h0Zx1W/73uJX2GmAgLBbwjUR0ljhbuZc2zN3ObIKthTThEe3PixtqGFuNGKmSSwZDpAmiVwTboiQazvA",
-	"F3iy3OLolEyvExibTJUeE6lAaYupoddUM7uSdE035N4PZ9+PyZqbOblkRm0ePJkapu7DoKW65nHMxG0v",
-	"a6aJqoJi+p0mC7YZkyXd2CUegZ5zQxMe3+bwruTSar4siTWJqLB7fc2Ilhd2TJYIyJpqEs3tiRHbMb6W",
-	"5oUXjLe4hoohrxCdRnMkT9BQgW1wQUdwxrNIihiUhxeUJ+zWF/NaxhvCEs1g4eBOUR3YZSbAbm9oL6cP",
-	"fqUmmttVXHKtQSCOR++kfEXVjN02R8AqcU2MlCSBAXwZj34TNDVzJozt+naX57UkwHqWJXEo7urD4ndw",
-	"iNz+8nyniT2//BFh6IIJOCVdG87cxbR+wUVs99OOLEYSo4nVdpky3J50U5poNgb91v/0eUS1VRlYPKGm",
-	"dHbG1LAHhi9Z/QAdj643XTN7JWc/wRI6K1BQf7JXcnxOzJwae7BY+X0tU3vAdxzj4xHa8M4/13SI8Sim",
-	"m5CRTFh9kFyzRNpjzUh3dmyIFGQ955Yv7OMZFcX+7VKE+keu7r1oc5mq0oXl0fcFVehsHJgGHgI1/an+",
-	"4oKjKGbCtvX30ZKKzQQ6HOPfdkHGo1QkfMEmmiVTp1BpurCDXXA7Y+HU5ZWShkWW9z4E5pHQIbOWqYnk",
-	"knXRiyPeN+7tL+NRqtOQced3SyhwfNrdB+k6Z0lM6Izau/8oqFHmuuLfR0BLsF5Ax0grnph8t35z3Wzz",
-	"ZZDX/2ARiHJkukt2w9l6KM9FGem2rYmzYgM9p8wxaHU1mCDanzdgmpnTG0YSKRcsJsBTVVJu3Kol3Uwi",
-	"KaZcLes9/VS0puVfX0uZMCpgp2+YilNWYMjCQwXrxOIJio76laO4Rbl53s07b7w8yq590dttDPzNDVvq",
-	"HluUE8GXbDRUKbrxvNK8cVRsYN8sEc+sMDRzJdPZnADR9du28NLppqXxdDdgUSLF7Dk86IDoLbhggdL8",
-	"/Cmv0iuqDdF8Jh5wAXozJSslZ4ouv9OwSCTVDG1iaITrN7pEzrgIkKG/YwYeZPQ7ZBWUTFh/WrqUCQvR",
-	"kDZ0Op04O0JobHBdqy/emnLDxQxNuJRo0DzJiiktxQVZ0mjOBTvPlxRvSwu20aNxdpC4RsC2ccPtkTAe",
-	"0cjwG2RFaMPyKdf0OgkeGCHxC8vs96EyQ79sfl7jIgG2UPUrLhadlF3Rhg1ZS7XQRIqIjQkVMaGCwERB",
-	"qyNSJBuyBlYtrx+Z2+sQSiEWg2TMhVZFpji/X0gE2OuMIQmjsb4AtWSNNxnN1A1TtmfFoHF7tNEkwVFl",
-	"1/GFgNu4JnItSO5fZJ/ocpWAS8mYlT4/PZ0qrs2J+/1EyNOFFEaeJkws2On/+V//O3wa+HtTbdG4XTHo",
-	"2F61nRrl+kezAXPrFDwoVqlaSc2K+goSF1h1NAPRRyMjVVD/gC2bpMLwpC8rVmjQD2BccMoWW80m30Ju",
-	"t3G0+NO/KhEE+xQQlh/p1DD10W+AfQk8BRckYVNDZGrsrtlH1eOlSTwPOltyMh+wKiupTSRj1iDXFGMm",
-	"+MjItejWI1wD47wb92XLBMBkPnRv4/hQ56NgxlJmcBFWCY1Y9yqgxHXt+K/G+aC7FmPonqrso350Xlz3",
-	"GrFX5uLaDg5ZbMBhBYzBLWMsuaBWiMCda7Vyd+OSH7JhTEVv6Rvn53KWgKZPrvAxvv0lW5PNa2+1RgVR",
-	"CvZmOjr/e/ua1Pv/Mm7/otz9h8J66IMsiB62Inr/S6IHrYnOFuWt1Xb8gbzHZcnaHY/sNLHF8Gdv3PPC",
-	"J/3WMvtgn6tZaLTXevZ+vzbNwhYYGcmkawvsoiScqbYB2edZe+PRei5B82kyt+F79eWL5GrTf/kKDXUv",
-	"WWmEfglyr+IeSRAb7U9//v1+xIdv75PyfIu9yK7fy+WplVZbH2S59dD11sMWXO9/xfWgJdfD1txz+Wql",
-	"5A0a8IZpyWxlJteKLlgpeCV4f/tPpsd4YVpSsQneNRRbUlSfKj4aQzeacNSHixs/JoLZu5d7tMpFSzGw",
-	"CwJN6mpXXSkB6/qSDTa6bGk2rahLvpWQvvRTIqMFqktDjEE+/jRgjY9LVzrFwE5A0WYg5EQbqszEGdOd",
-	"82mi0gSUURXN+Q2bpAID7+AbIycrex9UN6i4ywmjKrH7PGcQKokxmRMpJlmsaf5TfrWLU/TTsElmuZAr",
-	"JibO+463TqN4o8W7xdFgR8Rd5EDdwYGxhCUHA5ArTaRgZC3TJCZCkkSKGVNEGwriuNPxsGRa01kP1d/d",
-	"efz7ITKAgOInGO04kFdTM5fKxRPW16yRUGK60Q1em9TuXO0WFVqCBVuZBufAgrGVLtggxgRsNTHYlLIr",
-	"Sf1KWblkL6Uw84aBqlT0G2h1P1wAtmvbrcW4sJRuZo079cyZ+v7YfWIRj5kOW/oHbGL7EidscsOUduGB",
-	"9TdQnuyyDaU+CrtS3I6sl2xm+fzDu8SHS/uCjbDHVdl2476YzLNIloZYCZpZBtHHWoiUyA2JmrHg6el7",
-	"qZgrmhyydKYYs4fdhIm4vzEk/wwWuxfpXHNl5niY9HndR650LPCVocsVvI8m597vsyVFa2StZybiiWLU",
-	"hQW0NfZcxJf44pfxaEqXPNlMGv0RMyacraOtyb/iW/Z9fsNEc3ONZMQStprbw4qKmLAHdprw5xr89Zqs",
-	"FTeGCasuTRWzZ5qKNaGK5UbHanxOiNDmXBupGiLTtaEm1SSRM6ucrZk2xHtne1mYruD758KoTUjQ9yRu",
-	"QZGZHTPUn7NPZoJuor7yr8WnIxNLNjOujYJ+J5mzYZCdEfYubDzMfPwNjgnw9mJwBtf2/0gjZKrkktAk",
-	"IdepIZRYkorJlK0b1G/nNuu5IrjVXRuKMha3Nf9qormIWP+1SQWYQovsWV2HDfqDUG30q2H1PUvvQpKZ",
-	"kukq1HbLwRW0znrXV4FNyzIg4/jizmV8WzsPspWsLE4+slzG5dIx58Pmk+3pvJeBfMlF8deHW554r9m6",
-	"eOgd/qDIBHnhtvc4cNmrSejq+4W0n4fjfcvvgZ1VRFfpIjveiyTL5EznspXkzq4C40sjmb6lg704yN79",
-	"HRfY0aVcD3DRRanScoiPLrB+7IbLVHc3btsl12wqVaB5f4B2Kcq4JM3iwE5/mNP9zRRDDpAKvFD1OqrV",
-	"LUyudBT0iNHuSvNAWXDLOlhfPaRZaeh52te57vaO3Z1Pv6ZzLRSzWCXWq2ya3kgFSWzloJaIioglCfwY",
-	"cx1JIZpjIZ/6p5g9PFTi+K8H6XT5V0YW55LZwDxjhAYcZ+Ns22k3GxQ3U6ZUmHAqm5mlSJdGWGxjXJ5y",
-	"cKfKKzrU+RznX/UT4pUN7HJA+/bDQ0+FeaNeYDxoLfYYqNwK5xWTq4QRCpdz7zuwd3BNuDknZ2Myteqm",
-	"VGQpFYO4t/ej9+nZ2ffRD+9H5N6zRz/ePyFZi6CQQ/SgJFOZFq71U+7u+zjbk1HRZeDI5uxDIOzgcx6X",
-	"/EPwsac5N6oAqX0Yjz49mMkH7ucX6LGAJQrd815evSHfP/zxR0suhXzgJw/+54fPj0L5wOPR0/yOPoBA",
-	"eknZupQK7XeGTfAkGmzwwS/8Mk6dI04xTDYo6eQGcQGENBP3Z3YXRBG15FrjN4nEPxSTKyYaZNbwQP/a",
-	"AW41CLkWpJLTXT+rpGk4j6gymz5SCNb3LbwNmzJliomoIUYTXL/BaKFkiIithj0ZF5OIp0Q7KTxNZLQY",
-	"rHi6b8rrDCrauYt1F0bJLHvs9dWvFyQzUp6TZ9RQwxO9ERDtlFGV0/Fyc2bwRMhCy3sGz1LDmrQIuVqx",
-	"HVYaF6IQ9Q19ta63nXpJ2GcRhTETBsnSrp7duPFozmgCuaQ0oWqJUCiRVDEXM43xqGD+rce5FcMiP73E",
-	"vv5U1/qzYf2c27OGSYWAXv8SNXZQVQjP/UhsQ9ZMMRJLCMHtddyVRFbg2gI70P/0rJB9oEHDPoXm9HoL",
-	"M17W2Tt7t+o6qN1MxriofiCttPSzTNVQfWPuv8myev70qDPBuThObKB1XL9UkntA/AN5e8ELjTuHBb2h",
-	"PKHX3D1aKylmEwp5Ctk/PViQO1bgnw2nRTaK13Kw58mL/5pZLeRNb7VhVBYNGm5ds9fSDNfH6XRavSQV",
-	"/E3+6YR9csd3XQReK0ajObZQE0kD9i20EzVepYbNpHJj78U5IC3h01SzBi++0OyfqT1jm9z8/igKOw3t",
-	"jenG3qkGHSpx08W1KfHpnayeej2T8OgKNKOJ1ZoH5O75z/DK1e8jn5TXa2uAyVuP1yWjOlUN27Ks4PsM",
-	"MhuAm7w/Fb1178P1kN/QaDOR0ymPGpr3Sm225L06uZKpwvtYlt7S7zt42yl9ww+yd/arALOt5zQcib6e",
-	"byaVPWsSWt7MUdGaCxxVX9A8C8anLHoJU13YKu/VBFa+0SXZ4eZWYX3Hkl5UFKivqp65lW6Vxm+9ul8Q",
-	"hfmc4zIjC70sjXXBRfvJ9Dan37rMdRZMn+IKqUb2HmzmTHVpeI9bNLw+hs+Amr9P3WpLWdvTzriV9GqR",
-	"Mhm1DhmrRilwS0Kj1Tjp+M+zoxtZeV51HnSb3sodV9kks/TtClaaCxcd5xHR45HeaMOW7Zxx5VfBNxwr",
-	"OjUu/q1oMMitCK3tvXNejQFUf90QdrS9BtKoK7QekK2hRM3SHcMbtr/S5u5WJ2W9WC0L24CULXTdSj3v",
-	"3Dk3RM8doplBrFM8QfNTWDPZ2prj/e4BYdFs6Kkm80FztYG2rtk2VuX8w2Hie5iDcOscvl6GzMI8mtZn",
-	"CydGvJM/y58zddnPFKdJQ2agjBaTXjL+yr7aIt9diGwm3fOGm1fo0na3hVsijNtrnxAuCPS91ZZGDYNd",
-	"syTZAhFmsF91706X5oC0J3XXccJvmCZzpsIxjH3dqk2masU0XNoHJPK7LzptVLwUwpN3NG51M+VxgkWN",
-	"Qd7AQc6FNtykzrgTs4hRPOHlWkzWXM+dyUcwFuPvVhEOnvrPRcxihzc4VGAy+y2YxVrwbSqrgd+EZ2ys",
-	"RlXAf93N6dMz37nB7fP8k1G0h8enTLixjPQpw09PlhDkkGjCbpjaEM1gUhD8ACBstViHKa8iSQxSwQxr",
-	"iLJ2aFYT49Ct+gNiIBxCsVmRo1SWrr3owC/1NHZjCi1vLQ6fxsMcFFVTyBCDZdNsG+81TXd8aCk0PZUj",
-	"Te7bawneDMZv+odbDlCzOFoc/PvlvkITzRHQMn+U4to8cDxw+jAodBwrtJB4Jw8gHGgnXdVeWHMzh8Si",
-	"LdmsJUtopny6Z8B+FLx6VFbfXR5cOz4jqZt9qoAIuCc5U9WMUXlOVLYThZUZO0EU6viFFVzPlZJqSwUy",
-	"AI+KyWEd0Y0oMQM4JZqsqJn7TD5AWnLQm1m1iO80cfKpLclqiGvCy+8eqVcFwL4cB2Xi1UB7Svu4AG14",
-	"kkwwNS5stHJtPffRFQPWf5oPo0eqYWDC+HvLDN/kyYx+ouzTKqFcMJ/GhxUcWmamt5vVUCivbJa9b2wY",
-	"YXlA2JVsJsEVthSCBtChC9QV3XjoaMVtgg63DR90fYVW8K9ZFGd5Y3+lYkzWckkFube44UKw+2OSioWQ",
-	"a1EIsvh1NB79MhqPfgsS718hQWA7JaQiD//BBNOGLaUxdAEJGjwhOmHGcDEjz56d/PrryX/+Z/se9EYa",
-	"H5Di2NPWCs2H7+FlpSnr2jcc3DS7rkNFwiz7qJdAwL3rOlJdo6FB/ryFZa49V7PgQA5b4npyZcKZnpQv",
-	"kL2iR13CzCAMvF65b3ap8uQ3xRJ7bZ1QvRjcG37ZalqEV4a22z8bIiSj/IIXW6rsZ3F1m6ipfu/XTEHC",
-	"u1WVNCBdJT4GdwknLNic6ZLO4LFcF9Pem+/+trPhoTDum17c9XPQ0VoLjrFNhlYDq+YM1TTzLNC6jj7l",
-	"guv5QLrwbxX4SN+MxqNPif4UXNjeF7lpqptGih6nBgS8MA7lWrfkUA+cM0JQB5tLRcsSh/ii0H+2mG68",
-	"vqNiKGzefr5ElfVoJpZLtm+SidVmolIRFsXThM4CkW+XAEgCAIp2mpiUDXF8QhqSTypAoNvRWgVRNdNJ",
-	"p4SSWG2IncC4J0XSRLcBXaAKvOwb0Hcp15fYakjdbmcBR9HVkVADOUNQvyChYhFcyD0RsN/97QkXSaSw",
-	"ts3E+zs388vCFgyxHWWism0znEDdn2cqJLfy8e9MIFVpkpdJ61zL7Raw/7Dzpewx5IaBbm3qptlHrUPM",
-	"23+CHxRcvQ0u+1hGKSTftkfh94a2VAwUHt3zdR3JFWvHP86MC+gvQAdI4qwMit3IhctBWnpI48lUYhSH",
-	"vGnQhKAeRDhacNT4eiBKsJ+eSH3lOpxtHm5SGEZwJ0q710FRTzIS8Qu2UlaDBJABowDsKpJKschMXOz8",
-	"JKaGBten2O5WKELZR/XkeyGDKbBShFyp/8l0DjUBdlKEWbog0C8W0Ah4CKuQWaLBm1qY6OVWNvwdODNf",
-	"pHo2z+A7En5xHSyQAeFxeT2zHZjbG7wHmBxqfAwjHbkNh+donBuPhOyJNJ4xlMpMqchQ2boVFqTftg/G",
-	"wy181u/8qFNaJy6u76NjCoOPvsqnQ8fffQgWOwgPHmHnD+LwtRdzRI3vgcQNAPM9fcQvDVsOvWlQpXiT",
-	"vptX0elU1Afgb02V/BdruL6ErZDZ9QFA8csQMT6LZGDO+nCTkvtkjhG4DRanMrl2JlNoZkwyNDi1j93T",
-	"UkLY7JlZ3LxIKsyruC4F4DFPI9nW5bNtosItgDCyVevH7ZbUv5YANxxx01rUwmFxkXEV481oPLoGUMzY",
-	"+TxjRdcIDIfBNfnyr1I1awiWdYW3B4SGPL9haoO17K5TLG60YBvCjavTtHs5liwcp87n7NOKK6Zvp7pL",
-	"v+abozAQxD6UTygFO3fQVGKzdsFg/dm/2brxs1wTOQWIM6w2ZSwJEC7IDeXinMDSQlYu9M4SzdblWLTq",
-	"DXhwERlDi9kzdeOLJRYsxg30bAdq6ALsvX3vVYGJv2UKQFql0Fga5SPeMD5eEAGrvZ5Tg1C5RpO5TGKm",
-	"oIqlp2H7unYRBH13oqVYjBtngQpKlWFKlOwpvsMc8AvbXEos9TIUnveGqYSu6qv2jG4yoEVGZBIDMgOG",
-	"KCLIZJYnOh4SHOc7bJjGUL1u4T7pJeF/YZvOnYIGQ4PDQoDDBOLvc+m47YS8pkuGgIIGSNwdHJVq9XIt",
-	"HKzGBdSGhewe+yKCYMJerOg/U+buNiej3qFfUs2o4Jr2uby9Kb7bhkjQUdOpqt0j+EBpJA1rXc0VTqRc",
-	"1HAL8nG8krMtFIT9WgjrfopeVPlKzoKh9bW1WzcS5vAcrnLi7y6YGgOKZwaE8xNDlhIS6G8cS1je0HOM",
-	"TcjWr/OyUD0HsQRw4HwFLnQ76+oEg5RzZm2Pmn5Dk3QgzvLgGpcdK+dT0VZhhOxS+akefrcivsXcVR2q",
-	"awhLKjbuKqRz8DX7QYMzR6dIiEHhgM/CQKNVuYt5C2jrML6kpZ9GmO7lcNj3ATQ7sCrqsGqiCddByNJ3",
-	"3NJndu66S6k2UoKqRon9MLgRDiinX4v+pLGba3VBz3D1Zle0WgOpkxEcXQ76qkINsPluRtliVWqZ+rEV",
-	"Omwmk6F6RZJ/1VOIAzF2zcs3GxrorzRmfe5cNQUoUBTCbidkkoDCKyQW4LM6/QXWAgRVl2qonw1A7V0X",
-	"UttPcNRs+IAnBdz16i0AxrMB/ZtC6Q029qhBYwcdY6cE/nZXV7CstgdzZ6qh9H3LjLTe4lb5xWIYgxym",
-	"nGaoLHWygbBgZH+aFQGBgou6c8/zmMNQVcvi9MelbQ3Sibxh24S5DY32ywKLCrgsDxuqnNTC38IjP2ga",
-	"RhEk7uzBXz58fhwCiRucnVEvvDa0mvpQb0yjinfFEkxzk4Lp4BkDaz8ZEKjZO/ioT8geLE8xZq8dmm24",
-	"O2hIBKr3DXcO+ArePKTBF7vxKCS+Onhfyfk3KO1UTSLnAK/OS/gDzkHsNquSm+MjaHP4i4wye5H90HNf",
-	"Zh/1ks2h+oY1Qb3PpXPj65p7sTbgEK7HE7fJdzNPxUK3PZtUIA1KUYkJ05MVy1I0ykLihX3skocVaKVw",
-	"EaTX2lIC+rwNuWGKTzmLyYaFlWBnzg6HCCKjBAyE8NGYOKs4kfYCKBXJLOfEY/MG4w6HhYzvlxwyJ7Df",
-	"uHya2WJkG1fepeqWdJFUVuhvb/Tknw4SXYWKarWCSStnsIV3SLFoc+X7hntxBuYzGMfYf3a9mTg4k9oI",
-	"wTlS8DJGcxYtWIxA4XNG9Eoa/BGthN5nExqmTLiYTeR0Oqx69HjEbsJnNCSp2Q3+TgMHbrYrUAI08vyG",
-	"has9bxWYzEWEOeih07iPJQXG5G0pS7qZOLILL4IrKGSvH6jNoqnPR+KcQxkibEBZGUXmFCqfze02cqwl",
-	"Xr6iB1zR+0lscTXxggXZJZlJpl2BG2lvSxvddxOzGnyBm71cpUlmQK6vXsWY7e1I3vSQBWUFBLeS9go/",
-	"OCUj3uxY2Gy70PEtxD58MrS0yz7Pimp2krO4VZKUygNtEG6ZGC1zVIEmM1HT61h5xQXb4WgpE+JTR3Xe",
-	"yAsBBs12s8EyZL9cnNFweBJwcV9RrVncyUOHzHTbin470uP6EGAv8hkcyJZ9NFjJz8n1wIq+G2PX/P/m",
-	"ugwCroUcZa/pksVvPfTMJaPDbQN7BSF5zdYuLG0oMkugwNGjHx4HLfNiljonSlaHdySuC8mv7h/BFUvk",
-	"jGOQ8Se6XEFR7gVV/ERIFS+pEGUM4Ic9yhgtaTR3Eq+9LjCABM0UXbaqE2UE4s7et7M+luDCl1y4fzzs",
-	"MHg7Vsc19H2308ErF8k4KAU8clWw29fznSTUKrYEQV8Ifke40IbRGFOJ7GMrcNdSxeEo6+DYc6ypAfEB",
-	"T5KEsOXKbPCC64sHnZAnJJHakH8xJbMqSFIbmkD9V/u2vetc02gxthoptmHkWhBIl2SGxfXIANuCx6go",
-	"UWzwgFCMmV6FsIxzJlbJsEeJq3zhLnsVY6t67yF+psyaD89OHp6cnZydPvyxzJg/dHMGRB2Vm7v8f/7v",
-	"eJ5qMDcM4vIqH7ix+k4aWKBn0dUarj4lK83SWIrNUqa6pIcj8finPogEUQXAOTCGHwBzAJ0FXCNBjZ3z",
-	"CCP6WAL2GOnu2AhrC83JAM7TsSzePsvi/QGF8Jr8Ss/4jBudh8Kch6KYIGQGjUxFpnl0yIJ7ursm1ofG",
-	"Qp3b46Juh9Xxmq0zXM0dsP2zGLyHZ/i/9lC8EPR/9cAMmJv2AM9f3tyzcTdabvcXOyL0d3fw1UPsF3GC",
-	"u6ezAzq+x/aqiIKUYaywqwMWiGgsC4DHPfyw7lJY3twuFnr+yR5Yw3lpf3U9CtjBGUT1NmjwDZjAjXVC",
-	"iquwVamQ8BLYrYXMmGJtCn/YE4iPhL3+0yMCdV/OyXq+IQ5Gv7ZyB6maVejlx7BaukutLL/wvpWWtd8a",
-	"aHjgvc2LiIGf5ejD3Qp6KaungCfcMPsXUi2Z2i6JNJpTIVjSef3ks7nRT93LrZrPw8fltXi4b1zJCsUN",
-	"Uv8Loy6PYpytRLG3hgXfFYip7iageoHZxtx4TxRXJKKa5cmzA1XfKrhT+5UcAy+g72yo4P+CkERiJLhU",
-	"5Fq4wC/vfNEQ3dRQq30bpKaCclyrIg85M1wTCN+LCTWEzigXF/ZnjBd2YEyaXBfynYblzWcBEPmWFcfV",
-	"QBJfAcBCxaYhCNZ8GYPLnrqbYlgV6wXEUMRXqBIPQCH4JE6uIUmFa1IsLFkzVLYVNSuE4AQczNwQ0Er0",
-	"6I8EWKhhK+yMqfCarYdHnsZ0Uy4Y9/2PP3Qtrr/g5gaW/yZTJQA1bKARdWgOXdbl30s2og8Fr2jFWtRS",
-	"UKdwy87jMbvzz6yKnEer1vLPrEbVkX9WmAV6V08Uo3HTLB63z+LHs37WW9jpBrrZJrgwVKC+M5gvH3Yp",
-	"nBMHPh6lgv8zZe4No1Lm4wq3DiDdNmaw2y2en64XxJXEIXYbNeEVO+OPPcz5B4wurKEud4fqNZDJbh4n",
-	"mnuIBkpzSNyN6WYbKduMTW0nlF4nPNrGgFM+J6oOipgCuLO9SqnBKkSh6YZhoz59uyp7Lw87fOQNGxU1",
-	"vc5RiCMDYA0pg0M/ogkTMVVkKYWZ912/HVh3MKNC0YqwXlEwqHuF/IJgZQs4BayCnlU+3c6gsvWd49K7",
-	"Cwc52G/RxdjqU7xME7bLjSlXVHB/bpgSU6mkigUXMyYIVYYvFiwhP1TdTd0UIXM48db1SRNWCMpaMcVl",
-	"PPHqV3a9OhuXVLFOW7BrB/ilrMg9fNRtSR6k7VaNK6We83UoX326hdlVer1S0rKF3OJEYVoD2mxn4aVC",
-	"L4itDkQFN91VD6t48fun+EX2bWEXS3coMLDNfT6mfQm0RMjVc/A0VvjNrOTD5HAj5ahEAD+edZ2NsSs5",
-	"HoqC9CZ/q7HCe3XiDoBzRGqz6nOpLC7J8/wrDFBVTmXvNB38pq143LjaM+ES/u3hEg+D3jKkseDl9p1L",
-	"+rZbQowk+OqYUEPs/d9Kcq6M2zG4gRh7oo9drXPuthGtCXBr9X60PmdV5p8O7JjVVdTGbpeLoC+66Dik",
-	"kCqmvTcXkifzxKMnD/7nh8+PQolHpSzjTgpwIM5Dtv/KfZIltOFMeOgm9cIuqFtJox3G25zesPxwLNyP",
-	"Xr8pXYv6zrftejQeGUWFnjI1uaaaD2L9d+7Ln+DDmgQNw1Ohd9USW25zB/oDxvf0N1hP9A5Kt/b5Jjuh",
-	"MC7JxxJnZ1Kvh0z+W16q8tZF89wHlITMOBrRbjAumlDtQDouUJQU4h2cgjl15VYAjoOYtSyEjuV4uA5q",
-	"Ev6u1gArmkePh8bx0DgeGsdD4xs7NJxIbZD7f+Oam63sgI0p7C+k8qEF67kEk6hi1JfL1LntbAaoVKIW",
-	"cBRk1CUXqQkRysMf7OI8/vNZUSQ+rIbVBIViFV6gXsAL53gOJ4kb9hhnlWpDNAXgs6Xdqg2helFhtebE",
-	"8Bwepo2kYHNy40ofCyd80svC+QbDPlyZZ5JX5djO/ggdZ9nNa6liPdx5HbRQevOlp4AgJcM+HQqmtV9I",
-	"/JsVU9RIhYl0t4/r1AD2VbWPGhfPXUPlqs+kdzpyhbJEsgGhhdxjzymPjWbVnCkFt/WcahJJjFuF8BQu",
-	"CCa6jsk1gxA0QknMp44SIE5pLclapgmWLyUUjuB6FOtOGc8FL0d7DeFUmDfqBVsfMJ/Yb0SfXOJgtnDb",
-	"7m6TGdyahrvNwu0lKbZffmSJPUNAYPWU1cLshues7oJd87VVTDtgHmQfGs9N92XFv18uZJb0mO1wa5pj",
-	"iT+2SHH8mnjkSNO3lBu5J8LspMcD50zWaX/LfMk+XN2SK1n6vJgb4H4PmmiK3v1qafpCCjSNFom0t+K1",
-	"kmI2wWiDtmJ0Bdd6oVn/nXY4SS2fNtaVyDIdsjox4UbKCLDBpFHYeOdTGY/sXSXh6EpVmELtS4cGe8g9",
-	"WtvFgwSAYzJs/1rWk712+DzwZtSF/L7TVO4LwdLVAaDxPbtmKPd+qkFaXYv+SSHVkCc0Wrr4Irw11ZD3",
-	"tsox2IukDsX0ycOgLmQz6KjRGha0fsOK4+vaq6GiNC592E+cFkmjC2Sy0H5o6JjXccWoiuYDR77K6jPv",
-	"kgvpWmkem95DPFlrBfBCrekQTg2EtQckTgyW7agIzUAVIxnO0vZwxUupwjZaxaAL+9x2KIhZM2E252Bu",
-	"cb97nOpS/femslA5kJqbpus8uBtQVWKbCL/hMHm1oI60Ie8ABrUcbhlxQj7kOEkSX/ERY5YBN9P446Ev",
-	"bs5P7hQJbG+hJE4D5DKqMEXM3zXVJUSyUVdERpRQrQeE3Ty17z9zGmx1xHnxnfqhyahKONOGJHQ9TRMS",
-	"QwBmd+rtp1VCRQt6kE6XhAs8vMb2L5MBMn2nSYbiEMq27RPomZXBtqszGXqwI9LNTIbCjfHshape2o97",
-	"TTceJV6lgthFIffW3MxlagglMOIxOnruB9WW/dcTgqTqxl2NccDoKUE6lNGCOHSkPhucCleGJlgDjwrC",
-	"BSbiehK3VGTXS0jileAMkENiDvjEdQYR1GLmHdJzBjnncsWKZaAVs4Np0KErAsbt5jiXCzkHBcWOYiuq",
-	"tkrYzWrededoKhbxVQOO6u9ziXVboBjHNPftFv3OfbrAReJSwJWlXGYhksIwh7adCmTw0XiUsBlNJlFC",
-	"ub354KrYBurggRVtzQvqOr2hFuCAyL3C2iO2MbAz/IZGm6tid0O0MUWnnUVls8afwdvg4bxOAM2ut7x9",
-	"67/IR9qpyUFvxc7CpCmvkx5l2iq5My+ekr88/uFPrZK2qrgaj57QHtjIlJIDUFRfcJbEz+03zkHXFPlZ",
-	"zPLPXHQ//OUvhaOxiB1QLJXMDTo1OkaOP5Qcv6kS53D3PV/hQp//nT7419mDv0w+/NduqGZ46vvPxj/2",
-	"a9mwn/b+7XBSB+nBwzSAvCPQBYKai4d/C1/jljRmg46oXa6TK2T0CaaX9Sg3U7niFeZSbyyfS9c5UF6z",
-	"LXYofCHuEe6U9+3DnAy9Trba8Hf2w075g8PNumlfj11DrdvCo0NgBsUg6B7RzUHsXmUm7KYJXfQmD1/r",
-	"cOT6N8ttjmuBzsVRh8Oe25cYd23bNM8GRAjM0h1QYdLQ6XTYJ8aPu0NWwmuFcfnOsvK3DcuzkhpnMdxT",
-	"XotlgCoJ0KBDO6IkB2/KDK8x5lQsZQOsTCRFxJRogNoFmCV3bXd5RmhOwBgv6DeYMOvSOAfhnbQXQ9+m",
-	"bGJWGSeweIKt/ZSC15o5jVuSYPxizKkmAsqH7lQiY3BJJr+/vsYFE44kFRVYa8ZdQFYy4VEYYbEgthpq",
-	"zlJNEilmWeApN7pIW1HEVsYV/fuHV+yLZTxxz8I2/oZwvy7CDqEtDQfkzT5qILYsL6jH4ESBjHYigp4n",
-	"Kwzcn6uFqla17HY3rO804fE4X0T7J5yXUEPzIxLIx6Dxj6nu2byDl4J1JL2pOvVxfMVlL+9cib/bhOdQ",
-	"RWZV/K6v7oFiukvpyJtuHrDbqQNpG9snY22lhwwFDthCLRmuiHTmXx0uozdg2szgHLrv6cvV8Mq+LkG4",
-	"KZwWYiXc2awQcqKPPawZKJr2n0pIAOSC0dn8scEeuzS85D8dVA+lShTd5f5pYz2Tt65Y1XC9bth4bR9P",
-	"omAkV88oG9+KA+12mRolMLD13J5OH4LKVMJ69wBlUoq1FIbA0oXSj69+fvLg0Q8/emUUAv5j4jFEtkWq",
-	"K8X6JFybSa/eM1++ZmbfxgMhDRtOF69l2D2ybcEGzRH6a9Ag3rjvGnSb4bPKrAe11voHSa2kmWC1kr69",
-	"Xq2keYpf5FUX+tPvcFMH9Npg6BhyjAIvjwunaRZD4DSxip2pGKzlfSeeXYuVrNyMvAjwu1le3DEKNE/A",
-	"ORUVGctxd5sUfRJ9RaHkBSNCoGoh1rfGRJ1sqTshkfJo9MxmYFpX5Gku3PdXIit39DY+dJejfncaiF2C",
-	"KM6GSquN5a7yC2P7470Np7oleUmqvBCVW57ydbawLpVxtW3fCz4cl8LHyYXVcFdcbAJFx0wPwZCH3VW/",
-	"bRv4a4e4ecus6FEn+zBSB+e8yQ+yIeU8pWCO2DqPFw842z5YeGucNdw25L1fF5st+a1Xvf6HjjO956dO",
-	"dnnrtBZXj9uBxRQ4+HT1voSUZqzvZUzzf7EeawMturfH+XjbVmMby7mv4t9j4AMN3I21/AM+4m3qmzeX",
-	"qAu78Zo9agXf87BQTQwQ0L0d6+/YJ6NvyRpScgTmDsBszBVExdIKtO7adoAHw6cQGkSRC4fiEafh464Y",
-	"O90z37IZM+2STdPhXhp/avl7tJGTBWOrmpLcHHSv2JJikZAuXOoQAHJ4JoD1uh2IWkuB6iExtK6Z8PB0",
-	"lqozqIZOqd5FPcauVKFi25LMLSHheWhHe9Si1dqv8N2gdSy7MmxXmuEyj496xad72d7HffDjAWm8EX+4",
-	"gBDnY8AGJ/D7Hsat1FNC7ytwXsIMQuqtpDLgm8XSHePRDaT++9oqIR7ERp9/MkxsIR9VLRMHixx9gqAN",
-	"EfbCFZZzSxhm30LzKv1S8RpmgBLKniRTDw85HjEFhRpGpei7YiBdy6ptJzc9Zmw34GBewac7drAeL6iY",
-	"YcLNphIkaCWyniiYBEQTTu3HoLkJaSYIET7lReicCdUTDpGYcrliCSQrzlx2FxzbOP+JiwbtjvKcNceR",
-	"+9UFWT6UIjNDWd2RKYjb7XNC9QKhGwVhn4yiEAns68n2ipr+0jLwbU6fPBa1riJuie4ZZSWrOoV/Hqha",
-	"D6KmS8QNmnKWxKVatZ3RJdtGReimuJg8+L1HULuTaZOtpFRTqsmVXLJrGW9cGXTFIqky8KZgXEXP83c4",
-	"FmvCp0PztAqu1P6ZCE+QNENWLgi9HlwbeGilh2LkdTtMbOipldGFeOoWNfQPjsjut/vl1OZlU4hc/1M2",
-	"x79tl9g8LqYm1bLyiiC2jk3DaLZlODZPkR+65OlbukUZwk+BQJGPgL30MUvOYp8MWZUQtnx6SELDaDku",
-	"r2GAHaZ0MHS7Xl3zbWtiUjVcWwvct3oH8xepr6Rm4MaPcmkAuw2HN/45TXXFshzUqZxDIuMuqtlaKsz+",
-	"9bVFguHBNF5ywbXBtHHMjJbKYBaK/3GVUGOJd1J+OzySrFb+7RuDQzB12ZnjSFauRQM+XqdRuV3c7Q1e",
-	"KHczF3bUckOcJojCaLWu5tV/3QA8VvQdjwvpW5vNchnH9wkV8bim2I3JcyhQw40mPjwjR4/+/tHDPz94",
-	"9P3Ds7OHdYyyANTXA/zjxy/3HjzHPx+OH3+5//8LQoAVwCjKEAeiEA5WquWeE7tDlxAe389xETg0Nvhj",
-	"0XlJRcRcAwld6YYgxEu53s3cE4iSYEn4YJ0mdBaI0yNIgZDLeYFpeHKNd2e6YCKoQy2Z1k7+B6h2HegF",
-	"MzYxiuU77as14/7rbgAwBSGuOLexr7jlR+GmFiT8LbwZCZ8Jf47nWXagTf4zpQrv9tep5oJpPdkwqiZM",
-	"hLd3W88IF1GSan7TUHDOnYcx9SWUxgjCWkYzvPfsUThh8o8L4OtMJDiUSbvuJBqSf5Bvx7hAHluGAxaX",
-	"tVgE0eq2EsNSmWbqhmVFrcKSI92i2sCgIJhw8EuVMdOmfJetcBNMUEX8XSpEFKCuDjN14Q72L8MSBgY2",
-	"Ys8ZEkOhwe808UJiSE22qh3QjiY8N72FeS7OaiCWp/eTkmvtqrYhaM6YUI0QlxFNEki41yy5YSUM1tEL",
-	"rthUfhqT37mI5TpYa6tY8L2WRo613UsX5cF2aggL1YyJQZfOhN2wpM3kpuQNj5kiNzK1aopVIoKBbszM",
-	"ZUmrKVSklzyOIIFwKcMZAK6ToHkKrW6wdaEL4g4IVhxdsnj3Ki1fNp8WmhvK87rwWS+297TdxflZw8HB",
-	"zu3N40lmRBuQbvsO0ELKldnRGsdiRJ1YzzejsL1uoOljlzDJ7kp8myH4xZf2g6cSgxf7n2uVa0d+vOEA",
-	"xqV1ad6oXeqDQAcDyKtIGbtkIrmzccAav5BJIte/rYplLG+YilMWButzqxkqnMfWTJthqCchvP8uHnNF",
-	"UEtDLYxrnK1+v60dLDuq3w7Y4RJJdcqSUkfByfggnf3dk9D815lxj6+BCToVw+SLtyHXTx6puWngcKua",
-	"ymjRD3flyr4axu/K+hiXKhSXm29d6sHkUg517kcs2b520kih9eCwIQ1koPDa0RKUJSpOpSIvFNcmr2nb",
-	"abVpmIQaauZqQoV/B1f5VMTf6UxdVmzFaAAApSfqZsOQi4gfQ9mzGG5Vh3wykihGHc5Oc738cL2EQrBW",
-	"NTcRrU/OdunK8CrQuqkgNI4V03jh8DV6QTkHyKtpsVJvj5oN24V31UJs2gOxWjfmqjCGAYrY24RyQVZU",
-	"0Zmiq7kma27mYMlbrsyGJFwwcs3MmmHUxbKuk0F2dtm+/X14mVxAQK93s9oQ3a+CY5Fy0XMUvmRLjzdZ",
-	"wrwA737bFfnoOeiyg63H+xg40OtdzaLU26O63v7SRlNIpkM1+1qZSLkWY3K9aUbSYaI352Rk/mU8Etdb",
-	"fNY04RS8+IPdXXSmGPQA5sHGaumIt+/q2Xyk5uOFc3YZBPK3/zBrifhiOgccq8ZENB5c1DR3bqRcEDad",
-	"ssgUK9ogokBf/3GfKhnPRaGG/B4C2Fri0vCL58KozQHVASaMz5DolWf7xywTGBUyKCU/5vCqsdXgw3tr",
-	"lPSt0gIH4403Idq26L5WN97CtY2mvf5q7zPmyzLVEiYP4iQPAN9GTXbb/EpRMKtxMYF7AzrHhA8XSKQ2",
-	"QdvaIItCzVeEGeRcWL06Yr7KF/g4qH9KhZCpiFi9GMnXVrK0uTbcLRR56wyAarawcDGB9Q8305y0zz6Z",
-	"SW6d6fTiDC4IZ/+iBKtsIRoQIMN4R7ML3euBO+AyRCeM0f4hWFgKLhh+5RFlen5fqP0WOFW77VP4Tv/I",
-	"rb3Xj9t1wfZY7g288XXPygZDSEvGZJAmQcfowdyPPC6nRVerirpYgozhSkzcWXS0ujNlwg4XJa1k7lTI",
-	"LXguhEVl3UnuYlFytNlEzmYN8Q+lRvt5C/Zg9xcusXRw8OLtGPW3sOLXj6H6vlzTaAHQwZCm37Ubz0sn",
-	"UQFteMHAJ+7+I6SZYP39Hi1uoZEP9S7U6WkXHwNEBgVPJbdHbcfPH+Gy2IsYTDXr8HlcOBuQnTIWycVi",
-	"wbZ7UhJdg3ftN90GQvFH+2JSH0TZ7JKB1evwzIR2eHgs7cSRQR89p0/AT3FYhcCfLqE4RAmphdbmH4/z",
-	"ORUja/Leu1YyEFQz5XgiQYSb7pRQl17AD9kId5bUcNwvoCC2t5lmcedjDPOAetoOT7rZrv2oCZm8scbo",
-	"ExJR7etANgyhFETy6OzR49OHfyr3+2O41z0df9WlcrWb/SE3ai8i23FYdlFJPqjSseai36//0VxZqtyK",
-	"l+TfAM9WNrYjvfLrYeir/L7iN2outcFY20ybUUyvpNBsEjFh4MyZUcPWcLYt5TVP2IQmVC0hKHfJFIVE",
-	"zJhBQXcW84gLNom5XjGh0b3SmCHdfAMJhmlCBXKaFQ+HIg5OMwe+f/78Cbn312dvL8njx/dLmLnsnymN",
-	"NlCJN7JzjbrH89vg3Dx7lvW/7MDbRvYGa3XawODc23xUXeSxHYbAXoxDme1p0LUjyrwImdyBqnz4e1zJ",
-	"xGGiSam+u6apRpvSYBvRN27+ucummtvALUFOC1habtmuUhIUXQLtlsKz9hyY5epe9gYhrXNvJFcb4is+",
-	"6SVNEqe/6tFBMUsryKNZBc9G8NFJARatfzFh/DQAmjakieEgpiJOho7UY4/uAcqUTQdOsQR+egQ0/YoB",
-	"TYfikf5R+KGeBRw1Vnm4iTFzdNHd8ESvMO31j0pcbU443VtWqZvhNmUvoR7zIOUZ6t5NBtBpz/yVfnEZ",
-	"xULX3SaxwTU9hzGgr4vdOWCsoA3qpDHJIWoIF6pt9yxT7oimrUo5LyIZ4GzHOdpQEbkgEwAZPXXR6VZA",
-	"qEOUqwJLbFnIvccKuVG1TXb/9cUbIe72Vvy7rea3m9dbJWeK6T2DEc9TsdBtzyaxFKwh7bUFWtjxXWMy",
-	"7LBwpr2Rj1/vQma7H2kRgxhXpbwELVtz6cXeEBRORRdhIQpP4rCZIE/Pn1xvJpgyWTcMPLdXPV9BlWsC",
-	"uQMsBvs7QPivpMEfNZSO9ijL9f4gS3iwEMCTP+R+FFGGO7i7qr2fuvPDlFkrWoYLxdw8vYv6CY6LyRCs",
-	"XPdFA2TuVowIn0wGZYHujXs7CvMXlWLjIRz9WBt4J2O3wu5mZN/F8q+4YHtj+8IJVKkpj74yVw6a3TS4",
-	"2L9x3mo7TBSj8abh0aDr2y0Qe1Pk7XYkmxWCwCXIlqmLMvU2xfgHy7WcCQ6n8LmRtUz4b66jojVLqnBw",
-	"7jtfV22IamiVgEyIdhTYLwSGI8iA7v5ozmdzps2kARrgjUg2IAHcewTec+lYLpF/7LK0iAcB0GH0Gvpp",
-	"AoWXJyumIics2gdnP9Fzqlj/T/wYJjiQoN+ing2DBb4xoKYwEbKkG3LNyJLGjMhpMc6lPY8Phu6qRD8q",
-	"BBPkoPNZWmWvza1ZbOo7HVqt0KLX+x4XqaxKEbUVDTHDb0LPOUviZwXUymGQbDIEuvNOpewcYzWoWpCZ",
-	"ZPqCQAvnhBuM5giQWs05XqmCWhi3Zs8HK88Fl+wWPlYjm0ayTRLqEGfyII/v3wAzeZhT4XfnS8BcKXt4",
-	"jMl6LpfECUWSMKqERgc9wKxoA4hkqGN4mObeiLDDrVn4Rcid+aSjng84hodVoe2L5CLlIiCnXkhFVkyu",
-	"kqwQbxjrrigtuUidzT3wsKJTBTDdgthtK5eV03aSArF45a2fZQ8+6WvZ62V6gxZz0xuk7e3f8oa95IYB",
-	"zZtxfgoElWEWigzXWk4zviiUVm4A3MkOsx4YNxU6ybFJA5Y8b+bzpFNgkQ7rHizEXxUdXs0BJMMk19Mr",
-	"YIP1kzQn6yX95ALUzs48Zn1jxNoWtDuY0KoWtcpyNi5cFRQyS2yGPGTEUcryB33aWO4TKawoaPP40xSh",
-	"gWiifYwVwODjX671VUIRwSShVhn13UF9mvFoLhHb2qgmpHwY/SspFwfM8SxcRjN1q1OM1sJCwkCJIX/L",
-	"CjOg28yg2bSH6u+ZdO91tclX93Apip2mm8oS4QwaF+WyBisO6qZVlZcOf9YBsI1HayXFbOK0k+Z4P9fu",
-	"NvicjdpCdd/xvcZZXXlBUL0N5ZqNFeX2Im1X3i443ImSxD3XY1hzKKtaPbkzbF9Eps8IsPRa48LUckRB",
-	"TKO/ELESmatiEEGR/hDy8HiUiizut7GnobR+k33Un9g7Q2Fco/WdKsAqXNkWnYmLURXEHnHHLk3IgmGI",
-	"p/3GXhvwi6z9uTGr0ZcvYNSaBgIvEW9mwdhKFzRdgC3JNpCAeH0QUcWIC4JyiSp5sCay5JpQvdAZzAmF",
-	"cDr7ir9Wg6tAE25O3ov34j/+4/e5hE9O/uM/CJraXcYXwTKFOsNJwamek49PECXzX3AGnJOfYMJkaucx",
-	"+T//639/PCFP7Jsklswq56CLaGLPAqbgBhzLi/fi46cHNDXzf30EMEjtS3RAqQufkUMFQbBp+wtMzE76",
-	"nlV12A1TNEG24ZowIdPZ/P6YfPz0YCrVR3QN8Ji5S/ic3jBCiWIAyykMNimndiHccIVt0tfk1WPiTKxQ",
-	"3z5mShOpHHrDmAipiCvSrd8LxMQFbG60ZNi5jkkqEqYhinbu9gfOc/IRCzh8RPhkTaghS6kNefiIzGVq",
-	"O0riEwIqH13C7IAlcbQEot5wteiMwTMYAVcOl5cYibtspQXei6iy915JuLjhho3tn0u6YCThwhHLgm00",
-	"Egh+vZKanZDfXUIQGGxg/zzYh4cNtJ+8F/g113g8TB3YDyyFXVmfVySoUnLNoA8tl8X91hk54quaMWFJ",
-	"8m12ZalgCWrm8pWKv56Qtz7Mjdxz2vB9zNRwUWHknkcvvw9NCHkt4815voJF+kCHkpMv7kTkChcgSqRm",
-	"8TgLeKMid1LFF0CnoKC73hxEMkmF3aEpt9SoGPn4fvQ+PTv7Pvrh/ejjyXsB079mlmE15EcLONZCMIqa",
-	"sE80MsmGJHzBkM+A4yzfs09cew5H2WsX09kY7cR1LmdEsiFxaiU1oXhpzpjPA8SHroxkZpV1Flv28TjQ",
-	"yMmWSLmZvxcf/8cDkG4PYAjnBKfKY/gv+2gVCSAUL3HsRln5YOyF3hIzzmpNte/MDuTjqRv6xwtMUiNW",
-	"pbBEgxmqmCmTWQDcKjy3WoT+j/+AZV8peZ2wJYmZoTzR5N7li6fkL49/+NP9E/LRyu2PtrmPqRLnINbO",
-	"3QfnOINIxszN4YJ8BP1EezGGIwKI64zuQU8ZvxfXG8SropDJg+5LlSZs7GSPe35Dk5SdkMdnZ+cObhuX",
-	"h2sPXQVpgFbxOiGPHz06L/00Jtcp3P4iKuzr14xoefJePD77y7mreU6NMwJYNT0nGpokcm2/FHLtVu3d",
-	"mkcMSIeJmHx8GbPlShomos2DX9jmIy71GtlQWzm3WjFBpIjYOUpbZuC0hxe5II8eOxE3Yw4EBxL+HEmf",
-	"kCc+8dKlO70XVkQhJLCVJFy4e+2CrWCcVhiOiZZEyMDwuEM/d+wIMu1JXl3mvXAx+4TOKBcaTU2VnFAN",
-	"lHhOPj5/R2eZXmx/42I2Jh9fTh/8Sk00zx5hm34B+RLW76XQhlp2s+Rnqe3777//i53Ob++eju0h7ZzX",
-	"9o8AszmrMiAGWVFp1QtuED7YEmgh3O589NDnvNIVH52Pvj85O/ketEIH6H2K8dEPMMsHa9UyuApkh+3L",
-	"eHQ+esW1cQkT7s08TQe+enR25tHffHSclbJ4OTz9h9PjUX52aW/ljkBfCpXKZoLQyMHNfxmPHuMIQg1n",
-	"Iz39icaFIiGPzx52f/KbsLoJE8ZOhsX43ffd372Q6prHMQMj1A//43/0+IKmidM+0+WSqg3k0klQGXCf",
-	"UPMHHU4bkgp7NCLbnKO0sSeYVVKy1GUvte13pcIcWIV9pgvF2z6MR04Rcz/atT1ZUuFgvFyBj8IvoBzQ",
-	"5AS1GGxgKlUNx/aDndRptlsdVOYrCKyooktmIFrr77XLqb2OZowGt6RrNpWYomxf+GfK1MYnDJyP4C7r",
-	"lXMaDDRozVH8cFiCd2QcpnW4xN1ZEgduVjMquIbF+05767S7pFh9QgOonEv+2I1uW6gUcFxNQ0aSPX24",
-	"S/HNkltBZzohLw1J7DFGs9KCAlTuOaTOnZM5lkchqEEp+7L9J/j/eGKVR9S82coduvYwQ+FeZpGXoLY7",
-	"gskxOX6SGEiwF3J8zda+gy/lO7NRKftSY4SHe+sZZxeH+MA9ukDnMKiYdnGFhI0Zg7Zk7x5wdoJTde0Q",
-	"8bj29zNP2l8xFz1+2OOLd1K+osrJhIc/9BmauwGx+N0GvRiPHz3q/u6lgNynndgbNy7jDDid4MaZbeQF",
-	"3ACh/hIAgvnbNAGf3cGYvXgknX52f31pPJwuGY2LfHfYs6DpKKD+8ddOx2ePu794Lc0LCDHdhb7eFPxe",
-	"ypPUgQ+JsmISGnP+it/Rl89GXz6Eae405ppeJw68fPvW8+OrTLrPoHnWSL2PA9nu+El89wjt8dlfuj94",
-	"KsU04Wi135oyn4sYdHBcdkIN3IbRTgTnlbecjZ3NLbfBrSk3XMyI17D17QvCU8CDalPV3yKv/YK4UQeT",
-	"iNB+gziEMR5loae4zPz2nXYkJQpYSmO0e6A1Azw5hC6lmHms769SYjap5K8Zi7UzBWVWvrJRfUzWgEST",
-	"a4xoW5sxo0O69a90wXKaPpxybRu/ZcX6VxqzrNsgG/nF4prouVyj5e4o/e+gQv4rKt+WccBKlKvheFkq",
-	"bP8fc+icfl6wzRdk+YShR7rMqc9FXGHULn3mOTiujydFSTcpnxZeQflKT4Jx58u/sE2bkp2T1qmS6NXb",
-	"Sd3uP6AmvfzSDuPwR84vbHPpJ3w8d47nzh9/7oAGaujCx3okNGJZ4gdKpK/iNIIL2b7u5F+rSdnuixvx",
-	"Ky4WBzcqQye3LIdqXYc34yh37q7cAWZDR75UC+0jEwRGQlGH5ErWiDlH7c05S9YCo3X2q6uy6wrx3r5U",
-	"kismDmYrfIsBX29cH31067e+zP6Re7YmUreGAHcIkQ0kdhbY3H44o1xUfSVo6vgjzIM59Pn+ifApeoAw",
-	"EKQXDT79djx8Xy8RXtGNz5jD3XWKWu53ItrwJCECjG8untdqJBcuehKDk/640JIifUoHp3YwGXkpEVXs",
-	"QOoSNt9LUToK5X8vlcafFhgRDJT+Rx0MWFn1gaJixjoiu/DVS3zzkC70UkcN6r5gBvTAux1X5WeJtSi9",
-	"OyTVTEEsFVwRaY5JQBVz6RO3K8I7BG1xQw94PS328m8gdo9S1ElR6tlkKxma0/mSLjBvtyIVTz/Df63K",
-	"vJQ3mHg4TCkBmuyjkhRp+NL1dtQWbvkKBxkznqbyxAO6ppt9U5glLvdnR+QavnTIY/fZmiUJZsQGT9w4",
-	"e370wmXxGn5RClFBimkAPMNIIPuLy9K/IJTMYZSQ6gjZWlk2C5znMfy7FDZZKAybExRmTZ0oRuPRcJ8c",
-	"klLuaquT4mmheu72jbdYBwSLvD75zKeAH0ItwMYv2XRrheBpVlv3KFpvTYXYmiHdbhHqeA71ZqiTTIx0",
-	"WTRekrayGP54slbcNIvsU0TFOAiXvE1o5PWBn2USH05xhtZv2aHzVDHakCkAEz+y253U2MFRjEn1kDLs",
-	"c97AM5rwGwYp9GE2RV4rMan96QSr/ACLFuBhnCZVE+YIWQGZmTGfAtyRAbAODRAdtsUL+9BjeIwhHRzT",
-	"1JaYyt+Uo8xj5+4+qfloX3Ftnmagma2JcU+y7nRTLlwG/5PzWr9qQjCCK/y6BET4uA61Uasqxhl4umlh",
-	"fAj+qhuGCQ+Hj7ICwJoP8s/dg3wpEOqEOPA4IYkfRWiEqVihsCkOso4ZGPL98xgDHrSRisVEM6qiObmn",
-	"6Q27gr/vN20ePA1nMoYRjOwAQi3ZcwOKShTb6gfeFpiTJNfebcBiBAbiGjBHpGpPzXS1V6834Uk1QQ6G",
-	"y07atz2ACJcxSfiSmyYKw3cmAL+Z95wBrno2oTPF2JIJMwHQj9IvTIRgbuqjewHJ7Vigt2UorsrUDsvw",
-	"ivbpx8jdevHpt4p8XNn9k6mGZFyPUoE4UY/PHmeQjB4SwyPSOYAITWZSsHEGgpBw7RAErhm5ZrPUSgws",
-	"IhGYTZQqLVUTAd9LqDb/19/p9QdLyvTB9MPnP3+59yD7x+Mv9z9//yX/98NHX+43EHuHQvbKUtnooEnC",
-	"KHzfUm+c/EbThIerPbelXEAimUPb8pQ4tofAa6nWbMapQPQf+3xKlzzZ5Db0Gb9hopqeXEB9a756h2+4",
-	"oN0+zUG8hlwOCtAXv7DNmxVCbDniPMgFwA3067kCXLIZ18YVhZoDFBJ0/0pGWdxv9fBgirmQQ9ib6kwC",
-	"J3wmH74cjf1f/dXBkwShOcwe1g0DSBkPcNeHdwt3evfaKSplzuDVGO/JEeOLTHliUI4kuV4/zoCiAOrL",
-	"B1xAMGjtPnCVqYkHuta7xr8elv6Frcwxe//W2eYXxlYY6GMkXlynUgHKkge0hzMQ0Lbd9S5w9e4+CYvM",
-	"9Bn/aHdoZIfjgRWuJmUrw9ItHC/P39FZmPM9kFQGGeU+vlNnzG1m/OMKFnOp4bJGEjm7cCBJRSPLUK1s",
-	"kMKFhOKNsdRE8wC0J2eJrwJBFcsRdLWhm5MidBiYqZrRxy7wQlV2I9qHLsX38cNH9ePiKeCQNemTdXK1",
-	"hFzu1t+/kNrzC5gfdystF65k70doVXg4/suX96PQZetAaipOHhdie2dOVtd9ENcD9lQBEO7fnPG30EZ7",
-	"nHZvFYTlg3n2BWTAfNUn8uNHfx42p0tPMTv5t4D+EJNS106jLZVff14Xvb6NUYDIh88y3PnDHd/e8er7",
-	"agpL8I+P56sjErdgJPIr6F2fzoLnoIELXpYCErF7B3wxBw1DKJ+6bYECxwiBo8vyNiMEMvD9gQECTfL0",
-	"9DP+0QqJ8IzrqEbuXaT3UuDIj5S3g7TMFj6nCQ//mxma/C/t8tLB8iNmM/d7M4iOtpei3U4OJKws7quT",
-	"XE/ZJ6fvDg5w2XJYTQfBczeQr/wk8MOM8QqLQQ7MZYgfGfVbOSLepuHjwaXWZWgH4CCXgh3gpDidUxE/",
-	"kDdYr+SWea9M1FfSR0R74ShKojDDnAeogvw+AlXMvJXDAx8kbGrq5o2fqYjf3DA14OSzn7AYwBOOPLU9",
-	"qf+MCUTlY8/vLAKPS4dtgXE1heKNLl7L2KNwDyyAcTrdJuO/unieg108IUht2WI6XuUvHO+cGc59TSGy",
-	"+tB6vkGliCYJipHc0wBFsCDO5bZMu6kJVX9KqGEKw8RcYjQlWBExq2JyjeUZ/5lSZd+FLy4IFYRRBaVo",
-	"7FMzp4IkdD1NE/RCQ3GtPDwwpobVZd+v8oYVfCH7V2tsB/00mltkIQDnuLtsdPTXA10Xyx4BKoaPxWxl",
-	"eHgpENWbHxVZ1H2jlfJnV63yYBSOHTRQN47veDhkWga4xKSoGiHLmuQYzwYuZlacOodYe/z3oQ2QIMeO",
-	"yRdHiXwXky+KFq46dGj/bItcLq+UNCwCgnQ1FHe5vTbD4UPS7W9Czzk7GGv65m1nujfyZgiJH0Z7ZKm7",
-	"yFLv6AIvPUuqFpAgDsZiB9p4Ua67iLcEX4wZs33ZOjONQNk+KA5aywHeLvwqwI4PHKcchC2f6EWJJ7sY",
-	"44mf7JE1dshA14ss7hSI0KOwGvT8+qQNyO7JcQz2ECyg+GxutKcofRCSumQR4zfsErryW384wK5SN19T",
-	"NDyswvEIuYtHyJOsJqwvhQhoweeE1yuJk1QYnqDFFSLRfYlVLBRr5QBTVKcleyzyaZm98beTlWIrqpoY",
-	"3KXP7Yevq0a3OPO6YgB/REXEkiSXWFBVlhvtTGzaeNNaTDcFYI2EQU1atN45oyLE3xtFhaZw+l2AQe8B",
-	"WLAtcb8X9iBOGMXq6dp97XTgE5cRx9b/X8vzH4lhSeLAEmlh3FAKV6ZJTCK5dKaO2AUIwmk+52IWwmu+",
-	"YqaUiFu7twbT/hxcZzHSMGZTIChfcr+WuHqgUEwc95BQzFuyLAaN0ETINbknFW7W/aMQvYNCNI/hGDtJ",
-	"YmVKged76jtO5IE8jNkNBwp9AKWaWz1Tz/y7TxOM+DgcSJPv6WeZqhYDJDy8s0WVsQL5XK7JkoqNq0MO",
-	"fC+FUTJJ7JEoFXl99esYALzQhOdJYKX4DY02dRclrGxuTkwD233FTGC3DxONUt3oHSLej5lXty2TXKh2",
-	"6SIfJDz3Y/GyldFiu5fjWf7a7VXbbsCo+HAbQq81CNy/cVelXr4KmU+ZKwKHU14oUDFL7jXfSV+JF44A",
-	"Qh5Clw0QoVSaaAQbR0zaIh4sufex+M+P9zECQDMRe6AdqygD3jekx56TtVRZOgNXWAPa+c/H5JpFNAVc",
-	"RrZ5LyJQua8ZodcS4rTwvhRStC9hLbJlG56IL34twtz2CKe6/dT9fHZfk70CRe5R1b6TefgoC3KRO0TM",
-	"2G+rR9ypXIvWY+7NWpROuoOdM+WOGhOH7STusnYNYVrFyE3N4BoN/55DQikSHwp2sIxYIb0E7wY3gwmi",
-	"ACzuCDuT5VI5oPoCvXzO/v7S71Z2Kxey19LwqBHbR+DT4enmWKRDE6sdGiaOOefb55xnZJPH5E0Lad3P",
-	"qKGGJ3ojmPlOE6vwEqoX8Be599dnby/J99/f+/7+/QvIqOZiluHNRFLFbJsb5iB9JCO1tnjG/WaiA94h",
-	"2DxvmNrYyS7lDYvJNY0WTnejqILaZ0Iah6S0lIoRw5fBgnXPYMDXrEUz+7dIaR+uvgUu+L87uXDUtY5Z",
-	"5vvKMrc0hXZ0wT6ZKviJQzYau2ucUixCyNYpjYzuLwTnVMRJzeBRPN1Po0SCN2uwD6omKsP5xYnUrEVL",
-	"CEXzSHGsbnuL140rZkzCCIeUEyYImgIgLp+BpxONBU47ggfFcxwOCwMBbwqC++GMumYX+F9Ub706O0h1",
-	"7UO9WNNuy0rVPUkY+zgS8W3X2UNVxJfXWykZp5EhUzsYBInb4n7cg6Zirpdc622K0PQjqGfYQZmgDuje",
-	"eC3N9ng+R0K+o1Ymy2Hr+aaFwUQ58XZ3zmKf2HKV+VwOwVrPoYcd7NF/nHX5uV+cI6seWbXMqlaAA69m",
-	"hgRnCRjmdO/BoXOujVSbfja/n93LtxKL4fpqsP25h0dbXKGwJawJBitnO3wOwXjeoWk185ijeRnvmlAt",
-	"BMLqckNQbha9RdNbC42infdgR8g7liTf5AFStI4fT4/j6VE6PUzZ4+Su7GMXW6CNxChoH+2w10NFMbli",
-	"govZoVj2Ejo43qeObPZHJ6qBp0YzBKVKV4TOKN/BOtGFFHrl0M8OHJi2pJ9eMTEz89H5w7Oz8WjJRfbv",
-	"r7QUDKzMN18JZmd8Ug+KNibXG+IKWQ3CG22Qt1goIgOT+hZ0pL6q0a3Eb31DqJJHwY6CXbC1B/Hiwsht",
-	"kCetWHfl/Nqk+l99xb+DSUfXQ4NodEO8s8LRzjHHynGhKS5nhUTUsiZPEnLtYMhiwgXIz7ic5aKs8lPN",
-	"+rO/nbjQiSziqhir62KtIHDk9LP9z5ftkRx+lkncoRlDyxm+Spd26t4/xpXuBn885WoJGZGwmpXLFwQB",
-	"ZTAEF4VkOnS0OqJzJf26wEI87TRS1faABJ3U9UQv7DuOaA507XKtD8oZP0Ih/LuleBcwGjzXgeVzXraQ",
-	"94Dc4UsMPm47oV+6dw54RPsuGs5oP8o7e0i7+ZP1XOosIhzkI57OC7YyWUpONRfHr05po/HHE5WK5jwc",
-	"wKcgSq6xK0Tz4ALBJ/N09zFZK+lB1KBWkb0PxVZJUHI9xphXF7wVsxPyOzdz8jFWm4lKhct5d+nrhGuY",
-	"i6/u+l64/KJCTjzmwM/pasUExotC/v2UJwwtDH1y4nFBGytkhywBbsB7zIhfponhK6rM6VSq5YOYGlpm",
-	"CRpjkB1N3io7fsMta7m+VoWfPo/s9ANy3pCl1Ib8cEZ+5T+NxnlW3TUXFGZXMViMR0u6WjnzZLmx/3b1",
-	"5vV5BiaEEiWSSboU5MH79Ozsewb+FNjucQGxHgv3WsIQ0pBUxExpI2WMgKbLldmQAj4CZtVCqzI1oeK6",
-	"hQPv7zjvvJ6yvP4Hi8xtgwQgNV36bJMATkCesZAhA9gf5JLdz6rqyLU+3oC//tP1JwWCSmRqKiC2U/L0",
-	"6m8ohKQilKylWlxLuRgihwsH7uln/KM94QTpbmuT59hq5XJNBNa+H2AA5ct0CeZP+z8wgeIvZxkjcmHY",
-	"jKmvxQKKK2VPnks2TTVNOnSJo/e8lMmCi+KqJ67zpAhEnLaH9TShlbqJfdSOYZZS+DZziHOhjUpBAymB",
-	"gjXrqfkHl/79XVN0D0qzgfE25gj650ey9ZegyECGtzsofPlZVDMhvYjF58RAwpUTjSXLVIGQ832oUnP+",
-	"pICLGCLM08/wX/AAI4TWcAvEf3cttFshoPE66RzIHlHoCHs+uoKP1ogyI/4n084awTUBkzChiRQMAHOE",
-	"7MVo9q4jNU1OYgC37TAnl9rpeSJ8M0dByxmAfsjjGVDOLHfR3BHTWiqorhFLUGQAzkMvuJg1m04GiP7G",
-	"KGxhSgL5cHiixU5u2bsLk2RxbQSVemX41lHM30ExD3tLqCAFzrgg3LiscEimK8JTzykUjJ1ytaxmwvXj",
-	"OnQj9z8JTj8X/rVrslyB0Puky1XZ/6gMHdbr+DYriTmVqlRm4BA6RoWyFFoYDkdUz1iUcMGORHX7WZgH",
-	"11drtHQjowPLqEt2IxdHarplanoOkNKBQigDdM52skrkrPX280rO+nm+FlzEJQtwmyb4Ss5+se+D4bdM",
-	"Mq+kXLgAIz2XaxcYjMYXXQj7sDdEsN6IwgvLBvt0Vjw7Hx43bKl7YEiOR0v66SW+DKG87jlVim5CE3hC",
-	"tKHTqTOYj8EFJjZEqhkVXPtw+9Ao4bumMOJHZ8G44VA7SiasqZkf+jdTGXFPtLLiR4HV+d3bhRMpFywm",
-	"kEbl42yDGON0NnQy1R43locG9ZmqldS7dusmGoMZo7U/Gpnd++J5d8TIMaHoJkUyREcsGFaaiC9Fr+gu",
-	"43gjkk3N8t/QX/50gKe81uMLJZdoNIrphjRy1lTJZRg41kcodk3tncy74SJK0rhxZlAPYbfe9p+A8FWm",
-	"HLySs6aEg8tvw9F9W0YquxyWHK6lmZNEznSjNcoe6CWFgEYR0zqRs4L3IZGzWmmNDjVALuzpf1BiwC5C",
-	"JqEbpjYZ8GPM4yNlFMyXMj/XIJsKi+fN5ZrIqWFi7M0qMVnPN8Xg2Rx7iH3i2oCaspSlOi2d1LRDfUtP",
-	"iOwTONNz8quAxV/9DV3Kmi15JBMp0FVAiV7ZMeg5Y2aMARXXqYgTUAafpDE3z2/sLO+9+PnlJbl8fP+E",
-	"vARoRCkcOuI4x1x06GEoZR0Ko9KGXG8MVLXRTJgT8tpVYl6wTf6pjuSKkY94i/tYL6b8HObXW5F2h0Ub",
-	"TiAT6RKqRuib0Xg0nXNViG7qUuuOivpRUT8q6kdF/aioD1fUhynDVjD/17oS1Ble+2U8MuyTObXifeCX",
-	"QacvhL/e2bD3J0mC4edwFC2piebAUxTnvYVmPOVQ8Ls9LOCFf6kTJljW8pnmdnhaM93MdYXHu7Dd0Itk",
-	"9jBAdFyYHx+PCoGcD7/WQM5sbxoZwj+/q0zxm0h1ShOCJL77ZdGv2Oln99eXU6TQpduskGK7omZeEO34",
-	"YatiO4zWWrLs7NBelDrcdyjFk3z620azvZbHeiR3GSmyVIGCeqkzrvpyakzoXjxBDsuZEIsKIYxXuIJp",
-	"oiV0oyH7GvNqMDeI8HgMP3BfWcAXKSJzGvt7LyWrVM3YCXmXBUVhn2TNFIN7nijdoOu3Xct1b91AD8N5",
-	"2PoVoyqa33qlTzezJogU//hY2O6WOe73OeTX+Ls8LRI+gWwqV8yLYmLakm7I0ipNAw/DJWtNtvmVHdJE",
-	"+msjNk9Ek+TWozp3gpPAETsLnJIJQ1PRiqkl19oF2/qtWbLKzggwB/stOV2wTbu2/ot94YA7A+037A0M",
-	"7miwrm/+dxrWpqyd2lMquzExEbOY0KUEdE2wGnaSRFOicg/bLSJ6LumCIZQzDsLe1rgJJQj/ShfsF7Y5",
-	"XLCubfyWg3R/pTHLug0Ss4dA5NopBKDPHNXYu3eo/oo4TpZjplJB7j5LpheuwlRh84dJ6tPPC7b5ghya",
-	"MMNC4fCx56uuS9RzKyKO4rUUMiYF+04Tuzt26+rRY22yc5A37xe2yVx5pc09VdJsGZHo22yMRLQtH1Ds",
-	"/sI2l37wR9l7lL1/vOwFLcSAVgJX8oRGYFLI2HwniayZU7fb5fEVy7Tyg2nRIMuzjgJc8LMvrg/mCPZN",
-	"iP7tjUh8JjA2AbRlIlODaPOAmtJPnAcjKp7kVMU1EVQpcN8bCR6K4hUMC0mC/+88K/rJjYZ8HVDgnUFI",
-	"FFz7IU0ZoHdvgYLaiAdQgLLnd7dQrofUcWRj5QKfiRyUMaHakFRvIyNOP7u/vvSTFkcNbk987wC1EHTt",
-	"AIqc269MmZPK1wNuLoCNrxyQmZ+IjevkiGjRvxI6Lglc2NgnoyhRqWj2ALqNHgrJOs5qYn/4soec+Eaw",
-	"TNj/bwAuG8f59aBlH7E7/x2wO6nIWfwiA7FBli5nS4fYHH47oXqBxzy+cvoZ/tsOKea58uCSv0PwH+V+",
-	"CYDLrYoL9S55n/kfLPNhN612MR5+PNSJ8xT0oIbQkwOOpOmgemuHs4+jKhQWtb/zAoYZNzIWPDgGpNym",
-	"IIclB10/k+PO2lNBGsvRz3sJ9QI4c4VztsYdOATfOIyChuMklE+OHxxpdKdCN7CGALbvUd8GUdQqoWYq",
-	"1fJUp9cZZlJH1aU5VSy+Kr1/SCtQoLsGTSLh34AasZOvPYHULl2BuFowttJYwT6D66wIHQ4hGXoNh0JH",
-	"QS5PEydLKlyZqCboQSFTEbHi5nwD97vScG/5mvcaYpoa7nluOeMjKPQ3cG1zm+VKI9nvqNhcVHluTm8Y",
-	"MXOuzIbEdKOJkQQhy8m9vz57e0ke/fneo/v3B7Nks+w+/Vz8JwDKcLbeol5skU264GR4hasOw7vFLrDT",
-	"Y7h2RfO4y+VbWZQqqz6vqSZTmSTg6EpX5N67R48OyUE3TOntqvb3ZqHQSfo37PYbO1D9qLcuVPQNHYJH",
-	"Y+cOpybWbBmTSCplj0O4OAujNpD+z0QFInIAU+ObD7ShJrMrNZo/3+LbV9nLh0w4qPbVWM4/e+EuX2bc",
-	"RuXTtZL8PhaciRWdFovyk1V6nXA9ZzFx4hgzYBo8YWFqwR9zsIs0QBNX9IYFaeIA6oxv/5md7NYS0444",
-	"Pmap3H6WiuKG5cR6QahVUeymZOE4CZsacPnP8zt7nEbGxdoY9qk30RZqqNYE3CkwB9JgKaOsYtlGFrol",
-	"6n7N1m/zYd32PfutFxclfaTMONk7x/v2NxJCmTGbk/2fjD8NtmIjUFld5bMWBSF77aCqQdZLo5s0kiq+",
-	"2xoBzhFS+/LdcYaS78/uj8mSxgzLbwEpsISBvI0SSK8dpgA4GgDY3naL99vsrQ58iN/nPJo3oDGAcToI",
-	"ADFaU26QvjwYVP4LZjPFIUyoD4elRzflpuzY/IW7G30JmDrcZBhlLJKY1qit/imTuJDpJlUOwuM2jSTU",
-	"sGTTGK+FOaklGv17jiS9pAs2GteQpT+UCff0s//zy6ltb2WoiLaope03vN1MAR34V3t5+fCT43X+Vm/Z",
-	"sOZIjuW621YPRXphcaFWQz2rKECaNUpsJkTF/oGa8IHo8BLaH0SH+MmRDneLRwXHRSddZUXXsCzv3shq",
-	"zc08VnS9TchDL7r63XUwiLL8R+JIWjtof1a9v6bRAqlLijJN9SUhODM9ARlg+AdW2+uKf3/r3750Lx9W",
-	"tSr3FdSwpGYAkAtVlOnSFd0U0hAF1Rvu+E0Apzxla1gEzZgrL51ta45JWkqfcr+26P3NJRSapMJrumSV",
-	"TTugzaTS0W3HJ9h1D46h4j+17x3tJt+A/xSChrOEPstSF5XD2xXGqkSZN3BS+XLSVo2kJoFPP+MfWSmu",
-	"4ac4EmSfAlwhhu06yZ/66mTHk3x7gnvFDOIyWQ3QXi8uSlXgrDgXjJs5U07IC6kwdXVZOufb6a9XmaUW",
-	"CsRD9CAEiNWVtqG/y2/kZP8WiyztgZwUn82N7ld6/BLeba46vhe7oVwxUTAaun8qpo3iWY3bLOrzwy61",
-	"ShyiOjYF4DFbVy9ZcpH9+yutZVLavaaqJsek1fakVTn1EIrnDgYsq8ErHCmhD38ptSGpmjFRNKYWkMMg",
-	"iFKKIjsjL1bSnuC3gnW/wrCnU6mWrg57g+SOGL9hL+C1w5ZRf83W5W6+nnRTtwrH6MhvAZvWK/Jr4Bb0",
-	"n1ltamZVfqoXGhQuLMFwUQWRtS/OKQTVeOPCgq1MPzZbKbayd+8gp32GH9oTT0tCdnRb0vyYhbpFFuoQ",
-	"wTs0XBV2J8OqaCCkU/bJMKG38ijkHTQWbLeNB+hx/2If+3ieTWbbmK9jLdY7aq55t5ZkKYWZa6jehfji",
-	"rupXDuENTmYjkxhUKi7yGlf7k92nkMUaNdfy+vgvvvroHYhJAmOQcK9H5H/EAAZgVrvBesuKW/aoeO6G",
-	"MqzmVujKBOyaX5ncP+dmmdjG46kvwTUe/Yuvdg+62KFqzA7Ia261qq3Y6e00DLsk21W/gQXeR/kbllHC",
-	"PHfrPMXFf/CM65XU3Dueq0BpgBU+lcpxS+LzSuhGZy5Lf/MFNmstb1Eb7lEcb2+1uWFqgxvgQ2fnLImJ",
-	"LAq9MQHbAvyiWMKoZhcYEEYFWxNGozkxfNl1S0RD0KGVFUukpyvMvWvUgt/i81y6HQ6MMRMJrVx1JOEd",
-	"g8VkmsTkmpE5BbBzmZpxJnFKJnA87nRfxRqo/VDkmvCpOYRa/YpPzWVujDyUSp33YDs8qtRHlbruEqCk",
-	"YBUvHiQVfXogP7ZxFerYW+JmdzPXW1Thb+PS+rYwkyN3Hbmr7O6lWJsKDfpZ7anc47vHG+nWeEfd7HQJ",
-	"wMi3ZwK6dFM58tORnyruM0uIOZiP5a2ZLyG8r7PJv3QQRoKmb5OT/ISPnHTkpAIn/VVRYYCRrje1EKSY",
-	"o7/LnTvl0Lfd2cukShyGu2zLt8lcMJMjbx15q3JKWbog3BAjHby9ZmupFn31vV58tEu+Rzcv+byNDj/0",
-	"kaz3n+yRX7xjCeX5DKF6QajYgNdrmysDuJgafVVvmVwlrnRvCYp1xgw4r9DuzxVW4PHo21TEBIlGKg3v",
-	"YlSSnDpUklJbHux1gwFLWi6Zs2nL9yKWoM+N0U7NBVRekWtBFFspppnAKlXk3scbztYf7zcVXrnEiR4W",
-	"r9t10hQq4Z7e1fwTnL3VGmJqSsSIE2/C2i4Q4ulnLF7bEQHj1PqDb2XrTh5DXsohL7aVMeHFsi3f6Qqb",
-	"DiCKwTZ7nMWHADGdogq71XHoWm3M7EblOKfIAxTZ94O/5TLfV4atgnCrOOVjuP2dBJrDzcWQR0BN5ppM",
-	"lfwXE1lYSiRlwsXsgZxCpDKXMdGGKqN7cbe7Tgal/um1ogv2YHszSwe3vuJT85PCFKxb5xvb+ZFrdk+R",
-	"AhqJ8bwhM0mkQGr1CidRTKdLVknL25IgIyoiliTbuqM66PEptH7Iw2OQvfzwPPDUqgUxkdPpkQ/u4Olh",
-	"t5dQx5r2eHBuLW6gANsF3v4g8B5ucmQpb5iGcCWZQZPtgWmlMEruRdurVGmEyytGQtmDMZqzyMqia/Tl",
-	"6Y02bInom3olDT6HVHsCSBcn5CV8F0vBMDb1oxtrwuLJ9WaCLWSJZLiQXBPLr6EQT+CLp266NX5+dHB+",
-	"PpbL2flQy8vfrBR7oFJBomw/u/nAv9vGB6dTLrie7//4egHtNpLfLRwnGfMcKXC3QB/U62E1UTChnS6X",
-	"YgArA5BuXMQIsbcjdXLDlu3JwC/hjY4c4Cdi48SlZhdgk4TxewjZhnRbwIAtxbpnw2kjRDsiAIC1C76k",
-	"n3CE53/KorCpUnQzKEO4dz5wFvmdpjwefaUZwHZB2hJ/V64wztFw5qJfJVQTF/lx767eUi4ACVnOZiV4",
-	"hxCz7Raa3WI3W9H0ENfwt7bZgxtxmw4N6P14YOySPWvkikChPsHFzGmp18ysGRPErCWJ5qlY6IusWj4W",
-	"SQcz0Sb7V68TBAmnQc9fKTlTTOsuHGJ86bD+gqybZtxX9/wo/BwZ/SzXZEpVdmG0GkYkl+wrdSKslDQy",
-	"wmtlG7XhSwenNuymmdrc8yO1lSpnSDlFbzbeiVgM5Ubv6YQZw2DVFjJJ7o8zzA30t9OExNTQDsrzq34A",
-	"4tsBGbbrNEZ00n8jI+RbB45J6IzyI/roncT3YJC8khvXvJJCo4ULEKZEMaqlADhnrovvUsHWu1sh0Q1x",
-	"CH617Taoz4c3+V2i1ndkm139WHC5KvmxdteI9UqaB2h1bq9FvJLmKb52SAGc99JUsYsuV8nRIFDWUsBV",
-	"QGJ2wyOmM2UYSlDbf6znPJpjvNyaec9Cf524CavPjgLENSL67k1zKZDk6WcPM/Bla7HYbeV666EMQISm",
-	"YbwyqeIXmSHzEDqPa/25MGqzdRw4DvRorLhNHWWH2G4AEcuKmUzRmkeFQ2i4Tg3hYqKNjBaEicQOFKub",
-	"OSm4s0UdonD27/W0Mgl8toqtGDU4Zuxz7KSRoEs3l1Jkr48YiqlhJwRTtGLvFAaLZyrgIbzpb/218KK6",
-	"5/PKztSrQLuUeT1YeVcYYT/GP+psx6vOLsZYqkwhT8tplFvokmnCOsB54Y1DIg5CB01B1/jwrkbP/yzX",
-	"JJFihokOUJnNXksXbIX5FOv55tx5ZbNKrtcbfLG1pmuo8EcPffBDThSnn6GXL+Wyb8PE7lPbQisuAxhl",
-	"LAUcDjoWWt9WGfNmo6MUvYNS1G0uoZaLPIOhpdiyQLX0Qx2GqLu8TjujlSrpt9/dS28e8vpe6qgR/3XG",
-	"tWHqLpczlL5Yl4gTpsETkKFTFbcSBLJmyl7cnZXRe0BB8YVKPCjL3R0hA5kfXIGzRC+nn4v/bE+eKu7q",
-	"bVFP4RZcpyD7LRWboxGolE7lVuUcYq6cPNIO0JQj8WQ0Nc6JKnAF24bChl6qipud4aa1kegpjmsLRaLW",
-	"VWNqFvRQI/cDXPUKXVyyVbK9veeJ36yjinEHU6sQ6QmKOAiZiojFuSYvRcTOiZCGxVDFQV5j2c0czAa9",
-	"VVvU625lw9SR44F4EC6nxbd/04dS73/TbIDNJcB8r+UxPeuO1nKTxlU/z/DAS2ekZQI0xKLudggmO2Ui",
-	"PiCjPRfxrbHZc58Yf2SyI5OVmQxCl6k2JKYQlZ/qbZjJMLVsD+p8B28c8PaCHTTcWHB8d7t+f01IxmxJ",
-	"RQzlqdCgjCgvU6L5DMKAudiX0RHWt2JsbDMa5tSwf3lXIIS7bTM8mgCdCRBrcQANHt7sd8M17yiJ+Dd8",
-	"5YDCzvXQIO3cEO+suMPZgyRz8FX33j16eH9c8qec1wTid7pQbs+ldfkGPDr2XEItsf+XvSvqbRoGwn/l",
-	"1Jd1UlApAoTKE2KCFx7QmMTTHtzmlho3dmUnKRPaz+GX8MeQz07idM66jmWaRJ62Romd2Ofz3fnu+wJ5",
-	"8YPZkRe61gZe4sEMI+g9hzsbcc0/Hzq9D0ZgCnbljHx6zz+2YQRFxJnTFqAkMLAWXYGyJkOjRNslZlwa",
-	"54eF2KKZZrLYg+zoXyvMiEmgPme/6O/dce92+QypRe9UomOIuxPirvyMHKEbj3KeaUKaaHRXVGar8gGZ",
-	"Um2LvYguZdEjaCMe5tORVh+SpIg8kAIaQiIITnnIvZvapl5GvOExKNOH5S0V7HhK5w+p/bFRMiPcEeZY",
-	"XFhjbt1nGbnVch/XpllgG6XEPRydL3TbAcyHRwRT4LJ4+3pC7Oo8L/PJ4mWDrMBlgRnq5wKtEAxPj5Hh",
-	"hng0MrrcYsx4Hme7UaSldmx53vxI+rLmDmwh/aL/qFbKg5lbDu9LLht78I1pJGwZt6Z43jK7BqmG2m0K",
-	"JrjMhlg3F0zg/27iP9weUcDl+yZMQMjve8jyjSECS7RGioFCwW6tsLLmChME7HmEumZGhKLTFrlFpOZf",
-	"iBMOS05NnDA6iE9GmMAEgpJ4UlMG0PBQFfgRcSbbJK5KbZWNFYQlMo1WmC7tXBvUVS0ipd5MFpMZ2/JZ",
-	"NSdJ8H3sT+z3NjLsTdQcJ7dBwz4SsJOBqaB/Eih+oERTYK4KuxT0qaNJ3TY0DY6MYa+w03fhYKJMpJ8z",
-	"V2tKvgFLU43GYPBuvhQ18uA5JSXREhWIW5gusWLWwjLbP783mGWnbSvEeB7tfINE4ZBpVW7dS/gTRo/L",
-	"oUuZ4umiLtFPoMZzTxzwdNLinTS9NWQLtzA8fxaasIuCD6Ta2tjNn/gGjUsdccdCDqAzeJTnVp3EnrVz",
-	"vLaeFR0R1dVt3Xxh+62rNZOuEpCsVavcKJJqcKVk2lJq176MO3GK9cfqkwdy52r3qAE20DD9fPb1HOZv",
-	"XszfJfBqHkyO5wu53eo3py9PDHFEp/XXxAK8MOVSmmsZNNucHUVf1oFe+pQVyNk1eLYPVRKxibXUp1ya",
-	"QpfCBK26SwSH0jfwrcW/W6vc58c6+qrdmgXswj79ANTVFV+Rk+g72ags0vZFZ0AJmsjlv5sFdHKAEtBU",
-	"D0oHS/4yl1lCdd20JxiYsqriIviwOkHi5vLmbwAAAP//",
+	"7L2Jkhs50ib4KjDumJXUQ2WmVKrqrkxbW1Pp6NKUrslUdf3/tLQUMgIk0QwCbACRFFsrs3mZnRfZN5kn",
+	"WYM7ECfi4pElqdnWZpViROB0dzj8+PzTKJLLlRRMGD06/zRaUUWXzDAF/3oURTIV5vkT+w8uRuejFTXz",
+	"0Xgk6JKNzkcUn4/GI8X+mXLF4tG5USkbj3Q0Z0tqP5tKtaRmdD7iwvz4cDQeLbngy3Q5Or8/HpnNiuEj",
+	"NmNq9PnzePQojhXTurlPfN6vzzTl8SjrRhvFxQx6eZxQDVOMmY4UXxkubVePSMwSZv9BInhjHBqCf9Q8",
+	"gBU1hin75f/9d3rvX5P3n+6PH559/i8NY+GsZZEjeLzjfJ+wG07tvBq7if0be+gpYq3dRGzHPn6RSdzY",
+	"w1wm8Y7tP4/ZciUNE9HmV7apk8njudRMkOsNMXNGIpokTI2JFIxMpSKMRnNCI3NBKFFsxQwHgpoxo+H9",
+	"KVfaECr0milPYHNGY/iXm0RhBPfsENrms6QfXzAxM/PR+YMffgAG8//+S/fsXsOkaPJlzHKHWS1XUjVz",
+	"EYfHu9KFeJkKHvEVTbgJ0MXbOSPLwhvfaSLS5TVT57BkOl3ZQYzJei7JMtWGaLqx/9CM2GExjWunGaGK",
+	"+UX7Z8rUJp9Isf1Rk8w5u/fT+08PG+TNc6GNSqNWacDzd/Yq3X9lm8Y+Fx10PrSvF3zJTX2TLuVaEzkl",
+	"lKzorGmVE/i22HvMpjRNzOj8h7OxJU7s+cHZWec4XquYqcZZS4UssQtdvpGa4+yCXaz84w4p4iZxZv/X",
+	"Oas3Sq6kpknjxFbuhb3u6X+3TNJGuP90L+y110sqZs1HmrJP99sfyMnmDr0Y3WOPfDZvFp7KPt2RRi9l",
+	"KuKwyFT2USYrwzpX9qx5DP9FsenofPR/nOYq7Sk+1afQ+ytsw47mimndRkYan+8456v0eqVkxLSWzbup",
+	"Cy/tdU//xjVv3tMb+3Sn+X22H+uVFJqBKv0zjS/xFLP/iqQwVm89/zSiq1XCI1AuT1dKXids+V//oVFc",
+	"9du+N/gVdhogIOyWcE2ENFa4mznX9sxdjqyCLcU04dGtD0sbapgbjZhpEkuGA6RJIteEGyLk2g7wGZ4s",
+	"tzg6JdPrBMYmU6XHRCpQ2mJq6DXVzK4kXdMNufPD2fdjsuZmTi6ZUZt7j6aGqbswaKmueRwzcdvLmmmi",
+	"qqCYfqfJgm3GZEk3dolHoOfc0ITHtzm8K7m0mi9LYk0iKuxeXzOi5YUdkyUCsqaaRHN7YsR2jK+keeYF",
+	"4y2uoWLIK0Sn0RzJEzRUYBtc0BGc8SySIgbl4RnlCbv1xbyW8YawRDNYOLhTVAd2mQmw2xva8+m9l9RE",
+	"c7uKS641CMTx6K2UL6iasdvmCFglromRkiQwgM/j0W+CpmbOhLFd3+7yvJIEWM+yJA7FXX1Y/BYOkdtf",
+	"nu80seeXPyIMXTABp6Rrw5m7mNbPuIjtftqRxUhiNLHaLlOG25NuShPNxqDf+p8+jai2KgOLJ9SUzs6Y",
+	"GnbP8CWrH6Dj0fWma2Yv5OxnWEJnBQrqT/ZKjs+JmVNjDxYrv69lag/4jmN8PEIb3vmnmg4xHsV0EzKS",
+	"CasPkmuWSHusGenOjg2Rgqzn3PKFfTyjoti/XYpQ/8jVvRdtLlNVurA8+L6gCp2NA9PAQ6CmP9VfXHAU",
+	"xUzYtv4+WlKxmUCHY/zbLsh4lIqEL9hEs2TqFCpNF3awC25nLJy6vFLSsMjy3vvAPBI6ZNYyNZFcsi56",
+	"ccT72r39eTxKdRoy7vxuCQWOT7v7IF3nLIkJnVF79x8FNcpcV/z7CGgJ1gvoGGnFE5Pv1m+um22+DPL6",
+	"HywCUY5Md8luOFsP5bkoI922NXFWbKDnlDkGra4GE0T78wZMM3N6w0gi5YLFBHiqSsqNW7Wkm0kkxZSr",
+	"Zb2nn4vWtPzraykTRgXs9A1TccoKDFl4qGCdWDxB0VG/chS3KDfPu3nnjZdH2bUveruNgb+5YUvdY4ty",
+	"IvicjYYqRTeeV5o3jooN7Jsl4pkVhmauZDqbEyC6ftsWXjrdtDSe7gYsSqSYPYcHHRC9BRcsUJqfP+VV",
+	"ekG1IZrPxD0uQG+mZKXkTNHldxoWiaSaoU0MjXD9RpfIGRcBMvR3zMCDjH6HrIKSCetPS5cyYSEa0oZO",
+	"pxNnRwiNDa5r9cVbU264mKEJlxINmidZMaWluCBLGs25YOf5kuJtacE2ejTODhLXCNg2brg9EsYjGhl+",
+	"g6wIbVg+5ZpeJ8EDIyR+YZn9PlRm6JfNz2tcJMAWqn7BxaKTsivasCFrqRaaSBGxMaEiJlQQmChodUSK",
+	"ZEPWwKrl9SNzex1CKcRikIy50KrIFOf3C4kAe50xJGE01heglqzxJqOZumHK9qwYNG6PNpokOKrsOr4Q",
+	"cBvXRK4Fyf2L7CNdrhJwKRmz0uenp1PFtTlxv58IebqQwsjThIkFO/3f//N/hU8Df2+qLRq3KwYd26u2",
+	"U6Nc/2g2YG6dggfFKlUrqVlRX0HiAquOZiD6aGSkCuofsGWTVBie9GXFCg36AYwLTtliq9nkW8jtNo4W",
+	"f/pXJYJgHwPC8gOdGqY++A2wL4Gn4IIkbGqITI3dNfuoerw0iedBZ0tO5gNWZSW1iWTMGuSaYswEHxm5",
+	"Ft16hGtgnHfjvmyZAJjMh+5tHB/qfBTMWMoMLsIqoRHrXgWUuK4d/9U4H3TXYgzdU5V91I/Oi+teI/bK",
+	"XFzbwSGLDTisgDG4ZYwlF9QKEbhzrVbublzyQzaMqegtfe38XM4S0PTJFT7Gtz9na7J55a3WqCBKwV5P",
+	"R+d/b1+Tev+fx+1flLt/X1gPfZAF0cNWRO9/SfSgNdHZoryx2o4/kPe4LFm745GdJrYY/uy1e174pN9a",
+	"Zh/sczULjfZaz97v16ZZ2AIjI5l0bYFdlIQz1TYg+zxrbzxazyVoPk3mNnyvvnyRXG36L1+hoe4lK43Q",
+	"L0HuVdwjCWKj/enPv9+P+PDtfVKeb7EX2fV7uTy10mrrgyy3HrreetiC6/2vuB605HrYmnsuX62UvEED",
+	"3jAtma3M5FrRBSsFrwTvb//J9BgvTEsqNsG7hmJLiupTxUdj6EYTjvpwcePHRDB793KPVrloKQZ2QaBJ",
+	"Xe2qKyVgXV+ywUaXLc2mFXXJtxLSl35OZLRAdWmIMcjHnwas8XHpSqcY2Ako2gyEnGhDlZk4Y7pzPk1U",
+	"moAyqqI5v2GTVGDgHXxj5GRl74PqBhV3OWFUJXaf5wxCJTEmcyLFJIs1zX/Kr3Zxin4aNsksF3LFxMR5",
+	"3/HWaRRvtHi3OBrsiLiLHKg7ODCWsORgAHKliRSMrGWaxERIkkgxY4poQ0EcdzoelkxrOuuh+rs7j38/",
+	"RAYQUPwIox0H8mpq5lK5eML6mjUSSkw3usFrk9qdq92iQkuwYCvT4BxYMLbSBRvEmICtJgabUnYlqV8p",
+	"K5fspRRm3jBQlYp+A63uhwvAdm27tRgXltLNrHGnnjhT3x+7TyziMdNhS/+ATWxf4oRNbpjSLjyw/gbK",
+	"k122odRHYVeK25H1ks0sn394l/hwaV+wEfa4Kttu3BeTeRbJ0hArQTPLIPpYC5ESuSFRMxY8PX0vFXNF",
+	"k0OWzhRj9rCbMBH3N4bkn8Fi9yKda67MHA+TPq/7yJWOBb4ydLmC99Hk3Pt9tqRojaz1zEQ8UYy6sIC2",
+	"xp6K+BJf/DweTemSJ5tJoz9ixoSzdbQ1+Vd8y77Pb5hobq6RjFjCVnN7WFERE3bPThP+XIO/XpO14sYw",
+	"YdWlqWL2TFOxJlSx3OhYjc8JEdqcayNVQ2S6NtSkmiRyZpWzNdOGeO9sLwvTFXz/VBi1CQn6nsQtKDKz",
+	"Y4b6c/bRTNBN1Ff+tfh0ZGLJZsa1UdDvJHM2DLIzwt6FjYeZj7/BMQHeXgzO4Nr+H2mETJVcEpok5Do1",
+	"hBJLUjGZsnWD+u3cZj1XBLe6a0NRxuK25l9NNBcR6782qQBTaJE9q+uwQX8Qqo1+Nay+Z+ldSDJTMl2F",
+	"2m45uILWWe/6KrBpWQZkHF/cuYxva+dBtpKVxclHlsu4XDrmfNh8sj2e9zKQL7ko/np/yxPvFVsXD73D",
+	"HxSZIC/c9h4GLns1CV19v5D2c3+8b/k9sLOK6CpdZMd7kWSZnOlctpLc2VVgfG4k0zd0sBcH2bu/4wI7",
+	"upTrAS66KFVaDvHRBdaP3XCZ6u7Gbbvkmk2lCjTvD9AuRRmXpFkc2OkPc7q/nmLIAVKBF6peR7W6hcmV",
+	"joIeMdpdaR4oC25ZB+urhzQrDT1P+zrX3d6xu/Pp13SuhWIWq8R6lU3TG6kgia0c1BJREbEkgR9jriMp",
+	"RHMs5GP/FLOHh0oc//UgnS7/ysjiXDIbmGeM0IDjbJxtO+1mg+JmypQKE05lM7MU6dIIi22My1MO7lR5",
+	"RYc6n+P8q35CvLKBXQ5o33546Kkwr9UzjAetxR4DlVvhvGJylTBC4XLufQf2Dq4JN+fkbEymVt2Uiiyl",
+	"YhD39m70Lj07+z764d2I3Hny4Me7JyRrERRyiB6UZCrTwrV+yt19H2d7Miq6DBzZnL0PhB18yuOSfwg+",
+	"9jTnRhUgtffj0cd7M3nP/fwMPRawRKF73vOr1+T7+z/+aMmlkA/86N7/eP/pQSgfeDx6nN/RBxBILylb",
+	"l1Kh/c6wCR5Fgw0++IVfxqlzxCmGyQYlndwgLoCQZuL+zO6CKKKWXGv8JpH4h2JyxUSDzBoe6F87wK0G",
+	"IdeCVHK662eVNA3nEVVm00cKwfq+gbdhU6ZMMRE1xGiC6zcYLZQMEbHVsCfjYhLxlGgnhceJjBaDFU/3",
+	"TXmdQUU7d7HuwiiZZY+9unp5QTIj5Tl5Qg01PNEbAdFOGVU5HS83ZwZPhCy0vGfwLDWsSYuQqxXbYaVx",
+	"IQpR39BX63rbqZeEfRZRGDNhkCzt6tmNG4/mjCaQS0oTqpYIhRJJFXMx0xiPCubfepxbMSzy43Ps6891",
+	"rT8b1i+5PWuYVAjo9c9RYwdVhfDcj8Q2ZM0UI7GEENxex11JZAWuLbAD/U/PCtkHGjTsY2hOr7Yw42Wd",
+	"vbV3q66D2s1kjIvqB9JKS7/IVA3VN+b+myyr588POhOci+PEBlrH9WsluQfEP5C3F7zQuHNY0BvKE3rN",
+	"3aO1kmI2oZCnkP3TgwW5YwX+2XBaZKN4JQd7nrz4r5nVQt70VhtGZdGg4dY1eyXNcH2cTqfVS1LB3+Sf",
+	"TthHd3zXReC1YjSaYws1kTRg30I7UeNVathMKjf2XpwD0hI+TTVr8OILzf6Z2jO2yc3vj6Kw09DemG7s",
+	"nWrQoRI3XVybEp/eyuqp1zMJj65AM5pYrXlA7p7/DK9c/T7ySXm9tgaYvPV4XTKqU9WwLcsKvs8gswG4",
+	"yftT0Rv3PlwP+Q2NNhM5nfKooXmv1GZL3quTK5kqvI9l6S39voO3ndI3/CB7a78KMNt6TsOR6Ov5ZlLZ",
+	"syah5c0cFa25wFH1Bc2zYHzKopcw1YWt8l5NYOUbXZIdbm4V1ncs6UVFgfqq6plb6VZp/Mar+wVRmM85",
+	"LjOy0MvSWBdctJ9Mb3L6rctcZ8H0Ka6QamTvwWbOVJeG97BFw+tj+Ayo+fvUrbaUtT3tjFtJrxYpk1Hr",
+	"kLFqlAK3JDRajZOO/zw7upGV51XnQbfprdxxlU0yS9+uYKW5cNFxHhE9HumNNmzZzhlXfhV8w7GiU+Pi",
+	"34oGg9yK0NreW+fVGED11w1hR9trII26QusB2RpK1CzdMbxh+ytt7m51UtaL1bKwDUjZQtet1PPWnXND",
+	"9NwhmhnEOsUTND+FNZOtrTne7x4QFs2GnmoyHzRXG2jrmm1jVc4/HCa+hzkIt87h62XILMyjaX22cGLE",
+	"O/mz/DlTl/1McZo0ZAbKaDHpJeOv7Kst8t2FyGbSPW+4eYUubXdbuCXCuL32CeGCQN9bbWnUMNg1S5It",
+	"EGEG+1X37nRpDkh7VHcdJ/yGaTJnKhzD2Net2mSqVkzDpX1AIr/7otNGxUshPHlH41Y3Ux4nWNQY5A0c",
+	"5Fxow03qjDsxixjFE16uxWTN9dyZfARjMf5uFeHgqf9UxCx2eINDBSaz34JZrAXfprIa+E14xsZqVAX8",
+	"192cPj3znRvcPk8/GkV7eHzKhBvLSJ8y/PRkCUEOiSbshqkN0QwmBcEPAMJWi3WY8iqSxCAVzLCGKGuH",
+	"ZjUxDt2qPyAGwiEUmxU5SmXp2osO/FJPYzem0PLW4vBpPMxBUTWFDDFYNs228V7TdMeHlkLTUznS5L69",
+	"luDNYPymf7jlADWLo8XBv1/uKzTRHAEt80cprs09xwOn94NCx7FCC4l38gDCgXbSVe2FNTdzSCzaks1a",
+	"soRmyqd7BuxHwatHZfXd5cG14zOSutmnCoiAe5IzVc0YledEZTtRWJmxE0Shjp9ZwfVUKam2VCAD8KiY",
+	"HNYR3YgSM4BTosmKmrnP5AOkJQe9mVWL+E4TJ5/akqyGuCa8/O6RelUA7MtxUCZeDbSntI8L0IYnyQRT",
+	"48JGK9fWUx9dMWD9p/kweqQaBiaMv7fM8HWezOgnyj6uEsoF82l8WMGhZWZ6u1kNhfLKZtn7xoYRlgeE",
+	"XclmElxhSyFoAB26QF3RjYeOVtwm6HDb8EHXV2gF/5pFcZY39iUVY7KWSyrIncUNF4LdHZNULIRci0KQ",
+	"xcvRePTraDz6LUi8f4UEge2UkIo8/AcTTBu2lMbQBSRo8ITohBnDxYw8eXLy8uXJf/5n+x70RhofkOLY",
+	"09YKzYfv4WWlKevaNxzcNLuuQ0XCLPuol0DAves6Ul2joUH+soVlrj1Xs+BADlvienJlwpmelC+QvaJH",
+	"XcLMIAy8Xrlvdqny5DfFEnttnVC9GNwbftlqWoRXhrbbPxsiJKP8ghdbquxncXWbqKl+79dMQcK7VZU0",
+	"IF0lPgZ3CScs2Jzpks7gsVwX096b7/62s+GhMO6bXtz1S9DRWguOsU2GVgOr5gzVNPMs0LqOPuWC6/lA",
+	"uvBvFfhI34zGo4+J/hhc2N4XuWmqm0aKHqcGBLwwDuVat+RQD5wzQlAHm0tFyxKH+KLQf7aYbry+o2Io",
+	"bN5+vkSV9Wgmlku2b5KJ1WaiUhEWxdOEzgKRb5cASAIAinaamJQNcXxCGpJPKkCg29FaBVE100mnhJJY",
+	"bYidwLgnRdJEtwFdoAq87BvQdynXl9hqSN1uZwFH0dWRUAM5Q1C/IKFiEVzIPRGw3/3tCRdJpLC2zcT7",
+	"Ozfzy8IWDLEdZaKybTOcQN2fZyokt/Lx70wgVWmSl0nrXMvtFrD/sPOl7DHkhoFubeqm2UetQ8zbf4Qf",
+	"FFy9DS77WEYpJN+2R+H3hrZUDBQe3fN1HckVa8c/zowL6C9AB0jirAyK3ciFy0FaekjjyVRiFIe8adCE",
+	"oB5EOFpw1Ph6IEqwn55IfeU6nG0eblIYRnAnSrvXQVGPMhLxC7ZSVoMEkAGjAOwqkkqxyExc7PwkpoYG",
+	"16fY7lYoQtlH9eR7IYMpsFKEXKn/yXQONQF2UoRZuiDQLxbQCHgIq5BZosGbWpjo5VY2/B04M1+kejbP",
+	"4DsSfnEdLJAB4XF5PbMdmNsbvAeYHGp8DCMduQ2H52icG4+E7Ik0njGUykypyFDZuhUWpN+2D8bDLXzW",
+	"7/yoU1onLq7vo2MKg4++yqdDx999CBY7CA8eYecP4vC1F3NEje+BxA0A8z19xM8NWw69aVCleJO+m1fR",
+	"6VTUB+BvTZX8F2u4voStkNn1AUDxyxAxPotkYM76cJOS+2SOEbgNFqcyuXYmU2hmTDI0OLWP3dNSQtjs",
+	"mVncvEgqzKu4LgXgMU8j2dbls22iwi2AMLJV68ftltS/lAA3HHHTWtTCYXGRcRXjzWg8ugZQzNj5PGNF",
+	"1wgMh8E1+fKvUjVrCJZ1hbcHhIY8vWFqg7XsrlMsbrRgG8KNq9O0ezmWLBynzufs44orpm+nuku/5puj",
+	"MBDEPpRPKAU7d9BUYrN2wWD92b/ZuvGLXBM5BYgzrDZlLAkQLsgN5eKcwNJCVi70zhLN1uVYtOoNeHAR",
+	"GUOL2TN144slFizGDfRsB2roAuy9fe9VgYm/YQpAWqXQWBrlA94wPlwQAau9nlODULlGk7lMYqagiqWn",
+	"Yfu6dhEEfXeipViMG2eBCkqVYUqU7Cm+wxzwK9tcSiz1MhSe94aphK7qq/aEbjKgRUZkEgMyA4YoIshk",
+	"lic6HhIc5ztsmMZQvW7hPukl4X9lm86dggZDg8NCgMME4u9z6bjthLyiS4aAggZI3B0clWr1ci0crMYF",
+	"1IaF7B77IoJgwl6s6D9T5u42J6PeoV9Szajgmva5vL0uvtuGSNBR06mq3SP4QGkkDWtdzRVOpFzUcAvy",
+	"cbyQsy0UhP1aCOt+il5U+ULOgqH1tbVbNxLm8ByucuLvLpgaA4pnBoTzI0OWEhLobxxLWN7Qc4xNyNav",
+	"87JQPQexBHDgfAUudDvr6gSDlHNmbY+afkOTdCDO8uAalx0r51PRVmGE7FL5qR5+tyK+xdxVHaprCEsq",
+	"Nu4qpHPwNftBgzNHp0iIQeGAz8JAo1W5i3kLaOswvqSln0aY7uVw2PcBNDuwKuqwaqIJ10HI0rfc0md2",
+	"7rpLqTZSgqpGif0wuBEOKKdfi/6ksZtrdUHPcPVmV7RaA6mTERxdDvqqQg2w+W5G2WJVapn6sRU6bCaT",
+	"oXpFkn/VU4gDMXbNyzcbGuhLGrM+d66aAhQoCmG3EzJJQOEVEgvwWZ3+AmsBgqpLNdTPBqD2rgup7Sc4",
+	"ajZ8wJMC7nr1FgDj2YD+TaH0Bht71KCxg46xUwJ/u6srWFbbg7kz1VD6vmVGWm9xq/xiMYxBDlNOM1SW",
+	"OtlAWDCyP82KgEDBRd2553nMYaiqZXH649K2BulE3rBtwtyGRvtlgUUFXJb7DVVOauFv4ZEfNA2jCBJ3",
+	"du+n958ehkDiBmdn1AuvDa2mPtQb06jiXbEE09ykYDp4xsDaTwYEavYOPuoTsgfLU4zZa4dmG+4OGhKB",
+	"6n3DnQO+gjcPafDFbjwKia8O3ldy/g1KO1WTyDnAq/MS/oBzELvNquTm+AjaHP4io8xeZD/03JfZR71k",
+	"c6i+YU1Q73Pp3Pi65l6sDTiE6/HEbfLdzFOx0G3PJhVIg1JUYsL0ZMWyFI2ykHhmH7vkYQVaKVwE6bW2",
+	"lIA+b0NumOJTzmKyYWEl2JmzwyGCyCgBAyF8NCbOKk6kvQBKRTLLOfHYvMG4w2Eh4/slh8wJ7Dcun2a2",
+	"GNnGlXepuiVdJJUV+tsbPfmng0RXoaJarWDSyhls4R1SLNpc+b7hXpyB+QzGMfafXW8mDs6kNkJwjhS8",
+	"jNGcRQsWI1D4nBG9kgZ/RCuh99mEhikTLmYTOZ0Oqx49HrGb8BkNSWp2g7/TwIGb7QqUAI08vWHhas9b",
+	"BSZzEWEOeug07mNJgTF5W8qSbiaO7MKL4AoK2esHarNo6vOROOdQhggbUFZGkTmFymdzu40ca4mXr+gB",
+	"V/R+EltcTbxgQXZJZpJpV+BG2tvSRvfdxKwGX+BmL1dpkhmQ66tXMWZ7O5I3PWRBWQHBraS9wg9OyYg3",
+	"OxY22y50fAuxD58MLe2yz7Oimp3kLG6VJKXyQBuEWyZGyxxVoMlM1PQ6Vl5wwXY4WsqE+NhRnTfyQoBB",
+	"s91ssAzZLxdnNByeBFzcV1RrFnfy0CEz3bai3470uD4E2It8BgeyZR8NVvJzcj2wou/G2DX/v7kug4Br",
+	"IUfZK7pk8RsPPXPJ6HDbwF5BSF6xtQtLG4rMEihw9OCHh0HLvJilzomS1eEdietC8qv7R3DFEjnjGGT8",
+	"kS5XUJR7QRU/EVLFSypEGQP4fo8yRksazZ3Ea68LDCBBM0WXrepEGYG4s/ftrI8luPAlF+4f9zsM3o7V",
+	"cQ193+108MJFMg5KAY9cFez29XwrCbWKLUHQF4LfES60YTTGVCL72ArctVRxOMo6OPYca2pAfMCjJCFs",
+	"uTIbvOD64kEn5BFJpDbkX0zJrAqS1IYmUP/Vvm3vOtc0WoytRoptGLkWBNIlmWFxPTLAtuAxKkoUGzwg",
+	"FGOmVyEs45yJVTLsUeIqX7jLXsXYqt57iJ8ps+b9s5P7J2cnZ6f3fywz5g/dnAFRR+XmLv+//zeepxrM",
+	"DYO4vMoHbqy+kwYW6Fl0tYarT8lKszSWYrOUqS7p4Ug8/qkPIkFUAXAOjOEHwBxAZwHXSFBj5zzCiD6W",
+	"gD1Gujs2wtpCczKA83Qsi7fPsnh/QCG8Jr/SEz7jRuehMOehKCYImUEjU5FpHhyy4J7uron1vrFQ5/a4",
+	"qNthdbxi6wxXcwds/ywG7/4Z/q89FC8E/V89MAPmpj3A85c392zcjZbb/cWOCP3dHXzxEPtFnODu6eyA",
+	"ju+xvSqiIGUYK+zqgAUiGssC4GEPP6y7FJY3t4uFnn60B9ZwXtpfXY8CdnAGUb0NGnwDJnBjnZDiKmxV",
+	"KiS8BHZrITOmWJvCH/YE4iNhr//8gEDdl3Oynm+Ig9GvrdxBqmYVevkxrJbuUivLL7xvpWXttwYaHnhv",
+	"8yJi4Gc5+nC3gl7K6ingCTfM/plUS6a2SyKN5lQIlnReP/lsbvRj93Kr5nP/YXkt7u8bV7JCcYPU/8Ko",
+	"y6MYZytR7K1hwXcFYqq7CaheYLYxN94TxRWJqGZ58uxA1bcK7tR+JcfAC+g7Gyr4vyAkkRgJLhW5Fi7w",
+	"yztfNEQ3NdRq3wapqaAc16rIQ84M1wTC92JCDaEzysWF/RnjhR0YkybXhXynYXnzWQBEvmXFcTWQxBcA",
+	"sFCxaQiCNV/G4LKn7qYYVsV6ATEU8RWqxANQCD6Jk2tIUuGaFAtL1gyVbUXNCiE4AQczNwS0Ej36IwEW",
+	"atgKO2MqvGLr4ZGnMd2UC8Z9/+MPXYvrL7i5geW/yVQJQA0baEQdmkOXdfn3ko3ofcErWrEWtRTUKdyy",
+	"83jM7vwzqyLn0aq1/DOrUXXknxVmgd7VE8Vo3DSLh+2z+PGsn/UWdrqBbrYJLgwVqO8M5suHXQrnxIGP",
+	"R6ng/0yZe8OolPm4wq0DSLeNGex2i+en6wVxJXGI3UZNeMXO+GMPc/4BowtrqMvdoXoNZLKbx4nmHqKB",
+	"0hwSd2O62UbKNmNT2wml1wmPtjHglM+JqoMipgDubK9SarAKUWi6YdioT9+uyt7Lww4fecNGRU2vcxTi",
+	"yABYQ8rg0I9owkRMFVlKYeZ9128H1h3MqFC0IqxXFAzqXiG/IFjZAk4Bq6BnlU+3M6hsfee49O7CQQ72",
+	"W3QxtvoUL9OE7XJjyhUV3J8bpsRUKqliwcWMCUKV4YsFS8gPVXdTN0XIHE68dX3ShBWCslZMcRlPvPqV",
+	"Xa/OxiVVrNMW7NoBfikrcvcfdFuSB2m7VeNKqed8HcpXn25hdpVer5S0bCG3OFGY1oA221l4qdALYqsD",
+	"UcFNd9XDKl78/jF+kX1b2MXSHQoMbHOfj2lfAi0RcvUcPI0VfjMr+TA53Eg5KhHAj2ddZ2PsSo6HoiC9",
+	"yd9qrPBenbgD4ByR2qz6XCqLS/I0/woDVJVT2TtNB79pKx43rvZMuIR/e7jE/aC3DGkseLl965K+7ZYQ",
+	"Iwm+OibUEHv/t5KcK+N2DG4gxp7oY1frnLttRGsC3Fq9H63PWZX5pwM7ZnUVtbHb5SLoiy46Dimkimnv",
+	"zYXkyTzx6NG9//H+04NQ4lEpy7iTAhyI85Dtv3KfZAltOBMeukk9swvqVtJoh/E2pzcsPxwL96NXr0vX",
+	"or7zbbsejUdGUaGnTE2uqeaDWP+t+/Jn+LAmQcPwVOhdtcSW29yB/oDxPf0N1hO9g9Ktfb7JTiiMS/Kx",
+	"xNmZ1Oshk/+Wl6q8ddE89wElITOORrQbjIsmVDuQjgsUJYV4B6dgTl25FYDjIGYtC6FjOR6ug5qEv6s1",
+	"wIrm0eOhcTw0jofG8dD4yg4NJ1Ib5P7fuOZmKztgYwr7M6l8aMF6LsEkqhj15TJ1bjubASqVqAUcBRl1",
+	"yUVqQoRy/we7OA//clYUiferYTVBoViFF6gX8MI5nsNJ4oY9xlml2hBNAfhsabdqQ6heVFitOTE8h4dp",
+	"IynYnNy40sfCCZ/0snC+xrAPV+aZ5FU5trM/QsdZdvNaqlgPd14HLZTefOkpIEjJsE+HgmntFxL/esUU",
+	"NVJhIt3t4zo1gH1V7aPGxXPXULnqM+mdjlyhLJFsQGgh99hzymOjWTVnSsFtPaeaRBLjViE8hQuCia5j",
+	"cs0gBI1QEvOpowSIU1pLspZpguVLCYUjuB7FulPGc8HL0V5DOBXmtXrG1gfMJ/Yb0SeXOJgt3La722QG",
+	"t6bhbrNwe0mK7ZcfWWLPEBBYPWW1MLvhOau7YNd8aRXTDpgH2YfGc9N9WfHvlwuZJT1mO9ya5ljijy1S",
+	"HL8kHjnS9C3lRu6JMDvp8cA5k3Xa3zJfsg9Xt+RKlj4v5ga434MmmqJ3v1qavpACTaNFIu2teK2kmE0w",
+	"2qCtGF3BtV5o1n+nHU5Sy6eNdSWyTIesTky4kTICbDBpFDbe+VTGI3tXSTi6UhWmUPvSocEeco/WdvEg",
+	"AeCYDNu/lvVkrx0+D7wZdSG/7zSV+0KwdHUAaHzPrhnKvZ9qkFbXon9SSDXkCY2WLr4Ib0015L2tcgz2",
+	"IqlDMX3yMKgL2Qw6arSGBa3fsOL4uvZqqCiNSx/2E6dF0ugCmSy0Hxo65nVcMaqi+cCRr7L6zLvkQrpW",
+	"msem9xBP1loBvFBrOoRTA2HtAYkTg2U7KkIzUMVIhrO0PVzxUqqwjVYx6MI+tx0KYtZMmM05mFvc7x6n",
+	"ulT/vaksVA6k5qbpOg/uBlSV2CbCbzhMXi2oI23IO4BBLYdbRpyQDzlOksRXfMSYZcDNNP546Iub87M7",
+	"RQLbWyiJ0wC5jCpMEfN3TXUJkWzUFZERJVTrAWE3j+37T5wGWx1xXnynfmgyqhLOtCEJXU/ThMQQgNmd",
+	"evtxlVDRgh6k0yXhAg+vsf3LZIBM32mSoTiEsm37BHpmZbDt6kyGHuyIdDOToXBjPHuhqpf2417TjUeJ",
+	"V6kgdlHInTU3c5kaQgmMeIyOnrtBtWX/9YQgqbpxV2McMHpKkA5ltCAOHanPBqfClaEJ1sCjgnCBibie",
+	"xC0V2fUSknglOAPkkJgDPnGdQQS1mHmH9JxBzrlcsWIZaMXsYBp06IqAcbs5zuVCzkFBsaPYiqqtEnaz",
+	"mnfdOZqKRXzVgKP6+1xi3RYoxjHNfbtFv3OfLnCRuBRwZSmXWYikMMyhbacCGXw0HiVsRpNJlFBubz64",
+	"KraBOnhgRVvzgrpOb6gFOCByr7D2iG0M7Ay/odHmqtjdEG1M0WlnUdms8SfwNng4rxNAs+stb9/4L/KR",
+	"dmpy0FuxszBpyuukR5m2Su7Ms8fkp4c//LlV0lYVV+PRE9oDG5lScgCK6jPOkvip/cY56JoiP4tZ/pmL",
+	"7oeffiocjUXsgGKpZG7QqdExcvyh5PhNlTiHu+/5Chf6/O/03r/O7v00ef9fu6Ga4anvPxv/2K9lw37a",
+	"+7fDSR2kBw/TAPKOQBcIai4e/i18jVvSmA06ona5Tq6Q0SeYXtaj3EzlileYS72xfC5d50B5zbbYofCF",
+	"uEe4U963D3My9DrZasPf2g875Q8ON+umfT12DbVuC48OgRkUg6B7RDcHsXuVmbCbJnTRmzx8rcOR698s",
+	"tzmuBToXRx0Oe25fYty1bdM8GxAhMEt3QIVJQ6fTYZ8YP+4OWQmvFcblO8vK3zYsz0pqnMVwT3ktlgGq",
+	"JECDDu2Ikhy8KTO8xphTsZQNsDKRFBFTogFqF2CW3LXd5RmhOQFjvKDfYMKsS+MchHfSXgx9m7KJWWWc",
+	"wOIJtvZTCl5r5jRuSYLxizGnmggoH7pTiYzBJZn8/voaF0w4klRUYK0ZdwFZyYRHYYTFgthqqDlLNUmk",
+	"mGWBp9zoIm1FEVsZV/TvH16xL5bxxD0L2/gbwv26CDuEtjQckDf7qIHYsrygHoMTBTLaiQh6nqwwcH+u",
+	"Fqpa1bLb3bC+04TH43wR7Z9wXkINzQ9IIB+Cxj+mumfzFl4K1pH0purUx/EVl728cyX+bhOeQxWZVfG7",
+	"vroHiukupSNvunnAbqcOpG1sn4y1lR4yFDhgC7VkuCLSmX91uIzegGkzg3PovqcvV8Mr+7oE4aZwWoiV",
+	"cGezQsiJPvawZqBo2n8qIQGQC0Zn88cGe+zS8JL/dFA9lCpRdJf7p431TN64YlXD9bph47V9PIqCkVw9",
+	"o2x8Kw6022VqlMDA1nN7Or0PKlMJ690DlEkp1lIYAksXSj+++uXRvQc//OiVUQj4j4nHENkWqa4U65Nw",
+	"bSa9es98+ZqZfRsPhDRsOF28kmH3yLYFGzRH6K9Bg3jtvmvQbYbPKrMe1FrrHyS1kmaC1Ur69nq1kuYx",
+	"fpFXXehPv8NNHdBrg6FjyDEKvDwunKZZDIHTxCp2pmKwlvedeHYtVrJyM/IiwO9meXHHKNA8AedUVGQs",
+	"x91tUvRR9AWFkheMCIGqhVjfGhN1sqXuhETKo9Ezm4FpXZHHuXDfX4ms3NHb+NBdjvrdaSB2CaI4Gyqt",
+	"Npa7yi+M7Y/3NpzqluQlqfJCVG55ytfZwrpUxtW2fc/4cFwKHycXVsNdcbEJFB0zPQRDHnZX/bZt4K8c",
+	"4uYts6JHnezDSB2c8zo/yIaU85SCOWLrPF484Gz7YOGtcdZw25D3fl1stuS3XvX6HzrO9J6fOtnlrdNa",
+	"XD1uBxZT4ODT1fsSUpqxvpcxzf/FeqwNtOjeHufjbVuNbSznvop/j4EPNHA31vIP+Ii3qW/eXKIu7MZr",
+	"9qgVfM/DQjUxQED3dqy/ZR+NviVrSMkRmDsAszFXEBVLK9C6a9sBHgyfQmgQRS4cikecho+7Yux0z3zL",
+	"Zsy0SzZNh3tp/Knl79FGThaMrWpKcnPQvWJLikVCunCpQwDI4ZkA1ut2IGotBaqHxNC6ZsLD01mqzqAa",
+	"OqV6F/UYu1KFim1LMreEhOehHe1Ri1Zrv8J3g9ax7MqwXWmGyzw+6gWf7mV7H/bBjwek8Ub84QJCnI8B",
+	"G5zA73sYt1JPCb2vwHkJMwipt5LKgG8WS3eMRzeQ+u9rq4R4EBt9+tEwsYV8VLVMHCxy9BGCNkTYC1dY",
+	"zi1hmH0Lzav0a8VrmAFKKHuSTD085HjEFBRqGJWi74qBdC2rtp3c9Jix3YCDeQWf7tjBerygYoYJN5tK",
+	"kKCVyHqiYBIQTTi1H4PmJqSZIET4lBehcyZUTzhEYsrliiWQrDhz2V1wbOP8Jy4atDvKc9YcR+5XF2T5",
+	"UIrMDGV1R6YgbrfPCdULhG4UhH00ikIksK8n2ytq+nPLwLc5ffJY1LqKuCW6Z5SVrOoU/nmgaj2Imi4R",
+	"N2jKWRKXatV2RpdsGxWhm+Ji8uD3HkHtTqZNtpJSTakmV3LJrmW8cWXQFYukysCbgnEVPc/f4VisCZ8O",
+	"zdMquFL7ZyI8QtIMWbkg9HpwbeChlR6KkdftMLGhp1ZGF+KpW9TQPzgiu9/ul1Obl00hcv1P2Rz/tl1i",
+	"87iYmlTLyiuC2Do2DaPZluHYPEW+75Knb+gWZQg/BgJFPgD20ocsOYt9NGRVQtjy6SEJDaPluLyGAXaY",
+	"0sHQ7Xp1zbetiUnVcG0tcN/qHcxfpL6SmoEbP8qlAew2HN745zTVFctyUKdyDomMu6hma6kw+9fXFgmG",
+	"B9N4yQXXBtPGMTNaKoNZKP7HVUKNJd5J+e3wSLJa+bdvDA7B1GVnjiNZuRYN+HidRuV2cbc3eKHczVzY",
+	"UcsNcZogCqPVuppX/1UD8FjRdzwupG9tNstlHN8lVMTjmmI3Jk+hQA03mvjwjBw9+vsH9/9y78H398/O",
+	"7tcxygJQX/fwjx8/37n3FP+8P374+e7/FYQAK4BRlCEORCEcrFTLPSd2hy4hPL6f4yJwaGzwx6LzkoqI",
+	"uQYSutINQYiXcr2buScQJcGS8ME6TegsEKdHkAIhl/MC0/DkGu/OdMFEUIdaMq2d/A9Q7TrQC2ZsYhTL",
+	"d9pXa8b9190AYApCXHFuY19xy4/CTS1I+Ft4MxI+E/4cz7PsQJv8Z0oV3u2vU80F03qyYVRNmAhv77ae",
+	"ES6iJNX8pqHgnDsPY+pLKI0RhLWMZnjnyYNwwuQfF8DXmUhwKJN23Uk0JP8g345xgTy2DAcsLmuxCKLV",
+	"bSWGpTLN1A3LilqFJUe6RbWBQUEw4eCXKmOmTfkuW+EmmKCK+LtUiChAXR1m6sId7F+GJQwMbMSeMySG",
+	"QoPfaeKFxJCabFU7oB1NeG56C/NcnNVALE/vZyXX2lVtQ9CcMaEaIS4jmiSQcK9ZcsNKGKyjZ1yxqfw4",
+	"Jr9zEct1sNZWseB7LY0ca7uXLsqD7dQQFqoZE4MunQm7YUmbyU3JGx4zRW5katUUq0QEA92YmcuSVlOo",
+	"SC95HEEC4VKGMwBcJ0HzFFrdYOtCF8QdEKw4umTx7lVavmw+LTQ3lOd14bNebO9pu4vzs4aDg53bm8ej",
+	"zIg2IN32LaCFlCuzozWOxYg6sZ5vRmF73UDTxy5hkt2V+DZD8Isv7QePJQYv9j/XKteO/HjDAYxL69K8",
+	"UbvUB4EOBpBXkTJ2yURyZ+OANX4mk0Suf1sVy1jeMBWnLAzW51YzVDiPrZk2w1BPQnj/XTzmiqCWhloY",
+	"1zhb/X5bO1h2VL8dsMMlkuqUJaWOgpPxQTr7uyeh+a8z4x5fAxN0KobJF29Drp88UnPTwOFWNZXRoh/u",
+	"ypV9NYzflfUxLlUoLjffutSDyaUc6tyPWLJ97aSRQuvBYUMayEDhtaMlKEtUnEpFnimuTV7TttNq0zAJ",
+	"NdTM1YQK/xau8qmIv9OZuqzYitEAAEpP1M2GIRcRP4ayZzHcqg75ZCRRjDqcneZ6+eF6CYVgrWpuIlqf",
+	"nO3SleFVoHVTQWgcK6bxwuFr9IJyDpBX02Kl3h41G7YL76qF2LQHYrVuzFVhDAMUsTcJ5YKsqKIzRVdz",
+	"TdbczMGSt1yZDUm4YOSamTXDqItlXSeD7Oyyffv78DK5gIBe72a1IbpfBcci5aLnKHzJlh5vsoR5Ad79",
+	"tivy0XPQZQdbj/cxcKDXu5pFqbdHdb39uY2mkEyHava1MpFyLcbketOMpMNEb87JyPzzeCSut/isacIp",
+	"ePEHu7voTDHoAcyDjdXSEW/f1bP5QM2HC+fsMgjkb/9h1hLxxXQOOFaNiWg8uKhp7txIuSBsOmWRKVa0",
+	"QUSBvv7jPlUynopCDfk9BLC1xKXhF0+FUZsDqgNMGJ8h0SvP9o9ZJjAqZFBKfszhVWOrwYf31ijpW6UF",
+	"DsYbb0K0bdF9rW68hWsbTXv91d4nzJdlqiVMHsRJHgC+jZrstvmVomBW42IC9wZ0jgkfLpBIbYK2tUEW",
+	"hZqvCDPIubB6dcR8lS/wcVD/lAohUxGxejGSL61kaXNtuFso8tYZANVsYeFiAusfbqY5aZ99NJPcOtPp",
+	"xRlcEM7+RQlW2UI0IECG8Y5mF7rXA3fAZYhOGKP9Q7CwFFww/MojyvT8vlD7LXCqdtun8J3+kVt7rx+3",
+	"64LtsdwbeOPrnpUNhpCWjMkgTYKO0YO5H3lcTouuVhV1sQQZw5WYuLPoaHVnyoQdLkpaydypkFvwXAiL",
+	"yrqT3MWi5GiziZzNGuIfSo328xbswe4vXGLp4ODF2zHqb2HFrx9D9X25ptECoIMhTb9rN56WTqIC2vCC",
+	"gU/c/UdIM8H6+z1a3EIjH+pdqNPTLj4GiAwKnkpuj9qOnz/CZbEXMZhq1uHzuHA2IDtlLJKLxYJt96Qk",
+	"ugbv2m+6DYTij/bFpD6IstklA6vX4ZkJ7fDwWNqJI4M+ek6fgJ/isAqBP11CcYgSUgutzT8e53MqRtbk",
+	"vXetZCCoZsrxRIIIN90poS69gB+yEe4sqeG4X0BBbG8zzeLOxxjmAfW0HZ50s137QRMyeWON0UckotrX",
+	"gWwYQimI5MHZg4en9/9c7vfHcK97Ov6qS+VqN/tDbtReRLbjsOyiknxQpWPNRb9f/6O5slS5FS/JvwKe",
+	"rWxsR3rll8PQV/l9xW/UXGqDsbaZNqOYXkmh2SRiwsCZM6OGreFsW8prnrAJTahaQlDukikKiZgxg4Lu",
+	"LOYRF2wSc71iQqN7pTFDuvkGEgzThArkNCseDkUcnGYOfP/06SNy569P3lyShw/vljBz2T9TGm2gEm9k",
+	"5xp1j+e3wbl59izrf9mBt43sDdbqtIHBubf5qLrIYzsMgb0YhzLb06BrR5R5ETK5A1X58Pe4konDRJNS",
+	"/e2aphptSoNtRF+5+edbNtXcBm4JclrA0nLLdpWSoOgSaLcUnrXnwCxX97I3CGmdeyO52hBf8UkvaZI4",
+	"/VWPDopZWkEezSp4NoKPTgqwaP2LCeOnAdC0IU0MBzEVcTJ0pB57dA9Qpmw6cIol8NMjoOkXDGg6FI/0",
+	"j8IP9SzgqLHKw02MmaOL7oYneoVpr39U4mpzwuneskrdDLcpewn1mAcpz1D3bjKATnvmr/SLyygWuu42",
+	"iQ2u6TmMAX1d7M4BYwVtUCeNSQ5RQ7hQbbtnmXJHNG1VynkRyQBnO87RhorIBZkAyOipi063AkIdolwV",
+	"WGLLQu49VsiNqm2y+68v3ghxt7fi3201v9283ig5U0zvGYx4noqFbns2iaVgDWmvLdDCju8ak2GHhTPt",
+	"jXz8ehcy2/1IixjEuCrlJWjZmksv9oagcCq6CAtReBKHzQR5ev7kejPBlMm6YeCpver5CqpcE8gdYDHY",
+	"3wHCfyUN/qihdLRHWa73B1nCg4UAnvwh96OIMtzB3VXt/dSdH6bMWtEyXCjm5uld1E9wXEyGYOW6Lxog",
+	"c7diRPhkMigLdG/c21GYv6gUGw/h6MfawDsZuxV2NyP7LpZ/wQXbG9sXTqBKTXn0lbly0OymwcX+lfNW",
+	"22GiGI03DY8GXd9ugdibIm+3I9msEAQuQbZMXZSptynGP1iu5UxwOIXPjaxlwn9zHRWtWVKFg3Pf+rpq",
+	"Q1RDqwRkQrSjwH4hMBxBBnT3RxDAMRHS8IhN5jJVocre3My5IHO5JksqNgRew5SILEEKqsq9uno59oCd",
+	"mLIVsxvuUUbbBzLnsznTZtKAUfBaJBvo0r1H4D2XF+YQBcYuXYx4NAId1CsSKRd6smIqXFcLMBpcAUzq",
+	"YDDbh543aFem3uIzJZdkKZUHStRErphggAFBrjc+lgeBN8f+F49/KggVsORjh9FQyp4r4qO2DnJJP06g",
+	"7rUdaORkdfcnek4V6/+JX/kJLn9wcevJSFhfHeOZCttHlnRDrhlZ0tjuRjHMqD2NEobuinQ/KMRy5E4j",
+	"zdJYis1SpoFBvvFPNcAzje2YBF0yfeHCn/F3sp7zBHzKioEqKyQpVM+p0V2eStuLoWtWujp3h7YotNP1",
+	"vsdFyVJlvto21ki8ykRBOVJZ5pAU/U3oOWdJ/KQAdzoMy0+G0JreqpSdY5APVQsyk3broIVzwg2GAQW2",
+	"qBZVUSmfWxi3Zk8H37oKvvwtnPNGNo1km+zlIVEIg0IF/gZg28O8Ub87JxQm2VkGGpP1XC6JO01JwqgS",
+	"GiM7AJ9HG4CyQ+XU43v3hhIebgbFL0J+8EcdhaAgomBY+eK+EECWAwOHjVRkxeQqySo4h0ESi3Kei9Q5",
+	"awIPK8p4AAwwCPq3culcbSoYEIvX+vuZhOGTvibhXjZbaDG32UK+5/5NtthLblHSvBkgqkBQGdhlrhDI",
+	"acYXhZrcDUhN2THcAxypQic5qG3ABOztw550CizSYRaGhfirosPLgIBkmOQXvApKZV0HyMl6ST+6yMaz",
+	"M1/soDHUcQvaHUxoVVNsZTkbF66KJpplxEMCOwJwZYmnPt8wd6YVVhSugfjTFDGlaKJ9cB7UT8C/XOur",
+	"hCL0TULtLcZ3B4WNxqO5RFB0o5pKLMDoX0i5OGBycMGKkSmKnWK0phqGETZDjroVps632c+zaQ+9+GXS",
+	"vdedOF/dw+W2dtr8KkuEM2hclMsaHj3orFbJXzrgYofcNx6tlRSzidNOmgNFXbvbALs2agvVfcf3Gmd1",
+	"5QVB9faaazZWlC+4gAuyXXC4ZyaJvzrgLQ/q8VZP7gwUGksaZARYeq1xYWrJxSCm0dGMIJvMlb+IUtMA",
+	"WT0epSILGG/saSit32Qf9Sf2zhgq12h9pwp4HFe2RWcbZVQFQWvcsUsTsmAYG2y/sdcG/CJrf27MavT5",
+	"M1hDpzJkBeDakAVjK13QdAHvJttAAuL1XmRvky56zmU45VG+yJJrQvVCZ/g4YKiAV7wZBHxMmnBz8k68",
+	"E3/60+9zCZ+c/OlPBH00LlWQYH1LnQHs4FTPyYdHCK/6LzgDzsnPMGEytfOY/O//+b8+nJBH9k0SS2aV",
+	"c9BFNLFnAVNwd4/lxTvx4eM9mpr5vz7gHdrXdoEaKT6ViwqCKOX2F5iYnfQdq+qwG6ZogmzDNWFCprP5",
+	"3TH58PHeVKoP6FPiMXPmgzm9YYQSxQDPVRhsUk7tQrjhCtukL+asx96IpccEHbxEKgf7YW/+irjq7vqd",
+	"QDBlAHVH65Cd65ikImEawq/nbn/gPCcfsPLHB8Td1oQaspTakPsPnAlNJvEJyexN9g3LkjhaAuGSuFp0",
+	"xuAZjIArB+hMjMRdttIC70VU2XuvJFzccMPG9s8lXTCScOGIZcE2GgkEv15JzU7I7y6TDAxssH8eJcbj",
+	"TdpP3gn8mms8HqYOJQqWwq6sT0gTVCm5ZtCHlsvifuuMHPFVzZiwJPkmu7JUQCg1c4luxV9PyBsfH0nu",
+	"OG34Lqb4uHBCcsfD3t+FJoS8lvHmPF/BIn2gJ9LJF3cicoULECVSs3icRUpSkXs34wugU1DQXW8OW5uk",
+	"wu7QlN+gaejDu9G79Ozs++iHd6MPJ+8ETP+aWYbVkFgv4FgL4W9qwj7SyCQbkvAFQz4DjrN8zz5y7Tkc",
+	"Za9dTGecthPXuZwRyYbEqZXUhOKlOWM+X1kgdGUkM6uss9iyjwcQR062RMrN/J348B/3QLrdgyGcE5wq",
+	"j+G/7INVJIBQvMSxG2Xlg7EXekvMOKs11b4zO5APp27oHy4wu5FYlcISDaY2Y4pVZgFwq/DUahH6T3+C",
+	"ZV8peZ2wJYmZoTzR5M7ls8fkp4c//PnuCflg5fYH29yHVIlzEGvn7oNznEEkY+bmcEE+gH6ivRjDEQE2",
+	"ekb3oKeM34nrDQKdUUgBQ7+3ShM2drLHPb+hScpOyMOzs3OH047Lw7XHPIP8Uat4nZCHDx6cl34ak+sU",
+	"bn8RFfb1a0a0PHknHp79dO6K5VPjjABWTc+JhiaJXNsvhVy7VXu75hED0mEiJh+ex2y5koaJaHPvV7b5",
+	"gEu9RjbUVs6tVkwQKSJ2jtKWGTjt4UUuyIOHTsTNmENPAgOhI+kT8shn7Lo8uXfCiijEkraShAt3r12w",
+	"FYzTCsMx0ZIIGRged7D5jh1Bpj3KyxK9Ey7Zg9AZ5UKjqamSTKyBEs/Jh6dv6SzTi+1vXMzG5MPz6b2X",
+	"1ETz7BG26ReQL2H9ngttqGU3S36W2r7//vuf7HR+e/t4bA9pF/Vg/wgwm7OHA9SUFZVWveAGcactgRbi",
+	"NM9H932yNF3x0fno+5Ozk+9BK3RI8KcYWH8P08OwyDGDq0B22D6PR+ejF1wbl2nj3szzu+CrB2dnHjbQ",
+	"h1VaKYuXw9N/OD0e5WeX9lbuCPSlUI11JgiNXJ2Cz+PRQxxBqOFspKc/07hQXebh2f3uT34TVjdhwtjJ",
+	"sBi/+777u2dSXfM4ZmCE+uE//qPHFzRNnPaZLpdUbSAJU4LKgPuEmj/ocNqQVNijEdnmHKWNPcHAz+Zz",
+	"3r3Utt+VKrpg+f6ZLlT9ez8eOUXM/WjX9mRJhcN/c5VhCr+AckCTE9RisIGpVDUA5Pd2UqfZbnVQmS89",
+	"saKKLpmBML+/1y6n9jqaMRrckq7ZVGJuu33hnylTG59pcj6Cu6xXzmkwQqU1ufX9YQnekXGY1uES982S",
+	"OHCzmlHBNSzed9pbp90lxeoT6PR0WUO70W0LlQIAsGlIZbOnD3e54VlWNOhMJ+S5IYk9xmjBJ7t2rGvV",
+	"nTnW1SGoQSn7sv0neC55YpVH1LzZyh269jBD4V5mkeegtjuCycFcfpYYgbIXcnzF1r6Dz+U7s1Ep+1xj",
+	"hPt76xlnF4f4wD26QGc+qJh2cYWEjRmDtmTvHnB2gjt47aAUufb3M0/aXzAXPbzf44u3Ur6gysmE+z/0",
+	"GZq7AbH47Qa9GA8fPOj+7rmApLmd2Bs3LuMMOJ3gxplt5AXcAKFwFyDJ+ds0AZ/dwZi9eCSdfnJ/fW48",
+	"nC4ZjYt8d9izoOkooP7xl07HZw+7v3glzTOITd6Fvl4X/F7Kk9SBD4myYhIac/6K39HnT0af34dp7jTm",
+	"ml4nDvV++9bz46tMuk+gedZIvQ8DMAn4SfztEdrDs5+6P3gsxTThaLXfmjKfihh0cFx2Qg3chtFOBOeV",
+	"t5yNnc0tt8GtKTdczIjXsPXtC8JTABJrU9XfIK/9ioBjB5OI0H6DOIQxHmWhp7jM/PaddiQlCiBcY7R7",
+	"oDUDPDmELqWYeZD4L1JiNqnkrxiLtTMFZVa+slF9TNYAYZRrjGhbmzGjQ7r1S7pgOU0fTrm2jd+yYv2S",
+	"xizrNshGfrG4Jnou12i5O0r/b1Ahf4nKt2UcsBLlajhelgrb/8ccOqefFmzzGVk+YeiRLnPqUxFXGLVL",
+	"n3kKjuvjSVHSTcqnhVdQvtCTYNz58q9s06Zk56R1qiR69XZSt/sPqEkvv7TDOPyR8yvbXPoJH8+d47nz",
+	"x587oIEauvCxHgmNWJaogxLpiziN4EK2rzv5l2pStvviRvyCi8XBjcrQyS3LoVrX4c04yp1vV+4As6Ej",
+	"X6qF9pEJAiOhqIMAJmsEK6T25pylmYHROvvVlWd2FZxvXyrJFRMHsxW+wYCv166PPrq1++RoK9yBSN0a",
+	"Ak4mRDaQ2Flgc/vhjHJR9ZWgqeOPMA/mmPn7J8LH6AHCQJBeNPj46/HwfblEeEU3PmMOd9cparnfiWjD",
+	"k4QIML65eF6rkVy46EkMTvrjQkuK9CkdDt/BZOSlRDi6A6lL2HwvRekolP+9VBp/WmBEMFD6H3UwYEne",
+	"ewqS3tsju/DVS3zzkC70UkcN6r5gBvTAbzuuys8Si5h6d0iqmYJYKrgi0hxNgSrm0iduV4R3CNrihh7w",
+	"elrs5d9A7B6lqJOi1LPJVjI0p/MlXWDebkUqnn6C/1qVeSlvMPFwmFICNNlHJSnS8KXr7agt3PIVDjJm",
+	"PE3liQd0TTf7pjBLXO7Pjsg1fOmQx+6TNUsSzIgNnrhx9vzohcviNfyiFKKCFNOAlIeRQPYXl6V/QSiZ",
+	"wygh1RGytbJsFjjPY/h3KWyyUFE4JyjMmjpRjMaj4T45JKXc1VYnxdNC2eXtG2+xDggWeX3yiU8BP4Ra",
+	"gI1fsunWCsHjrCjzUbTemgqxNUO63XKwdBFDvRkKbBMjXRaNl6StLIY/nqwVN80i+xRRMQ7CJW8SGnl9",
+	"4BeEfzuQ4gyt37JD57FitCFTACZ+ZLdvUmMHRzEm1UPKsM95A89owm8YpNCH2RR5rcSk9qcTLA8FLFqA",
+	"h3GaVE2YI2QFZGbGfApwRwbAOjRAdNgWL+xDj+ExhnRwTFNbYip/U44yj527+6Tmo33BtXmcAQe2JsY9",
+	"yrrTTblwGfxPzmv9ylDBCK7w6xKE4sM61EatHB1nGqEq8/EharBuGCY8HD7KCnJvPsi/dA/yuUCoE+LA",
+	"44QkfhShEaZihcKmOMg6ZmDI988d/Kk2UrGYaEZVNCd3NL1hV/D33abNg6fhTMYwgpEdQKgle25ANZJi",
+	"W/3A2wJzkuTauw0AtxRDGmK6IVK1p2a6or3Xm/CkmiAHw/VK7dseQITLmCR8yU0TheE7EwAOzXvOkHo9",
+	"m9CZYmzJhJkA6EfpFyZCMDf10T2D5HZEwmwZiitPtsMyvKB9+jFyt158+q0iH1Z2/2SqIRnXo1QgTtTD",
+	"s4cZJKOHxPCIdA4gQpOZFGycgSAkXDsEgWtGrtkstRIDq48EZhOlSkvVRMB3EqrN//N3ev3ekjK9N33/",
+	"6S+f79zL/vHw891P33/O/33/wee7DcTeoZC9sFQ2OmiSMArfN9QbJ7/SNOHhas9tKReQSObQtjwlju0h",
+	"8EqqNZtxKhD9xz6f0iVPNrkNfcZvmKimJxdQ35qv3uEbLmi3j3MQryGXgwL0xa9s83qFEFuOOA9yAXAD",
+	"/XKuAJdsxrVx1cTmAIUE3b+QURb3Wz08mGIu5BD2pjqTwAmfyYfPR2P/F3918CRBaA6zhwXnAFLGA9z1",
+	"4d3Cnd69dopKmTN4NcZ7csT4IlOeGJQjSa7XjzOgKID68gEXEAxauw9cZWriga71rvEvh6V/ZStzzN6/",
+	"dbb5lbEVBvoYiRfXqVSAsuSh+OEMBLRtd70LXL27T8IiM33CP9odGtnheGCFq0nZyrB0C8fL07d0FuZ8",
+	"DySVQUa5j7+pM+Y2M/5xBYu51HBZI4mcXTiQpKKRZahWNkjhQkLxxlhqonkA2pOzxNevoIrlCLra0M1J",
+	"EToMzFTN6GMXeKEquxHtQ5fi+/D+g/px8RhwyJr0yTq5WkIud+vvX0jt+QXMj7uVlgtXsncjtCrcH//0",
+	"+d0odNk6kJqKk8eF2N6ZgxhxQ7kesKcKgHD/5oy/hTba47R7oyAsH8yzzyAD5os+kR8++MuwOV16itnJ",
+	"vwX0h5iUunYaban8+vO66PVtjAJEPnyS4c4f7vj2jlffV1NYgn98PF8dkbgFI5FfQe/6dBY8Bw1c8LIU",
+	"kIjdO+CLOWgYQvnUbQsUOEYIHF2WtxkhkIHvDwwQaJKnp5/wj1ZIhCdcRzVy7yK95wJHfqS8HaRltvA5",
+	"TXj438zQ5H9pl5cOlh8xm7nfm0F0tL0U7XZyIGFlcV+d5HrKPjp9d3CAy5bDajoInrqBfOEngR9mjFdY",
+	"DHJgLkP8yKhfyxHxJg0fDy61LkM7AAe5FOwAJ8XpnIr4nrzBeiW3zHtlor6SPiLaC0dREoUZ5jxAFeT3",
+	"Eahi5q0cHvggYVNTN2/8QkX8+oapASef/YTFAJ5w5KntSf0XTCAqH3t+ZxF4XDpsC4yrKRRvdPFaUBx1",
+	"DyyAcTrdJuO/unieg108IUht2WI6XuUvHO+cGc59TSGy+tB6vkGliCYJipHc0wBFsCDO5bZMu6kJVX9K",
+	"qGEKw8RcYjQlWBExq2JyjeUZ/5lSZd+FLy4IFYRRBaVosvrOCV1P0wS90FBcKw8PjKlhddn3Ut6wgi9k",
+	"/2qN7aCfRnOLLATgHN8uGx399UDXxbJHgIrhYzFbGR5eCkT15kdFFnXfaKX8xVWrPBiFYwcN1I3jOx4O",
+	"mZYBLjEpqkbIsiY5xrOBi5kVp84h1h7/fWgDJMixY/LFUSJ/i8kXRQtXHTq0f7ZFLpdXShoWAUG6Goq7",
+	"3F6b4fAh6fY3oeecHYw1ffO2M90beTOExA+jPbLUt8hSb+kCLz1LqhaQIA7GYgfaeFGuu4i3BF+MGbN9",
+	"2TozjUDZPigOWssB3i78KsCO9xynHIQtH+lFiSe7GOORn+yRNXbIQNeLLO4UiNCjsBr0/PqkDcjuyXEM",
+	"9hAsoPhsbrSnKH0QkrpkEeM37BK68lt/OMCuUjdfUjQ8rMLxCPkWj5BHWU1YXwoR0ILPCa9XEiepMDxB",
+	"iytEovsSq1go1soBpqhOS/ZY5NMye+NvJyvFVlQ1MbhLn9sPX1eNbnHmdcUA/oiKiCVJLrGgqiw32pnY",
+	"tPGmtZhuCsAaCYOatGi9c0ZFiL83igpN4fS7AIPePbBgW+J+J+xBnDCK1dO1+9rpwCcuI46t/0/L8x+I",
+	"YUniwBJpYdxQClemSUwiuXSmjtgFCMJpPudiFsJrvmKmlIhbu7cG0/4cXGcx0jBmUyAoX3K/lrh6oFBM",
+	"HPeQUMxbsiwGjdBEyDW5IxVu1t2jEP0GhWgewzF2ksTKlALP99R3nMgDeRizGw4Ueg9KNbd6pp74dx8n",
+	"GPFxOJAm39MvMlUtBkh4+M0WVcYK5HO5JksqNq4OOfC9FEbJJLFHolTk1dXLMQB4oQnPk8BK8Rsabeou",
+	"SljZwpUq+63d2vwkf+32qh43YAW8vw3iaw3G9W98q9SXr0Lm2+PK1XPPCrYpZkVhzYbdi/IaIzFQvqLp",
+	"HIhQKk00gj4jNmgRl5Pc+VD854e76InVTMQe8MQqLIC7DGmK52QtVRZWzhXW4nV+zDG5ZhFNAR+Pbd6J",
+	"CFSfa0botYR4GdRbQwrPJaxFtmzDE6LFyyLcaI+wlttPoc5n9yXdG/E4Pqo832Q+NMqCXOQOETP22+oR",
+	"dyrXovWYe70WpZPuYOdMuaPGBE47iW9Zy4FwmWIEnWZwnYF/zyGxD4kPBTvcUK2QXoKVmZudCeJT9vfn",
+	"furvrWi+r6ThUSOIisCnw/N6sRqCJmvFjWHimNy7fXJvRjZ58NO0kD/7hBpqeKI3gpnvNLEaLaF6AX+R",
+	"O3998uaSfP/9ne/v3r2A1FUuZhmwRyRVzOItFKpBCkdGam2BY/tN+QVgOTAu3TC1sZNdyhsWk2saLZxy",
+	"RlHHtM+ENA6yZikVI4Yvg5XBnsCAr1mL6vVvkTs8XD8LuKt+d3LhqEwd03n3lc5raQoNloJ9NFWUCQch",
+	"M3b3NKVYhNiYUxoZ3V8IzqmIE9Z2up9GiQS3wWBjf01UhhM5E6lZi5YQCpuQ4lhG9BbvE1fMmIQRDrH9",
+	"TBC860MANAOXEloDnHYED4rnOBwWBiKLFERRwxl1zS7wv6i/en11kG7ah3qxeNiWJYF7kjD2cSTi2y5o",
+	"hqqIr2O2UjJOI0OmdjCIxrXFBbgHTcVcL7nW21T76EdQT7CDMkEdJqvRX5u2B045EvI3akayHLaeb1oY",
+	"TJQzHHfnLPaRLVeZU+UQrPUUetjB4PzHmY+f+sU5suqRVcusagU48GpmSHCWgGHezR4cOufaSLXpZ/P7",
+	"xb18K05v11eD7c89PNriChUEYU0wKjTb4XOIevIeS6uZxxztx3jXhLIMEL+UG4Jys+gtmt5aaBTtvAc7",
+	"Qt6yJPkqD5Cidfx4ehxPj9LpYcouJXdlH7vgAW0khpv6cIa9HiqKbV33vh/LXkIHx/vUkc3+6Iwg8NRo",
+	"hug/6Qor/2/PTF2QjFcOZurAkWdL+vEFEzMzH53fPzsbj5ZcZP/+QmtuwMp89SU3dgaC9OhTY3K9Ia5i",
+	"0CBgxwZ5i4j8GWrP16Aj9VWNbiVA6yuC7zsKdhTsgq09WhIXRm4D8WfFuqub1ibV/+pLqx1MOroeGkSj",
+	"G+I3XV4/ByVxoSkuOYBE1LImTxJy7fCeYsIFyM+4nE6grPJTTa+yv5240ImmmvmWDCBw5PST/c/n7VPm",
+	"f5FJ3KEZQ8sZkEWXdurePwaO7oYzO+VqCalnsJqVyxcEAWX53heFrCV0tDqic7XTulAZPO00UtX2md+d",
+	"1PVIL+w7jmgOdO1yrQ9Kzj3mnP+75dIWkuE914Hlc162kPfANuFLjC5uO6Gfu3cOeET7LhrOaD/Kb/aQ",
+	"dvMnayiR70K+QT7i6bxgK5Pl3FSTbfzqlDYafzxRqWhOtAEgAKLkGrtC2ASOVfsLecVjslbSo1VBURh7",
+	"H4qtkqDkeowxry54K2Yn5Hdu5uRDrDYTlQqXXOzyhAnXMBdfRvOdcAlEheRjTDae09WKCYwXhUTnKU8Y",
+	"Whj6JB/jgjaWIg5ZAtyA95h6vEwTw1dUmdOpVMt7MTW0zBI0xiA7mrxRdvyGW9Zyfa0KP30a2ekH5Lwh",
+	"S6kN+eGMvOQ/j8Z52tw1FxRmVzFYjEdLulo582S5sf929frVeYbaghIlkkm6FOTeu/Ts7HsG/hTY7nEB",
+	"GhwrpFrCENKQVMRMaSNljMiRy5XZkEIiOqYvQqsyNaEqpoUD7+8477xwrbz+B4vMbWdjIzVd+uyBQEJ2",
+	"npKQpWDbH+SS3c3Kl8i1Pt6Av/zT9WcFgkpkaipAY1Py+OpvKISkIpSspVpcS7kYIocLB+7pJ/yjPeEE",
+	"6W5rk+fYauVyTQQWGR9gAOXLdAnmT/s/MIHiL2cZI3Jh2IypL8UCiitlT55LNk01TTp0iaP3vJTJgovi",
+	"ytSt86QIhPa1h/U0oZUCdX3UjmGWUvg2c4hzoY1KQQMpoS8166n5B5f+/V1zcA9Ks4HxNiYB+udHsvWX",
+	"oMhACrc7KHydT1QzIb2IxefEQMKVE40ly1SBkPN9qFJz/qSAlhAizNNP8F/wACNW0XALxH93LbRbIaDx",
+	"OukcyB5R6Ah7PrqCj9aIMiP+J9POGsE1AZMwoYkUDJBJhOzFaPauIzVNTmJAEe0wJ5fa6XkifDVHQcsZ",
+	"gH7I4xlQTh130dwR01oqKGMQS1BkAK9DL7iYNZtOBoj+xihsYUoC+XDAjcVObtm7C5NkcW0ElcJQ+NZR",
+	"zH+DYh72llBBCpxxQbhxWeGQTFfEAZ5TqMw55WpZzYTrx3XoRu5/Epx+Kvxr12S5AqH3SZersv9RGTqs",
+	"1/FNVntwKlUJz/0QOkaFshRaGA5HVE9YlHDBjkR1+1mYB9dXa7R0I6MDy6hLdiMXR2q6ZWp6Cti9gYoT",
+	"A3TOdrJK5Kz19vNCzvp5vhZcxCULcJsm+ELOfrXvg+G3TDIvpFy4ACM9l2sXGIzGF10I+7A3RLDeiMIL",
+	"ywb7dFalOB8eN2ype4BEjkdL+vE5vgyhvO45VYpuQhN4RLSh06kzmI/BBSY2RKoZFVz7cPvQKOG7pjDi",
+	"B2fBuOFQO0omrKmZH/o3UxlxTziy4keB1fnd24UTKRcsJpBG5eNsg2DOdDZ0MtUeN5aHBvWZqpXUu3br",
+	"JhqDGaO1PxqZ3fvieXfEyDGh6CZFMkRHLBhWmogvRa/oLuN4LZJNzfLf0F/+dICnvNbjMyWXaDSK6YY0",
+	"ctZUyWUYGdZHKHZN7a3Mu+EiStK4cWYAPL9bb/tPQPgiUw5eyFlTwsHl1+Hovi0jlV0OSw7X0sxJIme6",
+	"0RplD/SSQkCjiGmdyFnB+5DIWa2GQYcaIBf29D8oMWAXIZPQDVObDNkx5vGRMgrmS5mfa5BNhVXK5nJN",
+	"5NQwMfZmlZis55ti8GyOPcQ+cm1ATVnKUkGMTmraoZCgJ0T2EZzpOfmVN//x1d/QpazZkkcykQJdBZTo",
+	"lR2DnjNmxhhQcZ2KOAFl8FEac/P0xs7yzrNfnl+Sy4d3T8hzgEaUwqEjjnPMRYcehlLWoTAqbcj1xkD5",
+	"EM2EOSGvXMnbBdvkn+pIrhj5gLe4D/WqtU9hfr0VaXdYtOEEMpEuAZ5f34zGo+mcq0J0U5dad1TUj4r6",
+	"UVE/KupHRX24oj5MGbaC+b/WlaDO8NrP45FhH82pFe8Dvww6fSH89ZsNe3+UJBh+DkfRkppoDjxFcd5b",
+	"aMZTDpWV28MCnvmXOmGCZS2faW6HpzXTzVxXeLwL2w29SGYPA0THhfnx4agQyHn/Sw3kzPamkSH882+V",
+	"KX4TqU5pQpDEd78s+hU7/eT++nyKFLp0mxVSbFfUzAuiHT9sVWyH0VpLlp0d2rNSh/sOpXiUT3/baLZX",
+	"8lhw5FtGiiyVmKBe6oyrvpwaE7oXT5DDcibEqkEI4xUuFZloCd1oyL7GvBrMDSI8HsMP3FcW8FWIyJzG",
+	"/t5LySpVM3ZC3mZBUdgnWTPF4J4nSjfo+m3Xct0bN9DDcB62fsWoiua3XlLRzawJIsU//tJ5+pvjuN/n",
+	"kF/j7/K0SPgEsqlctS6KiWlLuiFLqzQNPAyXrDXZ5iU7pIn0ZSM2T0ST5NajOneCk8AROwuckglDU9GK",
+	"qSXX2gXb+q1ZssrOCDAH+y05XbBNu7b+q33hgDsD7TfsDQzuaLCub/53GtamrJ3aUyq7MTERs5jQpQR0",
+	"TbAadpJEU6JyD9stInou6YIhlDMOwt7WuAklCL+kC/Yr2xwuWNc2fstBui9pzLJug8TsIRC5dgoB6DNH",
+	"NfbbO1RfIo6T5ZipVJC7z5LphaswVdj8YZL69NOCbT4jhybMsFA4fOz5qusS9dSKiKN4LYWMScG+08Tu",
+	"jt26evRYm+wc5M37lW0yV15pc0+VNFtGJPo2GyMRbcsHFLu/ss2lH/xR9h5l7x8ve0ELMaCVwJU8oRGY",
+	"FDI230kia+bU7XZ5fMUyrfxgWjTI8qyjABf84quYgzmCfRWif3sjEp8JjE0AbZnI1CDaPKCm9BPnwYiK",
+	"RzlVcU0EVQrc90aCh6J4BcNCkuD/O8+KfnKjIV8HFHhnEBIF135IUwbo3VugoDbiARSg7Pm3WwnXQ+o4",
+	"srFygc9EDsqYUG1IqreREaef3F+f+0mLowa3J753gFoIunYARc7tV6bMSeXrATdXuMZXDsjMj8TGdXJE",
+	"tOhf6hyXBC5s7KNRlKhUNHsA3UYPhWS1XYJmNHr/eQ858Y1gmbD/XwFcNo7zy0HLPmJ3/jtgd1KRs/hF",
+	"BmKDLF3Olg6xOfx2QvUCj3l85fQT/LcdUsxz5cElf4fgP8r9EgCXWxUX6l3yPvM/WObDblrtYjz8eKgT",
+	"5ynoQQ2hJwccSdNB9cYOZx9HVSgsan/nBQwzbmQseHAMSLlNQQ5LDrp+JsedtaeCNJajn/cS6gVw5grn",
+	"bI07cAi+cRgFDcdJKJ8cPzjS6E6FbmANAWzfo74NoqhVQs1UquWpTq8zzKSOqktzqlh8VXr/kFagQHcN",
+	"mkTCvwI1YidfewKpXboCcbVgbKWxgn0G11kROhxCMvQaDoWOglyeJk6WVLgyUU3Qg0KmImLFzfkK7nel",
+	"4d7yNe8VxDQ13PPccsZHUOiv4NrmNsuVRrLfUbG5qPLcnN4wYuZcmQ2J6UYTIwlClpM7f33y5pI8+Mud",
+	"B3fvDmbJZtl9+qn4TwCU4Wy9Rb3YIpt0wcnwClcdhneLXWCnx3DtiubxLZdvZVGqrPq8pppMZZKAoytd",
+	"kTtvHzw4JAfdMKW3q9rfm4VCJ+nfsNuv7ED1o966UNFXdAgejZ07nJpYs2VMIqmUPQ7h4iyM2kD6PxMV",
+	"iMgBTI1v3tOGmsyu1Gj+fINvX2UvHzLhoNpXYzn/7IVv+TLjNiqfrpXkd7HgTKzotFiUn6zS64TrOYuJ",
+	"E8eYAdPgCQtTC/6Yg12kAZq4ojcsSBMHUGd8+0/sZLeWmHbE8TFL5fazVBQ3LCfWC0KtimI3JQvHSdjU",
+	"gMt/nt/Z4zQyLtbGsI+9ibZQQ7Um4E6BOZAGSxllFcs2stAtUfcrtn6TD+u279lvvLgo6SNlxsneOd63",
+	"v5IQyozZnOz/aPxpsBUbgcrqKp+1KAjZawdVDbJeGt2kkVTxt60R4BwhtS/fHWco+f7s7pgsacyw/BaQ",
+	"AksYyNsogfTaYQqAowGA7W23eL/J3urAh/h9zqN5AxoDGKeDABCjNeUG6cuDQeW/YDZTHMKEen9YenRT",
+	"bsqOzV/4dqMvAVOHmwyjjEUS0xq11T9lEhcy3aTKQXjcppGEGpZsGuO1MCe1RKN/z5Gkl3TBRuMasvT7",
+	"MuGefvJ/fj617a0MFdEWtbT9hrebKaAD/2ovLx9+crzO3+otG9YcybFcd9vqoUgvLC7UaqhnFQVIs0aJ",
+	"zYSo2D9QEz4QHV5C+4PoED850uFu8ajguOikq6zoGpbl3RtZrbmZx4qutwl56EVXv7sOBlGW/0gcSWsH",
+	"7c+q99c0WiB1SVGmqb4kBGemJyADDH/Pantd8e9v/NuX7uXDqlblvoIaltQMAHKhijJduqKbQhqioHrD",
+	"N34TwClP2RoWQTPmyktn25pjkpbSp9yvLXp/cwmFJqnwii5ZZdMOaDOpdHTb8Ql23YNjqPhP7XtHu8lX",
+	"4D+FoOEsoc+y1EXl8HaFsSpR5g2cVL6ctFUjqUng00/4R1aKa/gpjgTZpwBXiGG7TvLHvjrZ8STfnuBe",
+	"MIO4TFYDtNeLi1IVOCvOBeNmzpQT8kIqTF1dls75dvrrVWaphQLxED0IAWJ1pW3o7/IrOdm/xiJLeyAn",
+	"xWdzo/uVHr+Ed5urju/FbihXTBSMhu6fimmjeFbjNov6fL9LrRKHqI5NAXjM1tVLllxk//5Ca5mUdq+p",
+	"qskxabU9aVVOPYTiuYMBy2rwCkdK6MNfSm1IqmZMFI2pBeQwCKKUosjOyIuVtCf4rWDdrzDs6VSqpavD",
+	"3iC5I8Zv2DN47bBl1F+xdbmbLyfd1K3CMTrya8Cm9Yr8GrgF/WdWm5pZlZ/qhQaFC0swXFRBZO2LcwpB",
+	"Nd64sGAr04/NVoqt7N07yGmf4If2xNOSkB3dljQ/ZqFukYU6RPAODVeF3cmwKhoI6ZR9NEzorTwKeQeN",
+	"Bdtt4wF63L/Yxz6eZpPZNubrWIv1GzXXvF1LspTCzDVU70J8cVf1K4fwBiezkUkMKhUXeY2r/cnuU8hi",
+	"jZpreX34F1998A7EJIExSLjXI/I/YgADMKvdYL1lxS17VDx1QxlWcyt0ZQJ2za9M7p9zs0xs4/HUl+Aa",
+	"j/7FV7sHXexQNWYH5DW3WtVW7PR2GoZdku2q38AC76P8DcsoYZ67dR7j4t97wvVKau4dz1WgNMAKn0rl",
+	"uCXxeSV0ozOXpb/5Apu1lreoDfcojre32twwtcEN8KGzc5bERBaF3piAbQF+USxhVLMLDAijgq0Jo9Gc",
+	"GL7suiWiIejQyool0tMV5t41asFv8Hku3Q4HxpiJhFauOpLwjsFiMk1ics3InALYuUzNOJM4JRM4Hne6",
+	"r2IN1H4ock341BxCrX7Bp+YyN0YeSqXOe7AdHlXqo0pddwlQUrCKFw+Sij49kB/buAp17C1xs7uZ6w2q",
+	"8LdxaX1TmMmRu47cVXb3UqxNhQb9rPZU7vHd4410a7yjbna6BGDk2zMBXbqpHPnpyE8V95klxBzMx/LW",
+	"zJcQ3tfZ5F86CCNB07fJSX7CR046clKBk/6qqDDASNebWghSzNHf5c6dcujb7uxlUiUOw1225dtkLpjJ",
+	"kbeOvFU5pSxdEG6IkQ7eXrO1VIu++l4vPtol36Obl3zeRocf+kjW+0/2yC/esYTyfIZQvSBUbMDrtc2V",
+	"AVxMjb6qN0yuEle6twTFOmMGnFdo9+cKK/B49G0qYoJEI5WGdzEqSU4dKkmpLQ/2usGAJS2XzNm05TsR",
+	"S9Dnxmin5gIqr8i1IIqtFNNMYJUqcufDDWfrD3ebCq9c4kQPi9ftOmkKlXBPv9X8E5y91RpiakrEiBNv",
+	"wtouEOLpJyxe2xEB49T6g29l604eQ17KIS+2lTHhxbIt3+kKmw4gisE2e5zF+wAxnaIKu9Vx6FptzOxG",
+	"5TinyAMU2feDv+Uy31eGrYJwqzjlY7j9Nwk0h5uLIY+Amsw1mSr5LyaysJRIyoSL2T05hUhlLmOiDVVG",
+	"9+Jud50MSv3Ta0UX7N72ZpYObn3Bp+ZnhSlYt843tvMj1+yeIgU0EuN5Q2aSSIHU6hVOophOl6ySlrcl",
+	"QUZURCxJtnVHddDjY2j9kIfHIHv54XngsVULYiKn0yMffIOnh91eQh1r2uPBubW4gQJsF3j7g8B7uMmR",
+	"pbxhGsKVZAZNtgemlcIouRdtr1KlES6vGAllD8ZoziIri67Rl6c32rAlom/qlTT4HFLtCSBdnJDn8F0s",
+	"BcPY1A9urAmLJ9ebCbaQJZLhQnJNLL+GQjyBLx676db4+cHB+flYLmfnQy0vf7NS7J5KBYmy/ezmA/9u",
+	"Gx+cTrnger7/4+sZtNtIfrdwnGTMc6TA3QJ9UK+H1UTBhHa6XIoBrAxAunERI8TejtTJDVu2JwM/hzc6",
+	"coAfiY0Tl5pdgE0Sxu8hZBvSbQEDthTrng2njRDtiAAA1i74kn7EEZ7/OYvCpkrRzaAM4d75wFnkd5ry",
+	"ePSFZgDbBWlL/F25wjhHw5mLfpVQTVzkx727eku5ACRkOZuV4B1CzLZbaHaL3WxF00Ncw9/YZg9uxG06",
+	"NKD344GxS/askSsChfoEFzOnpV4zs2ZMELOWJJqnYqEvsmr5WCQdzESb7F+9ThAknAY9f6XkTDGtu3CI",
+	"8aXD+guybppxX93zo/BzZPSLXJMpVdmF0WoYkVyyL9SJsFLSyAivlW3Uhi8dnNqwm2Zqc8+P1FaqnCHl",
+	"FL3ZeCdiMZQbvaMTZgyDVVvIJLk7zjA30N9OExJTQzsoz6/6AYhvB2TYrtMY0Un/jYyQbxw4JqEzyo/o",
+	"o98kvgeD5JXcuOaVFBotXIAwJYpRLQXAOXNdfJcKtt7dColuiEPwq223QX0+vMnvErW+I9vs6seCy1XJ",
+	"j7W7RqxX0txDq3N7LeKVNI/xtUMK4LyXpopddLlKjgaBspYCrgISsxseMZ0pw1CC2v5jPefRHOPl1sx7",
+	"FvrrxE1YfXYUIK4R0XdvmkuBJE8/eZiBz1uLxW4r1xsPZQAiNA3jlUkVP8sMmYfQeVzrT4VRm63jwHGg",
+	"R2PFbeooO8R2A4hYVsxkitY8KhxCw3VqCBcTbWS0IEwkdqBY3cxJwZ0t6hCFs3+vp5VJ4LNVbMWowTFj",
+	"n2MnjQRdurmUInt9xFBMDTshmKIVe6cwWDxTAQ/hTX/rr4UX1T2fV3amXgXapczrwcq7wgj7Mf5RZzte",
+	"dXYxxlJlCnlaTqPcQpdME9YBzgtvHBJxEDpoCrrGh99q9Pwvck0SKWaY6ACV2ey1dMFWmE+xnm/OnVc2",
+	"q+R6vcEXW2u6hgp/9NAH3+dEcfoJevlcLvs2TOw+ti204jKAUcZSwOGgY6H1bZUxbzY6StFvUIq6zSXU",
+	"cpFnMLQUWxaoln6owxB1l9dpZ7RSJf32u3vpzUNe30sdNeK/zrg2TH3L5QylL9Yl4oRp8ARk6FTFrQSB",
+	"rJmyF3dnZfQeUFB8oRIPynJ3R8hA5gdX4CzRy+mn4j/bk6eKu3pb1FO4BdcpyH5LxeZoBCqlU7lVOYeY",
+	"KyePtAM05Ug8GU2Nc6IKXMG2obChl6riZme4aW0keorj2kKRqHXVmJoFPdTI/QBXvUIXl2yVbG/veeQ3",
+	"66hifIOpVYj0BEUchExFxOJck5ciYudESMNiqOIgr7HsZg5mg96qLep1t7Jh6sjxQDwIl9Pi27/pQ6n3",
+	"v2k2wOYSYL5X8pie9Y3WcpPGVT/P8MBLZ6RlAjTEou52CCY7ZSI+IKM9FfGtsdlTnxh/ZLIjk5WZDEKX",
+	"qTYkphCVn+ptmMkwtWwP6nwLbxzw9oIdNNxYcHzfdv3+/5+9K9htm4fBryLk0gTwj/wp/n8YstOwYrvs",
+	"MHTFdupBiVlHcywFku2sGPo4e5K92CBSsuXEbpouLorOpzaGLdkSRZEU+X17SjKGjMsY6akooEwoLzfM",
+	"iATTgIU8VdARx3cn2Hhf0LCWhtPru0AQXnbMcAgBuhAgcXGgDPYf9iuFEQcoEb/QLT0qO9dDh7Zzr/hi",
+	"1R19PWoyB181vjqfTaLGecp8TyGemYBuz5V1+QY8OvZKIZdYIC9uMBvygtfqwEt7MMOk+J79nY1Q88+H",
+	"Tu+tSSFmduUMfHrPP7ZhUoyIc9IWTEnGmbXocpCeDA0TbReQCGnIDwuxRRPNZb4D2dG9VrhJR4H6nP7A",
+	"v/fHvevl06cWvVeJDiHuRoi7dDNyhG48ynnGCami0U1RmS6LR2RK1S12IroUeYegDXiYT0dafUiSWuQB",
+	"FVAfEoFwyn3u3dg29jLgDQ9BmS4sb6nYVsR4/hDbH2slE8Qd4cTiwitz6yHLiFbLQ1ybaoGtlUof4Oh8",
+	"xNsOYD6cEExByPzVfyNkVxdZkY3m/1bICkLmkIB+LtAKwfB0GBk0xIOR0eQW48bxONuNIi40seU58yPq",
+	"ypo7sIV0i/5JrZRHM7cc3pcoG7v3jWkgbBm2pva8ZX7LpOprt8l5KmTSx7q54in87Sb+4+0RxYR8U4UJ",
+	"EPl9B1m+MkTYAqyRYliu2HaloLTmCk8R2PMIdc1NGopOXeTWIjV/QpxwWHI8ccLgID4ZYQJPgSkJZ54y",
+	"AIcHq8CPiDPZJmFZaKtsrCAsgGuwwnRt59qALr2IFHo9mo+mfCOm5QwlwfWxO7Ff68iwM1EzGO2Dhr1D",
+	"YCfDxin+E7H8G0gwOWQqt0tBT4gmdVPRNBAZw05hp+uCYKJMSz8XVGuKvgGPYw3GQPBurhS15cFLTErC",
+	"JZoCbNh4ASW3FpbZ/Pq5hiSZ1K0g43lr52tACodEq2JDL+FOGB0uhy5kDJO5L9GPmMdzjwh4OqrxTqre",
+	"KrKFPQzP77lG7KLgA7G2tu3m92INhlJH6FiIADqDR0Vm1Unbs3aOV9azwiMiX93WzBe237pccUmVgGit",
+	"WuWGkVQDSyXjmlLb+zJ04tTWH/cnD+jOefeoAjbQbPzh4tMlm/3/z+x1xM5nweQ4vpD9Vj+TvjwzyBEd",
+	"+69pC/CysZDS3Mqg2ersqPVlCfTSpaywjN8yx/ahCiQ2sZb6WEiT6yI1Qat0CeFQuga+tvi3K5W5/Fii",
+	"r9queMAu7NIPmLq5EUt0El0na5W0tH3VGFCEJqL8dzNnjRygiGmsB8WDJXdZyCTCum7cEwwb87IUafBh",
+	"PkHi7vrudwAAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -31,7 +31,7 @@ func (s *Server) ProposeRule(ctx context.Context, r ProposeRuleRequestObject) (P
 	return ProposeRule204Response{}, called(err, map[string]string{"rule_authority": "authority"})
 }
 
-// ReadTerms shows what the municipality demands of rounds and of signing in.
+// ReadTerms shows what the municipality demands of rounds, of signing in and of privacy.
 func (s *Server) ReadTerms(ctx context.Context, _ ReadTermsRequestObject) (ReadTermsResponseObject, error) {
 	var t municipality.Terms
 	err := s.in(ctx, func(tx *pg.Tx) (err error) { t, err = municipality.TermsOf(ctx, tx); return err })
@@ -42,6 +42,7 @@ func showTerms(t municipality.Terms) Terms {
 	return Terms{
 		CoolingOffSeconds: t.CoolingOffSeconds, MaxSharePercent: t.MaxSharePercent, MaxErrorPercent: t.MaxErrorPercent, SpotCheckSize: t.SpotCheckSize, ChunkSize: t.ChunkSize,
 		HighestLevel: t.HighestLevel, PasswordWords: list(t.PasswordWords, func(word string) string { return word }),
+		LooksPerHour: t.LooksPerHour, LooksPerDay: t.LooksPerDay, FirstNoticeHours: t.FirstNoticeHours, Pseudonymous: t.Pseudonymous,
 	}
 }
 
@@ -51,7 +52,8 @@ func (s *Server) ProposeTerms(ctx context.Context, r ProposeTermsRequestObject) 
 	err := s.in(ctx, func(tx *pg.Tx) error {
 		return municipality.ProposePolicy(ctx, tx, municipality.Terms{
 			CoolingOffSeconds: b.CoolingOffSeconds, MaxSharePercent: b.MaxSharePercent, MaxErrorPercent: b.MaxErrorPercent, SpotCheckSize: b.SpotCheckSize, ChunkSize: b.ChunkSize,
-			HighestLevel: b.HighestLevel, PasswordWords: b.PasswordWords,
+			HighestLevel: b.HighestLevel, PasswordWords: b.PasswordWords, LooksPerHour: b.LooksPerHour, LooksPerDay: b.LooksPerDay, FirstNoticeHours: b.FirstNoticeHours,
+			Pseudonymous: b.Pseudonymous,
 		})
 	})
 	return ProposeTerms204Response{}, err
