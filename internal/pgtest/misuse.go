@@ -66,7 +66,7 @@ func (e *Env) Misuse(t *testing.T, scripts []Script) {
 	t.Logf("%d scripts", len(scripts))
 }
 
-// refusalCode is the code of a refusal; empty when the error says none, because it comes from the door.
+// refusalCode is the code of a refusal; empty when only the trail says why, as at the door.
 func refusalCode(err error) string {
 	var refusal problem.Forbidden
 	var attempt problem.Attempt
@@ -77,10 +77,8 @@ func refusalCode(err error) string {
 		return attempt.Code()
 	case errors.As(err, new(problem.StepUp)):
 		return "step_up"
-	case err == nil || !problem.Public(err) || errors.As(err, new(problem.Unauthenticated)):
-		return ""
 	}
-	return err.Error()
+	return ""
 }
 
 // counted are columns that tell that somebody was there, and tables that count tries: a refusal may write them.
