@@ -174,20 +174,18 @@ func MakeKey(ctx context.Context, db *pg.DB, by access.Caller, account int64, wi
 }
 
 func (wish KeyWish) check(roles []access.Role, machine bool) ([]netip.Prefix, error) {
+	may := access.Permissions(roles...)
+	for _, scope := range wish.Scopes { // before everything else: no page offers these
+		if scope == ScopeDecide && machine {
+			return nil, problem.Tried(problem.InvalidField("scopes", "machine_decides", nil))
+		}
+		if scope != ScopeDecide && !slices.Contains(may, access.Permission(scope)) {
+			return nil, problem.Tried(problem.InvalidField("scopes", "scope_beyond", nil))
+		}
+	}
 	var wrong problem.Collector
 	if name := strings.TrimSpace(wish.Name); name == "" || len(name) > 100 {
 		wrong.Add("key_name", "required", nil)
-	}
-	may := access.Permissions(roles...)
-	for _, scope := range wish.Scopes {
-		if scope == ScopeDecide && machine {
-			wrong.Add("scopes", "machine_decides", nil)
-			break
-		}
-		if scope != ScopeDecide && !slices.Contains(may, access.Permission(scope)) {
-			wrong.Add("scopes", "scope_beyond", nil)
-			break
-		}
 	}
 	networks := []netip.Prefix{}
 	for _, text := range wish.Networks {

@@ -52,7 +52,7 @@ func NewLink(ctx context.Context, db *pg.DB, by access.Caller, account int64, fa
 			return err
 		}
 		if p.ID == by.Account {
-			return problem.Conflict{Code: "own_account"}
+			return problem.Tried(problem.Conflict{Code: "own_account"})
 		}
 		link, err = linkFor(ctx, tx, p, factor)
 		return err

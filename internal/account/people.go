@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -173,7 +174,7 @@ func Invite(ctx context.Context, db *pg.DB, by access.Caller, n New) (id int64, 
 		}
 		n.Municipality = tx.Municipality()
 		n.Roles = inOrder(n.Roles)
-		if err := n.Check(); err != nil {
+		if err := beyond(n.Check()); err != nil {
 			return err
 		}
 		if id, _, err = insert(ctx, tx, n, nil); err != nil {
@@ -199,6 +200,15 @@ func Invite(ctx context.Context, db *pg.DB, by access.Caller, n New) (id int64, 
 	return id, link, nil
 }
 
+// beyond is err, written down when roles are wanted that the organisation has not to give: no page offers them.
+func beyond(err error) error {
+	var invalid problem.Invalid
+	if errors.As(err, &invalid) && slices.ContainsFunc(invalid.Fields, func(f problem.Field) bool { return f.Name == "roles" && f.Code != "required" }) {
+		return problem.Tried(err)
+	}
+	return err
+}
+
 // inOrder is the roles in the table's order, each once, so that the same set is always written the same.
 func inOrder(roles []access.Role) []access.Role {
 	place := func(r access.Role) int {
@@ -221,7 +231,7 @@ func ProposeRoles(ctx context.Context, db *pg.DB, by access.Caller, account int6
 			return err
 		}
 		roles = inOrder(roles)
-		if err := (New{Municipality: tx.Municipality(), Login: p.Login, Name: p.Name, Roles: roles}).Check(); err != nil {
+		if err := beyond(New{Municipality: tx.Municipality(), Login: p.Login, Name: p.Name, Roles: roles}.Check()); err != nil {
 			return err
 		}
 		if slices.Equal(roles, inOrder(p.Roles)) {

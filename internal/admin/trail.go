@@ -112,7 +112,7 @@ func (l logBase) Why(r audit.Row) string {
 	if r.Kind == audit.LooksAt {
 		return words(l.Page, "purpose.", r.Purpose)
 	}
-	for _, key := range []string{"permission", "code"} {
+	for _, key := range []string{"permission", "code", "why"} {
 		if code, ok := r.Detail[key].(string); ok && r.Refused {
 			return words(l.Page, "refusal.", code)
 		}

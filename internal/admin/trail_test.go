@@ -83,7 +83,8 @@ func TestEveryCodeOfTheLogsHasWords(t *testing.T) {
 	}
 	act, look := regexp.MustCompile(`Act: "([a-z_.]+)"`), regexp.MustCompile(`audit\.Looked\([a-z.]+, "([a-z_.]+)", "([a-z_]+)"`)
 	tab := regexp.MustCompile(`showClient\([^,]+, [^,]+, "([a-z]*)"|FindTab\([^,]+, [^,]+, [^,]+, "([a-z]*)"|Opened\([^,]+, [^,]+, "([a-z]*)"`)
-	keys := map[string]bool{}
+	refusal := regexp.MustCompile(`(?:Forbidden\{Code:|Tried\(problem\.Conflict\{Code:|Tried\(problem\.InvalidField\("[A-Za-z-]+",|beyond\.Add\("[a-z_]+",|refused[A-Z][a-z]+ +=) "([a-z_]+)"|code = "(role_[a-z_]+)"`)
+	keys := map[string]bool{"refusal.rights_step": true, "refusal.step_up": true, "refusal.network": true, "refusal.ended": true}
 	for _, file := range files {
 		if strings.HasSuffix(file, "_test.go") || strings.Contains(file, "/demo/") {
 			continue
@@ -96,6 +97,9 @@ func TestEveryCodeOfTheLogsHasWords(t *testing.T) {
 			if !strings.HasSuffix(m[1], ".") && len(m[1]) > 1 && !slices.Contains([]string{"add", "asked", "found", "reopened", "told", "not_told", "closed", "reported", "dismissed", "confirmed"}, m[1]) { // put together, or what a page's sample and a step are called
 				keys["act."+m[1]] = true
 			}
+		}
+		for _, m := range refusal.FindAllStringSubmatch(string(raw), -1) {
+			keys["refusal."+m[1]+m[2]] = true
 		}
 		for _, m := range look.FindAllStringSubmatch(string(raw), -1) {
 			keys["look."+m[1]], keys["purpose."+m[2]] = true, true

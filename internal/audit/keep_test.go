@@ -317,7 +317,8 @@ func TestAnAssessmentIsMadeOnce(t *testing.T) {
 	w.look(t, day(11, "10:00"), w.namesake)
 	w.watch(t, 100)
 	ctx := t.Context()
-	officer := w.As(access.PrivacyOfficer, w.A)
+	officer, oneself := w.As(access.PrivacyOfficer, w.A), w.caller
+	oneself.Roles = []access.Role{access.Caseworker, access.PrivacyOfficer}
 	var id int64
 	if err := w.Admin.QueryRow(ctx, `SELECT id FROM access_finding`).Scan(&id); err != nil {
 		t.Fatal(err)
@@ -333,6 +334,7 @@ func TestAnAssessmentIsMadeOnce(t *testing.T) {
 		{w.As(access.PrivacyOfficer, w.B), "explained", "not found"},
 		{w.caller, "explained", "forbidden"},
 		{officer, "x", "invalid"},
+		{oneself, "explained", "forbidden: own_finding"},
 		{officer, "explained", ""},
 		{officer, "deviation", "conflict: assessed"},
 	} {

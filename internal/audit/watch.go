@@ -399,7 +399,8 @@ func WaitingFindings(ctx context.Context, tx *pg.Tx) (n int, err error) {
 var Outcomes = []string{"explained", "deviation"}
 
 // Assess says what became of a finding. It is made once and stands. Errors: problem.NotFound; problem.Invalid of "outcome"
-// (choice); problem.Conflict "assessed". Needs FindingAssess, the only thing that the privacy officer writes.
+// (choice); problem.Conflict "assessed"; problem.Forbidden "own_finding" for whoever explains their own. Needs FindingAssess, the
+// only thing that the privacy officer writes.
 func Assess(ctx context.Context, tx *pg.Tx, id int64, outcome string) error {
 	if err := tx.Require(access.FindingAssess); err != nil {
 		return err
@@ -408,12 +409,16 @@ func Assess(ctx context.Context, tx *pg.Tx, id int64, outcome string) error {
 		return problem.InvalidField("outcome", "choice", nil)
 	}
 	var was *string
-	err := tx.QueryRow(ctx, `SELECT outcome FROM access_finding WHERE municipality_id = $1 AND id = $2 FOR UPDATE`, tx.Municipality(), id).Scan(&was)
+	var about int64
+	err := tx.QueryRow(ctx, `SELECT outcome, account_id FROM access_finding WHERE municipality_id = $1 AND id = $2 FOR UPDATE`, tx.Municipality(), id).Scan(&was, &about)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return problem.NotFound{What: "finding"}
 	}
 	if err != nil {
 		return err
+	}
+	if about == tx.Caller.Account && outcome == "explained" { // to report oneself is to let others judge
+		return problem.Forbidden{Code: "own_finding"}
 	}
 	if was != nil {
 		return problem.Conflict{Code: "assessed"}

@@ -57,7 +57,7 @@ func Approve(ctx context.Context, tx *pg.Tx, id int64, in Approval) error {
 		return err
 	}
 	if round.State != Controlled {
-		return problem.Conflict{Code: "round_step", Params: problem.Params{"state": string(round.State)}}
+		return problem.Tried(problem.Conflict{Code: "round_step", Params: problem.Params{"state": string(round.State)}})
 	}
 	if err := MayApprove(ctx, tx, round); err != nil {
 		return err

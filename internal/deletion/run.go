@@ -30,17 +30,17 @@ func Start(ctx context.Context, tx *pg.Tx, id int64, typed string) error {
 		return err
 	}
 	if round.State != Approved {
-		return problem.Conflict{Code: "round_step", Params: problem.Params{"state": string(round.State)}}
+		return problem.Tried(problem.Conflict{Code: "round_step", Params: problem.Params{"state": string(round.State)}})
 	}
 	if round.CoolingOff(tx.Now()) {
-		return problem.Conflict{Code: "cooling_off", Params: problem.Params{"until": *round.CoolingOffUntil}}
+		return problem.Tried(problem.Conflict{Code: "cooling_off", Params: problem.Params{"until": *round.CoolingOffUntil}})
 	}
 	today, err := municipality.Today(ctx, tx)
 	if err != nil {
 		return err
 	}
 	if today.Before(round.RunOn) {
-		return problem.Conflict{Code: "before_run_date", Params: problem.Params{"run": round.RunOn}}
+		return problem.Tried(problem.Conflict{Code: "before_run_date", Params: problem.Params{"run": round.RunOn}})
 	}
 	if acted(round, tx.Caller.Account) {
 		return problem.Forbidden{Code: "two_acts"}
@@ -88,9 +88,9 @@ func turn(ctx context.Context, tx *pg.Tx, id int64, from, to State, act string) 
 	case round.State != from:
 		return problem.Conflict{Code: "round_step", Params: problem.Params{"state": string(round.State)}}
 	case to == Running && round.Incident != nil:
-		return problem.Conflict{Code: "incident"}
+		return problem.Tried(problem.Conflict{Code: "incident"})
 	case to == Running && round.Braked():
-		return problem.Conflict{Code: "braked"}
+		return problem.Tried(problem.Conflict{Code: "braked"})
 	}
 	if err := moveTo(ctx, tx, id, to); err != nil {
 		return err

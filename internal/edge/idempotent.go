@@ -40,7 +40,7 @@ func Idempotent(ctx context.Context, tx *pg.Tx, key string, request []byte, work
 		err = tx.QueryRow(ctx, `SELECT request_hash, status, body FROM idempotency WHERE account_id = $1 AND key_hash = $2`, tx.Caller.Account, keyHash[:]).
 			Scan(&first, &status, &body)
 		if err == nil && string(first) != string(requestHash[:]) {
-			err = problem.InvalidField("Idempotency-Key", "key_reused", nil)
+			err = problem.Tried(problem.InvalidField("Idempotency-Key", "key_reused", nil))
 		}
 		return status, body, err
 	}

@@ -172,8 +172,12 @@ func (db *DB) in(ctx context.Context, caller access.Caller, role string, fn func
 			}
 		}
 		var refusal problem.Forbidden
-		if errors.As(err, new(problem.StepUp)) {
+		var attempt problem.Attempt
+		switch {
+		case errors.As(err, new(problem.StepUp)):
 			refusal.Code = "step_up"
+		case errors.As(err, &attempt):
+			refusal.Code = attempt.Code()
 		}
 		if (refusal.Code != "" || errors.As(err, &refusal)) && db.Refused != nil {
 			conn.Release()

@@ -90,6 +90,30 @@ type TooMany struct{ RetryAfterSeconds int }
 
 func (e TooMany) Error() string { return fmt.Sprintf("too many tries, wait %d s", e.RetryAfterSeconds) }
 
+// Attempt is an error that goes on record like a refusal, whatever it answers: somebody tried what nobody may in this state
+// of things, or wanted more than there is to give, and no page leads there.
+type Attempt struct{ err error }
+
+// Tried makes an Attempt of a Conflict or an Invalid.
+func Tried(err error) error { return Attempt{err} }
+
+func (e Attempt) Error() string { return e.err.Error() }
+
+func (e Attempt) Unwrap() error { return e.err }
+
+// Code is the one of the error in it; of the first field of several.
+func (e Attempt) Code() string {
+	var conflict Conflict
+	var invalid Invalid
+	switch {
+	case errors.As(e.err, &conflict):
+		return conflict.Code
+	case errors.As(e.err, &invalid) && len(invalid.Fields) > 0:
+		return invalid.Fields[0].Code
+	}
+	return "attempt"
+}
+
 // Collector gathers field errors so that a form answers with all of them at once.
 type Collector struct{ fields []Field }
 

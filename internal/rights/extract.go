@@ -466,7 +466,7 @@ func gather(ctx context.Context, tx *pg.Tx, id uuid.UUID, p access.Permission, s
 		return Extract{}, err
 	}
 	if r.Kind != Access || r.State != state {
-		return Extract{}, problem.Conflict{Code: "not_released", Params: problem.Params{"state": string(r.State)}}
+		return Extract{}, problem.Tried(problem.Conflict{Code: "not_released", Params: problem.Params{"state": string(r.State)}})
 	}
 	e := Extract{MadeAt: tx.Now(), Request: r}
 	if r.Former {

@@ -2,6 +2,7 @@ package rights
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"maps"
 	"slices"
@@ -155,6 +156,9 @@ func decide(ctx context.Context, tx *pg.Tx, id uuid.UUID) (Request, calendar.Dat
 		return Request{}, today, err
 	}
 	r, err := step(ctx, tx, id, Prepared)
+	if errors.As(err, new(problem.Conflict)) {
+		err = problem.Tried(err)
+	}
 	if err == nil && r.PreparedBy != nil && *r.PreparedBy == tx.Caller.Account {
 		err = problem.Forbidden{Code: "own_preparation"}
 	}

@@ -311,7 +311,7 @@ func Grant(ctx context.Context, tx *pg.Tx, id uuid.UUID, in Granting) error {
 	if v.AskedBy == tx.Caller.Account {
 		return problem.Forbidden{Code: "own_request"}
 	}
-	var wrong problem.Collector
+	var wrong, beyond problem.Collector
 	client, page, err := reach(ctx, tx, &wrong, in.Scope, in.Page, in.Client, in.Minutes)
 	if err != nil {
 		return err
@@ -322,19 +322,22 @@ func Grant(ctx context.Context, tx *pg.Tx, id uuid.UUID, in Granting) error {
 	rank := func(scope string) int { return slices.Index(Scopes, scope) }
 	switch {
 	case rank(in.Scope) > rank(v.Scope), v.Scope == OneClient && in.Scope != OneClient:
-		wrong.Add("scope", "wider", nil)
+		beyond.Add("scope", "wider", nil)
 	case v.Page != nil && (page == nil || *page != *v.Page):
-		wrong.Add("page", "wider", nil)
+		beyond.Add("page", "wider", nil)
 	case v.OnlyClient != nil && client != nil && *client != *v.OnlyClient:
-		wrong.Add("client_number", "wider", nil)
+		beyond.Add("client_number", "wider", nil)
 	case in.Scope == OneClient && client == nil && in.Client == "":
 		wrong.Add("client_number", "required", nil)
 	}
 	if in.Minutes > v.Minutes && in.Minutes <= Longest {
-		wrong.Add("minutes", "longer", problem.Params{"max": v.Minutes})
+		beyond.Add("minutes", "longer", problem.Params{"max": v.Minutes})
 	}
 	if err := wrong.Err(); err != nil {
 		return err
+	}
+	if err := beyond.Err(); err != nil {
+		return problem.Tried(err)
 	}
 	_, err = tx.Exec(ctx, `UPDATE visit SET state = 'granted', scope = $3, only_client = $4, page = $5, minutes = $6, answered_by = $7, answered_at = $8,
 		ends_at = $8::timestamptz + make_interval(mins => $6) WHERE municipality_id = $1 AND id = $2`,
