@@ -375,7 +375,9 @@ func TestMisuse(t *testing.T) {
 		_, err := privacy.Announce(ctx, tx, privacy.Subprocessor{Name: "x"})
 		return err
 	}))
-	script("the privacy officer lengthens the time for the first notice", officer, "permission", in(officer, func(tx *pg.Tx) error { return municipality.ProposePolicy(ctx, tx, municipality.Terms{FirstNoticeHours: 72}) }))
+	script("the privacy officer lengthens the time for the first notice", officer, "permission", in(officer, func(tx *pg.Tx) error {
+		return municipality.ProposePolicy(ctx, tx, municipality.Terms{FirstNoticeHours: 72})
+	}))
 	script("who entered an instruction confirms it", everything, "own_instruction", in(everything, func(tx *pg.Tx) error { return municipality.ConfirmInstruction(ctx, tx, instruction) }))
 	script("who entered an instruction declines it", everything, "own_instruction", in(everything, func(tx *pg.Tx) error { return municipality.DeclineInstruction(ctx, tx, instruction) }))
 	script("an administrator confirms an instruction", second, "permission", in(second, func(tx *pg.Tx) error { return municipality.ConfirmInstruction(ctx, tx, instruction) }))
