@@ -341,7 +341,7 @@ func (s *stage) callEverything(conn *pgx.Conn, b blind, look *scanner) {
 	t.Helper()
 	arguments := map[string]string{
 		"int4": "1", "int8": "(SELECT max(round_id) FROM round_directory)", "text": "'%'", "_uuid": "ARRAY['" + s.people[0].id.String() + "'::uuid]", "uuid": "'" + s.people[0].id.String() + "'", "_text": "'{open,proposed,controlled,approved,running,finished}'",
-		"date": "current_date", "bool": "true", "jsonb": "'{}'", "_int8": "ARRAY[101::bigint]", "bytea": `'\\x00'::bytea`,
+		"date": "current_date", "timestamptz": "now()", "bool": "true", "jsonb": "'{}'", "_int8": "ARRAY[101::bigint]", "bytea": `'\\x00'::bytea`,
 	}
 	rows, err := s.Admin.Query(ctx, `SELECT p.oid::regprocedure::text, p.proname, (SELECT coalesce(string_agg(a.typname, ' ' ORDER BY n.i), '') FROM unnest(p.proargtypes) WITH ORDINALITY AS n (t, i) JOIN pg_type a ON a.oid = n.t),
 			p.prorettype::regtype::text, has_function_privilege($1, p.oid, 'EXECUTE')

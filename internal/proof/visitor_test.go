@@ -223,7 +223,7 @@ func TestVisitorsSeeWhatTheModelSays(t *testing.T) {
 	start := h.Now()
 	seen := 0
 	rapid.Check(t, func(r *rapid.T) {
-		h.Exec(t, `SET session_replication_role = replica; DELETE FROM visit; RESET session_replication_role`)
+		h.Exec(t, `ALTER TABLE visit DISABLE TRIGGER visit_keeps; DELETE FROM visit; ALTER TABLE visit ENABLE ALWAYS TRIGGER visit_keeps`)
 		var visits []aVisit
 		for range rapid.IntRange(1, 4).Draw(r, "visits") {
 			v := aVisit{
