@@ -59,7 +59,7 @@ func (e *Env) Misuse(t *testing.T, scripts []Script) {
 				t.Fatal(err)
 			}
 			if len(written) != 1 || written[0] != (row{true, true, c.Code}) {
-				t.Errorf("the trail says %+v, and not once that account %d was refused: %s", written, c.By, c.Code)
+				t.Errorf("the trail says %v, and not once that account %d was refused: %s", written, c.By, c.Code)
 			}
 		})
 	}
