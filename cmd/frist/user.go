@@ -42,6 +42,9 @@ func (u *userCommand) Run(ctx context.Context, c console) error {
 		person.Municipality = unknown
 	}
 	if err := person.Check(); err != nil {
+		if wrong := (problem.Invalid{}); errors.As(err, &wrong) && wrong.Fields[0].Code == "role_no_municipality" {
+			return errors.New(text.Say("cli.user.no_municipality", wrong.Fields[0].Params))
+		}
 		return err
 	}
 	db, err := openWeb(ctx, u.Home)
