@@ -286,7 +286,7 @@ func signInWithPasskey(t *testing.T, w *world, browser context.Context) {
 	p.open("/konto")
 	p.sees("Passnøkkel: Blå nøkkel", "Rollen din krever minst én.")
 	p.press("Fjern Passnøkkel")
-	p.sees("Rollen din krever denne faktoren.")
+	p.sees("Rollen din krever totrinnsbekreftelse.")
 	w.clock.forward(6 * time.Minute)
 	p.doubts = true
 	p.open("/konto")
