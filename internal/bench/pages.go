@@ -91,10 +91,14 @@ func (b *bench) pages(ctx context.Context) error {
 func (b *bench) page(ctx context.Context, seen *recorder, bare *bare, ours, peer, path, token string, logged bool) (float64, string, error) {
 	// The access row is a page's own write; to show what it costs, the table is made to swallow it.
 	if !logged {
-		if err := b.exec(ctx, `CREATE RULE swallow AS ON INSERT TO access_log DO INSTEAD NOTHING`); err != nil {
+		if err := b.exec(ctx, swallow...); err != nil {
 			return 0, "", err
 		}
-		defer b.exec(ctx, `DROP RULE swallow ON access_log`) //nolint:errcheck // the database goes anyway
+		defer b.exec(ctx, noLonger) //nolint:errcheck // the database goes anyway
+	}
+	before, err := b.rows(ctx)
+	if err != nil {
+		return 0, "", err
 	}
 	for range 20 { // connections, plans, caches
 		if _, _, err := get(ours+path, token); err != nil {
@@ -126,6 +130,13 @@ func (b *bench) page(ctx context.Context, seen *recorder, bare *bare, ours, peer
 		}
 		mine, theirs = append(mine, a...), append(theirs, z...)
 		ratios = append(ratios, median(a)/median(z))
+	}
+	after, err := b.rows(ctx)
+	if err == nil && (after > before) != logged {
+		err = fmt.Errorf("%s: %d rows of access were written", path, after-before)
+	}
+	if err != nil {
+		return 0, "", err
 	}
 	return median(ratios), fmt.Sprintf("p50 %.2f ms / %.2f ms, %d SELECTs, %d kB", median(mine)*1000, median(theirs)*1000, len(bare.statements), len(body)/1000), nil
 }
