@@ -101,9 +101,9 @@ func (h clientHead) Heading() string { return h.Client.Name() }
 
 // tab is one link of the tabs.
 type tab struct {
-	Key, Path string
-	N         int
-	Current   bool
+	Key, Path, Words string
+	N                int
+	Current          bool
 }
 
 // Tabs are the pages of the client, with how much there is on each.
@@ -129,7 +129,7 @@ func (h clientHead) Tabs() []tab {
 	}
 	for i := range tabs {
 		tabs[i].Current = tabs[i].Key == h.Tab || h.Tab == "" && tabs[i].Key == "deletion"
-		tabs[i].Path = h.Path(tabs[i].Path)
+		tabs[i].Path, tabs[i].Words = h.Path(tabs[i].Path), h.Say("client.tab."+tabs[i].Key)
 	}
 	return tabs
 }

@@ -124,7 +124,7 @@ func (p deletionPage) Checks() []string {
 	var passed []string
 	for _, c := range []retention.Code{retention.DeviceOnClient, retention.DeviceOnAddress, retention.Held, retention.DuplicateActive, retention.ArchiveUnanswered, retention.TooEarly} {
 		if !a.Has(c) && (c != retention.TooEarly || !a.DueOn.IsZero()) {
-			passed = append(passed, string(c))
+			passed = append(passed, p.Say("client.check."+string(c)))
 		}
 	}
 	return passed

@@ -10,9 +10,10 @@ import (
 // timeline is one line of "when the data goes": a kind of data with its rule and its bar. The bar's figures are per cent
 // of the chart, so that it needs no script and no inline style.
 type timeline struct {
-	Key     string // the words are client.class.<key>
+	Words   string
 	Counts  []int
 	Rule    retention.Rule
+	Period  string
 	Start   calendar.Date // zero: goes together with the client
 	Due     calendar.Date
 	Run     calendar.Date
@@ -94,6 +95,10 @@ func (p deletionPage) Lines() []timeline {
 	for _, d := range a.Classes {
 		dates[d.Class] = d
 	}
+	periods := map[retention.Class]string{}
+	for class, d := range dates {
+		periods[class] = p.Period(d.Rule)
+	}
 	n := p.Counts
 	var lines []timeline
 	for _, l := range []struct {
@@ -114,7 +119,7 @@ func (p deletionPage) Lines() []timeline {
 		if !ok {
 			continue
 		}
-		line := timeline{Key: l.key, Counts: l.counts, Rule: d.Rule, Due: d.DueOn, Run: run, Keep: c.bar(d.StartOn, d.DueOn)}
+		line := timeline{Words: p.Say("client.class." + l.key), Counts: l.counts, Rule: d.Rule, Period: periods[l.class], Due: d.DueOn, Run: run, Keep: c.bar(d.StartOn, d.DueOn)}
 		if !l.with {
 			line.Start = d.StartOn
 		}
@@ -126,7 +131,7 @@ func (p deletionPage) Lines() []timeline {
 		lines = append(lines, line)
 	}
 	if p.AccessRule.Version > 0 && !run.IsZero() {
-		lines = append(lines, timeline{Key: "access_log", Rule: p.AccessRule, Latest: p.AccessRule.KeepUntil(run), Keep: c.bar(run, c.until), Forever: true})
+		lines = append(lines, timeline{Words: p.Say("client.class.access_log"), Rule: p.AccessRule, Period: p.Period(p.AccessRule), Latest: p.AccessRule.KeepUntil(run), Keep: c.bar(run, c.until), Forever: true})
 	}
 	return lines
 }

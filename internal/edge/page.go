@@ -34,8 +34,6 @@ type Page struct {
 	Waiting      map[string]int // the number beside an entry of the menu, by its key
 	Here         string         // this page's address, to come back to after a setting
 	Path         string
-	Languages    []string
-	static       string
 	nav          []NavItem
 	flash        *Flash
 	visits       []account.LiveVisit
@@ -46,7 +44,7 @@ func NewPage(r *http.Request) Page {
 	st := stateOf(r)
 	p := Page{
 		Text: st.text(r), Caller: st.caller, Scheme: st.profile.Scheme, Demo: st.site.Demo, Clock: st.site.DB.Now(), Zone: defaultZone,
-		Path: r.URL.Path, Here: r.URL.RequestURI(), Languages: Languages(), static: st.site.static.hash, nav: st.site.Nav, flash: readFlash(r),
+		Path: r.URL.Path, Here: r.URL.RequestURI(), nav: st.site.Nav, flash: readFlash(r),
 	}
 	if r.Method != http.MethodGet {
 		p.Here = "/"
@@ -160,6 +158,24 @@ func (p Page) Number(n int) string { return p.Text.Number(n) }
 // Can is how templates hide what somebody may not do. It protects nothing: the functions of the domain do.
 func (p Page) Can(permission string) bool { return p.Caller.Can(access.Permission(permission)) }
 
+// LanguageOptions are the languages that the reader can choose.
+func (p Page) LanguageOptions() []Option {
+	return p.options("language.", p.Lang, locales().langs...)
+}
+
+// SchemeOptions are the colours that the reader can choose.
+func (p Page) SchemeOptions() []Option {
+	return p.options("scheme.", p.Scheme, "auto", "light", "dark")
+}
+
+func (p Page) options(prefix, chosen string, values ...string) []Option {
+	all := make([]Option, len(values))
+	for i, v := range values {
+		all[i] = Option{Value: v, Label: p.Say(prefix + v), Chosen: v == chosen}
+	}
+	return all
+}
+
 // Role is the name of the caller's first role.
 func (p Page) Role() string { return p.RoleName(p.Caller.Main()) }
 
@@ -179,8 +195,8 @@ func (p Page) Initials() string {
 	return string(initials)
 }
 
-// Static is the address of a file under web/static.
-func (p Page) Static(name string) string { return "/static/" + p.static + "/" + name }
+// Static is the address of a file under web/static, for what is no page. In a page's template {{.Static "<name>"}} becomes it.
+func Static(r *http.Request, name string) string { return stateOf(r).site.static.address(name) }
 
 // ClockWords is what the demo's banner says.
 func (p Page) ClockWords() string {

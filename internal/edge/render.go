@@ -45,11 +45,15 @@ var functions = template.FuncMap{
 }
 
 // parsePages reads every page of web/templates together with the layout and the partials, once for each language: by
-// language, then by name.
-func parsePages() (map[string]map[string]*template.Template, error) {
+// language, then by name. static is the address under which the static files lie.
+func parsePages(static string) (map[string]map[string]*template.Template, error) {
 	all := map[string]map[string]*template.Template{}
+	icon, err := icons()
+	if err != nil {
+		return nil, fmt.Errorf("edge: %w", err)
+	}
 	for _, lang := range Languages() {
-		pages, err := parsePagesIn(T(lang))
+		pages, err := parsePagesIn(writer{text: T(lang), static: static, icon: icon})
 		if err != nil {
 			return nil, fmt.Errorf("edge: %w", err)
 		}
@@ -58,7 +62,7 @@ func parsePages() (map[string]map[string]*template.Template, error) {
 	return all, nil
 }
 
-func parsePagesIn(text Text) (map[string]*template.Template, error) {
+func parsePagesIn(writes writer) (map[string]*template.Template, error) {
 	files, err := fs.Glob(web.Templates, "templates/*.html")
 	if err != nil {
 		return nil, err
@@ -67,7 +71,7 @@ func parsePagesIn(text Text) (map[string]*template.Template, error) {
 	parse := func(t *template.Template, file string) error {
 		source, err := fs.ReadFile(web.Templates, file)
 		if err == nil {
-			_, err = t.Parse(written(string(source), text))
+			_, err = t.Parse(writes.into(string(source)))
 		}
 		return err
 	}
@@ -99,19 +103,48 @@ func parsePagesIn(text Text) (map[string]*template.Template, error) {
 	return pages, nil
 }
 
-// fixed is where the page says the sentence of a key that stands there, and nothing more.
-var fixed = regexp.MustCompile(`\{\{\$?\.Say[ ]"([^"]+)"\}\}`)
+// fixed is where a page says the sentence of a key that stands there and nothing more, or draws an icon, or names a static file.
+var fixed = regexp.MustCompile(`\{\{(?:\$?\.Say|template "icon"|\.Static)[ ]"([^"]+)"\}\}`)
 
-// written puts the sentences that are always the same into a template's source, so that no page looks them up: half of a
-// list's work was saying the same words in every row. They stand in text and in quoted attributes only, where the same
-// escaping is right; a template that has them in an address or a script fails the tests.
-func written(source string, text Text) string {
+// writer puts what is always the same into a template's source, so that no page works it out: half of a list's work was
+// saying the same words in every row. Sentences stand in text and in quoted attributes only, where the same escaping is right;
+// a template that has them in an address or a script fails the tests.
+type writer struct {
+	text   Text
+	static string
+	icon   func(name string) string
+}
+
+func (w writer) into(source string) string {
 	return fixed.ReplaceAllStringFunc(source, func(action string) string {
-		if sentence, ok := text.flat[fixed.FindStringSubmatch(action)[1]]; ok {
+		name := fixed.FindStringSubmatch(action)[1]
+		if strings.Contains(action, ".Static") {
+			return w.static + name
+		}
+		if !strings.Contains(action, ".Say") {
+			return w.icon(name)
+		}
+		if sentence, ok := w.text.flat[name]; ok {
 			return template.HTMLEscapeString(sentence)
 		}
 		return action
 	})
+}
+
+// icons gives what draws each of the icons.
+func icons() (func(name string) string, error) {
+	source, err := fs.ReadFile(web.Templates, "templates/_icons.html")
+	if err != nil {
+		return nil, err
+	}
+	drawings, err := template.New("icons").Parse(string(source))
+	return func(name string) string {
+		var b strings.Builder
+		if err := drawings.ExecuteTemplate(&b, "icon", name); err != nil {
+			panic(err) // nothing in it can fail
+		}
+		return b.String()
+	}, err
 }
 
 // based is every struct with a Page in it.
@@ -194,7 +227,7 @@ func fragment(r *http.Request) string {
 // TryPages executes every registered page in every language, as everybody who could see it, and reports what fails, and
 // which templates nobody has registered. For tests of packages that register pages.
 func TryPages() error {
-	pages, err := parsePages()
+	pages, err := parsePages("/static/0/")
 	if err != nil {
 		return err
 	}
@@ -241,7 +274,7 @@ func tryRegistered(pages map[string]map[string]*template.Template) error {
 func SamplePage(lang string, roles ...access.Role) Page {
 	p := Page{
 		Text: T(lang), Lang: lang, Scheme: "auto", Demo: true, Clock: time.Date(2023, 9, 19, 7, 12, 0, 0, time.UTC), Zone: defaultZone, Path: "/", Here: "/",
-		Languages: Languages(), static: "0", nav: DefaultNav, Waiting: map[string]int{"day": 7}, flash: &Flash{Key: "demo.title", Undo: "/", Fields: map[string]string{"a": "b"}},
+		nav: DefaultNav, Waiting: map[string]int{"day": 7}, flash: &Flash{Key: "demo.title", Undo: "/", Fields: map[string]string{"a": "b"}},
 		Errors: FormErrors{{Field: "login", Code: "sign_in", Message: "m"}, {Code: "conflict", Message: "m"}},
 	}
 	if len(roles) > 0 {

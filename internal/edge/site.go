@@ -71,7 +71,7 @@ func New(s Site) (*Site, error) {
 	if s.static, err = newStatic(); err != nil {
 		return nil, err
 	}
-	if s.pages, err = parsePages(); err != nil {
+	if s.pages, err = parsePages(s.static.address("")); err != nil {
 		return nil, err
 	}
 	return &s, nil

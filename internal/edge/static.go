@@ -42,6 +42,8 @@ func newStatic() (*static, error) {
 	return &static{files: files, hash: hex.EncodeToString(sum.Sum(nil))[:16]}, err
 }
 
+func (s *static) address(name string) string { return "/static/" + s.hash + "/" + name }
+
 func (s *static) serve(w http.ResponseWriter, r *http.Request) {
 	name := path.Clean(chi.URLParam(r, "*"))
 	if info, err := fs.Stat(s.files, name); err != nil || info.IsDir() || strings.HasPrefix(path.Base(name), ".") {

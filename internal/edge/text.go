@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,7 +29,8 @@ type Text struct {
 	Zone *time.Location // of the instants in sentences; nil is Europe/Oslo
 	l    *i18n.Localizer
 	keys map[string]bool
-	flat map[string]string // the sentences without blanks and plurals, which need no work
+	flat map[string]string   // the sentences without blanks and plurals, which need no work
+	open map[string][]string // those with blanks alone: what stands before one, its name, and so on
 }
 
 type library struct {
@@ -60,15 +62,20 @@ var locales = sync.OnceValue(func() *library {
 		}
 		text, ok := lib.texts[lang]
 		if !ok {
-			text = Text{Lang: lang, l: i18n.NewLocalizer(bundle, lang), keys: map[string]bool{}, flat: map[string]string{}}
+			text = Text{Lang: lang, l: i18n.NewLocalizer(bundle, lang), keys: map[string]bool{}, flat: map[string]string{}, open: map[string][]string{}}
 			lib.texts[lang] = text
 			lib.langs = append(lib.langs, lang)
 		}
 		for key, value := range keys {
 			text.keys[key] = true
 			var sentence string
-			if json.Unmarshal(value, &sentence) == nil && !strings.Contains(sentence, "{{") {
+			if json.Unmarshal(value, &sentence) != nil {
+				continue
+			}
+			if parts := parted(sentence); len(parts) == 1 {
 				text.flat[key] = sentence
+			} else if parts != nil {
+				text.open[key] = parts
 			}
 		}
 	}
@@ -120,7 +127,53 @@ func (t Text) Say(key string, params map[string]any) string {
 	if sentence, ok := t.flat[key]; ok {
 		return sentence
 	}
-	return t.say(&i18n.LocalizeConfig{MessageID: key, TemplateData: t.fill(params)})
+	filled := t.fill(params)
+	if parts, ok := t.open[key]; ok {
+		if sentence, ok := join(parts, filled); ok {
+			return sentence
+		}
+	}
+	return t.say(&i18n.LocalizeConfig{MessageID: key, TemplateData: filled})
+}
+
+var blank = regexp.MustCompile(`\{\{\.([a-z_]+)\}\}`)
+
+// parted is a sentence cut at its blanks: words and names in turn, words first and last. Nothing when there is more in it
+// than blanks.
+func parted(sentence string) []string {
+	var parts []string
+	end := 0
+	for _, at := range blank.FindAllStringSubmatchIndex(sentence, -1) {
+		parts = append(parts, sentence[end:at[0]], sentence[at[2]:at[3]])
+		end = at[1]
+	}
+	parts = append(parts, sentence[end:])
+	for i := 0; i < len(parts); i += 2 {
+		if strings.Contains(parts[i], "{{") {
+			return nil
+		}
+	}
+	return parts
+}
+
+// join fills a parted sentence. It does not when one of its blanks is to stay empty.
+func join(parts []string, filled map[string]any) (string, bool) {
+	var b strings.Builder
+	for i, part := range parts {
+		if i%2 == 0 {
+			b.WriteString(part)
+			continue
+		}
+		switch v := filled[part].(type) {
+		case nil:
+			return "", false
+		case string:
+			b.WriteString(v)
+		default:
+			fmt.Fprint(&b, v)
+		}
+	}
+	return b.String(), true
 }
 
 // SayN is Say in the form for n things; the sentence knows the number as {{.n}}.
@@ -184,12 +237,14 @@ func (t Text) Number(n int) string {
 
 // Period is "6 måneder", and "mer enn 6 måneder" where a rule is exclusive (D2).
 func (t Text) Period(months, days int, inclusive bool) string {
-	words := t.SayN("client.days", days, nil)
+	var words string
 	switch {
 	case months >= 24 && months%12 == 0:
 		words = t.SayN("client.years", months/12, nil)
 	case months > 0:
 		words = t.SayN("client.months", months, nil)
+	default:
+		words = t.SayN("client.days", days, nil)
 	}
 	if !inclusive {
 		words = t.Say("client.more_than", map[string]any{"period": words})

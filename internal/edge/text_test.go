@@ -14,6 +14,7 @@ import (
 
 	"github.com/frist-app/frist/internal/calendar"
 	"github.com/frist-app/frist/web"
+	"github.com/nicksnyder/go-i18n/v2/i18n"
 )
 
 // dynamic are the keys that programs put together; whatever begins so counts as used.
@@ -188,7 +189,7 @@ func TestSay(t *testing.T) {
 }
 
 func TestOwnPagesExecute(t *testing.T) {
-	pages, err := parsePages()
+	pages, err := parsePages("/static/0/")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,6 +206,11 @@ func TestWrittenSentences(t *testing.T) {
 		t.Fatal(err)
 	}
 	elsewhere := regexp.MustCompile(`\b(href|src|action|formaction|style|srcset|on\w+)="[^"]*\{\{\$?\.Say|=\{\{\$?\.Say|<(script|style)[^>]*>[^<]*\{\{\$?\.Say|<!--[^>]*\{\{`)
+	icon, err := icons()
+	if err != nil {
+		t.Fatal(err)
+	}
+	writes := writer{text: T("nb"), static: "/static/0/", icon: icon}
 	n := 0
 	for _, file := range files {
 		source, err := fs.ReadFile(web.Templates, file)
@@ -214,7 +220,11 @@ func TestWrittenSentences(t *testing.T) {
 		if bad := elsewhere.FindString(string(source)); bad != "" {
 			t.Errorf("%s: a sentence stands where it would need another escaping: %s", file, bad)
 		}
-		n += len(fixed.FindAllString(string(source), -1))
+		for _, m := range fixed.FindAllStringSubmatch(string(source), -1) {
+			if n++; strings.Contains(m[0], `"icon"`) && !strings.Contains(writes.icon(m[1]), "<path") {
+				t.Errorf("%s: there is no icon %s", file, m[1])
+			}
+		}
 	}
 	if n < 100 {
 		t.Fatalf("only %d sentences: this test sees nothing", n)
@@ -224,13 +234,48 @@ func TestWrittenSentences(t *testing.T) {
 		`{{.Say "no.such.key"}}`:             `{{.Say "no.such.key"}}`,
 		`{{.Say "demo.clock" "when" .When}}`: `{{.Say "demo.clock" "when" .When}}`,
 		`{{.Say "problem.too_early"}}`:       `{{.Say "problem.too_early"}}`, // it has blanks
+		`{{template "icon" "left"}}`:         `<svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d="M15 6l-6 6 6 6"/></svg>`,
+		`{{template "icon" .Icon}}`:          `{{template "icon" .Icon}}`,
+		`<img src="{{.Static "icon.svg"}}">`: `<img src="/static/0/icon.svg">`,
 	} {
-		if got := written(source, T("nb")); got != want {
+		if got := writes.into(source); got != want {
 			t.Errorf("%s became %s", source, got)
 		}
 	}
-	sharp := Text{Lang: "nb", flat: map[string]string{"x": `a <b> & "c"`}}
-	if got := written(`<i title="{{.Say "x"}}">`, sharp); got != `<i title="a &lt;b&gt; &amp; &#34;c&#34;">` {
+	sharp := writer{text: Text{Lang: "nb", flat: map[string]string{"x": `a <b> & "c"`}}}
+	if got := sharp.into(`<i title="{{.Say "x"}}">`); got != `<i title="a &lt;b&gt; &amp; &#34;c&#34;">` {
 		t.Errorf("not escaped: %s", got)
+	}
+}
+
+// Sentences that only have blanks are filled without the library. What comes out must be what it would have said.
+func TestBlanksAreFilledAsTheLibraryFillsThem(t *testing.T) {
+	n := 0
+	for _, lang := range Languages() {
+		text := T(lang)
+		for key, parts := range text.open {
+			params := map[string]any{}
+			for i := 1; i < len(parts); i += 2 {
+				params[parts[i]] = `<a> & "` + parts[i] + `" {{.n}} 1 204`
+			}
+			if n++; n%3 == 0 {
+				params[parts[1]] = 1204
+			}
+			if n%10 == 0 {
+				delete(params, parts[1]) // a blank that nobody fills
+			}
+			want := text.say(&i18n.LocalizeConfig{MessageID: key, TemplateData: text.fill(params)})
+			if got := text.Say(key, params); got != want {
+				t.Errorf("%s in %s: %q, want %q", key, lang, got, want)
+			}
+		}
+	}
+	if n < 100 {
+		t.Fatalf("only %d sentences: this test sees nothing", n)
+	}
+	for sentence, want := range map[string]int{"ord": 1, "{{.a}} ord": 3, "ord {{.a}}{{.b}}": 5, "{{if .a}}x{{end}}": 0, "{{ .a }}": 0} {
+		if got := parted(sentence); len(got) != want {
+			t.Errorf("%s has %d parts: %q", sentence, len(got), got)
+		}
 	}
 }

@@ -71,7 +71,7 @@ var docsPage = template.Must(template.New("docs").Parse(`<!doctype html>
 func (s *Server) docs(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Content-Security-Policy", docsPolicy)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	return docsPage.Execute(w, edge.NewPage(r).Static("vendor/redoc.standalone.js"))
+	return docsPage.Execute(w, edge.Static(r, "vendor/redoc.standalone.js"))
 }
 
 type callerKey struct{}
