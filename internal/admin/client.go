@@ -47,19 +47,31 @@ func openClient(ctx context.Context, tx *pg.Tx, h *clientHead, id client.ID, tab
 	)
 }
 
-// showClient is how a tab is shown: the head first, then what the tab holds.
-func (s *Server) showClient(r *http.Request, h *clientHead, tab string, more func(ctx context.Context, tx *pg.Tx) error) error {
-	id, err := client.ParseID(chi.URLParam(r, "client"))
+// head is how a client's page gives its head away to be filled.
+func (h *clientHead) head() *clientHead { return h }
+
+// showClient is how a tab is shown: the head first, then what the tab holds. The page's errors, of a form that is shown
+// again, stay in it.
+func (s *Server) showClient(w http.ResponseWriter, r *http.Request, status int, name string, page interface{ head() *clientHead }, tab string, more func(ctx context.Context, tx *pg.Tx) error) error {
+	h := page.head()
+	id, err := h.begin(r)
 	if err != nil {
 		return err
 	}
-	h.Page = edge.NewPage(r)
-	return s.DB.InTx(r.Context(), h.Caller, func(tx *pg.Tx) error {
-		if err := openClient(r.Context(), tx, h, id, tab); err != nil || more == nil {
+	return edge.Show(w, r, status, name, page, func(tx *pg.Tx) error {
+		if err := openClient(r.Context(), tx, h, id, tab); err != nil {
 			return err
 		}
 		return more(r.Context(), tx)
 	})
+}
+
+// begin fills what the request says, and gives the client that it names.
+func (h *clientHead) begin(r *http.Request) (client.ID, error) {
+	wrong := h.Errors
+	h.Page = edge.NewPage(r)
+	h.Errors = wrong
+	return client.ParseID(chi.URLParam(r, "client"))
 }
 
 // changeClient runs one act on a client, once for each form that was shown (form.once).

@@ -54,26 +54,22 @@ func (s *Server) correctForm(w http.ResponseWriter, r *http.Request) error {
 
 // showCorrect shows the form with what stands there, or with what was typed.
 func (s *Server) showCorrect(w http.ResponseWriter, r *http.Request, status int, page *correctPage, kind, row string, typed *form) error {
-	wrong := page.Errors
-	var c client.Correctable
-	var values []string
 	page.Row = rowOf(row)
-	err := s.showClient(r, &page.clientHead, corrected[kind].tab, func(ctx context.Context, tx *pg.Tx) (err error) {
-		c, values, err = client.Entry(ctx, tx, page.Client.ID, kind, page.Row)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	page.Errors, page.Kind = wrong, c.Kind
-	for i, f := range c.Fields {
-		line := correctLine{f, values[i]}
-		if typed != nil {
-			line.Value = typed.Get(f.Name)
+	return s.showClient(w, r, status, "client-correct", page, corrected[kind].tab, func(ctx context.Context, tx *pg.Tx) error {
+		c, values, err := client.Entry(ctx, tx, page.Client.ID, kind, page.Row)
+		if err != nil {
+			return err
 		}
-		page.Lines = append(page.Lines, line)
-	}
-	return edge.Render(w, r, status, "client-correct", *page)
+		page.Kind = c.Kind
+		for i, f := range c.Fields {
+			line := correctLine{f, values[i]}
+			if typed != nil {
+				line.Value = typed.Get(f.Name)
+			}
+			page.Lines = append(page.Lines, line)
+		}
+		return nil
+	})
 }
 
 func (s *Server) correct(w http.ResponseWriter, r *http.Request) error {

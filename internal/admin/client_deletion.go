@@ -51,35 +51,36 @@ func (s *Server) clientDeletion(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) showDeletion(w http.ResponseWriter, r *http.Request, status int, page *deletionPage) error {
-	wrong := page.Errors
-	if err := s.showClient(r, &page.clientHead, "", page.load); err != nil {
+	id, err := page.begin(r)
+	if err != nil {
 		return err
 	}
-	page.Errors = wrong
 	page.Today = page.Page.Today()
-	return edge.Render(w, r, status, "client-deletion", *page)
+	return edge.Show(w, r, status, "client-deletion", page, func(tx *pg.Tx) error { return page.load(r.Context(), tx, id) })
 }
 
-func (p *deletionPage) load(ctx context.Context, tx *pg.Tx) error {
-	return tx.Together(ctx,
-		func() (err error) { p.OnClient, err = device.OnClient(ctx, tx, p.Client.ID); return err },
-		func() (err error) {
-			if p.OnDwelling, err = device.OnDwelling(ctx, tx, p.Client.ID); err == nil && len(p.OnDwelling) > 0 {
-				p.Neighbours, err = neighbours(ctx, tx, p.Client)
-			}
-			return err
-		},
+// load asks for the tab together with the head: it is the page that is opened most.
+func (p *deletionPage) load(ctx context.Context, tx *pg.Tx, id client.ID) error {
+	var staff map[int64]account.StaffMember
+	err := tx.Together(ctx,
+		func() error { return openClient(ctx, tx, &p.clientHead, id, "") },
+		func() (err error) { p.OnClient, err = device.OnClient(ctx, tx, id); return err },
+		func() (err error) { p.OnDwelling, err = device.OnDwelling(ctx, tx, id); return err },
 		func() error {
-			rules, err := retention.LoadRules(ctx, tx)
+			rules, err := retention.RulesOn(ctx, tx, p.Date(tx.Now()))
 			p.AccessRule = rules[retention.AccessLog]
 			return err
 		},
-		func() error {
-			staff, err := account.Staff(ctx, tx)
-			p.PlacedBy = staff[p.Placement.PlacedBy].Name
-			return err
-		},
+		func() (err error) { staff, err = account.Staff(ctx, tx); return err },
 	)
+	if err != nil {
+		return err
+	}
+	p.PlacedBy = staff[p.Placement.PlacedBy].Name
+	if len(p.OnDwelling) > 0 {
+		p.Neighbours, err = neighbours(ctx, tx, p.Client)
+	}
+	return err
 }
 
 // neighbours are the others who live at the client's address; that they were shown is written down (D25).

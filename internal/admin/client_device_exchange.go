@@ -23,19 +23,13 @@ func (s *Server) exchangeForm(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) showExchange(w http.ResponseWriter, r *http.Request, status int, page *exchangePage) error {
-	wrong := page.Errors
-	err := s.showClient(r, &page.clientHead, "devices", func(ctx context.Context, tx *pg.Tx) (err error) {
+	return s.showClient(w, r, status, "client-exchange", page, "devices", func(ctx context.Context, tx *pg.Tx) (err error) {
 		if page.Old, err = held(ctx, tx, r, page.Client.ID); err != nil {
 			return err
 		}
 		page.Stock, _, err = device.Stock(ctx, tx, "", 200)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	page.Errors = wrong
-	return edge.Render(w, r, status, "client-exchange", *page)
 }
 
 func (s *Server) exchangeDevice(w http.ResponseWriter, r *http.Request) error {

@@ -90,12 +90,7 @@ func (s *Server) clientDevices(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) showDevices(w http.ResponseWriter, r *http.Request, status int, page *devicesPage) error {
-	wrong := page.Errors
-	if err := s.showClient(r, &page.clientHead, "devices", page.load); err != nil {
-		return err
-	}
-	page.Errors = wrong
-	return edge.Render(w, r, status, "client-devices", *page)
+	return s.showClient(w, r, status, "client-devices", page, "devices", page.load)
 }
 
 // devicesAgain shows the tab with what went wrong.

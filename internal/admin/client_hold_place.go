@@ -49,13 +49,7 @@ func (s *Server) holdForm(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) showHoldForm(w http.ResponseWriter, r *http.Request, status int, page *holdPage) error {
-	wrong := page.Errors
-	err := s.showClient(r, &page.clientHead, "holds", func(_ context.Context, tx *pg.Tx) error { return tx.Require(access.HoldPlace) })
-	if err != nil {
-		return err
-	}
-	page.Errors = wrong
-	return edge.Render(w, r, status, "client-hold", *page)
+	return s.showClient(w, r, status, "client-hold", page, "holds", func(_ context.Context, tx *pg.Tx) error { return tx.Require(access.HoldPlace) })
 }
 
 func (s *Server) placeHold(w http.ResponseWriter, r *http.Request) error {

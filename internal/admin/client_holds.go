@@ -63,19 +63,13 @@ func (s *Server) clientHolds(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) showHolds(w http.ResponseWriter, r *http.Request, status int, page *holdsPage) error {
-	wrong := page.Errors
-	err := s.showClient(r, &page.clientHead, "holds", func(ctx context.Context, tx *pg.Tx) (err error) {
+	return s.showClient(w, r, status, "client-holds", page, "holds", func(ctx context.Context, tx *pg.Tx) (err error) {
 		if page.Holds, err = retention.Holds(ctx, tx, page.Client.ID); err != nil {
 			return err
 		}
 		page.Staff, err = account.Staff(ctx, tx)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	page.Errors = wrong
-	return edge.Render(w, r, status, "client-holds", *page)
 }
 
 // ofClient is the hold of the address in the path, when it lies on the client or on the client's address.

@@ -26,16 +26,10 @@ func (s *Server) clientNotes(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) showNotes(w http.ResponseWriter, r *http.Request, status int, page *notesPage) error {
-	wrong := page.Errors
-	err := s.showClient(r, &page.clientHead, "notes", func(ctx context.Context, tx *pg.Tx) (err error) {
+	return s.showClient(w, r, status, "client-notes", page, "notes", func(ctx context.Context, tx *pg.Tx) (err error) {
 		page.Notes, err = client.Notes(ctx, tx, page.Client.ID)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	page.Errors = wrong
-	return edge.Render(w, r, status, "client-notes", *page)
 }
 
 func (s *Server) addNote(w http.ResponseWriter, r *http.Request) error {

@@ -71,57 +71,38 @@ func read[T any](list *[]T, head *clientHead, from func(context.Context, *pg.Tx,
 
 func (s *Server) clientProperties(w http.ResponseWriter, r *http.Request) error {
 	page := propertiesPage{}
-	if err := s.showClient(r, &page.clientHead, "properties", read(&page.Properties, &page.clientHead, client.Properties)); err != nil {
-		return err
-	}
-	return edge.Render(w, r, http.StatusOK, "client-properties", page)
+	return s.showClient(w, r, http.StatusOK, "client-properties", &page, "properties", read(&page.Properties, &page.clientHead, client.Properties))
 }
 
 func (s *Server) clientKin(w http.ResponseWriter, r *http.Request) error {
 	page := kinPage{}
-	if err := s.showClient(r, &page.clientHead, "kin", read(&page.Kin, &page.clientHead, client.NextOfKin)); err != nil {
-		return err
-	}
-	return edge.Render(w, r, http.StatusOK, "client-kin", page)
+	return s.showClient(w, r, http.StatusOK, "client-kin", &page, "kin", read(&page.Kin, &page.clientHead, client.NextOfKin))
 }
 
 func (s *Server) clientProfessionals(w http.ResponseWriter, r *http.Request) error {
 	page := professionalsPage{}
-	if err := s.showClient(r, &page.clientHead, "professionals", read(&page.Professionals, &page.clientHead, client.Professionals)); err != nil {
-		return err
-	}
-	return edge.Render(w, r, http.StatusOK, "client-professionals", page)
+	return s.showClient(w, r, http.StatusOK, "client-professionals", &page, "professionals", read(&page.Professionals, &page.clientHead, client.Professionals))
 }
 
 func (s *Server) clientMedical(w http.ResponseWriter, r *http.Request) error {
 	page := medicalPage{}
-	if err := s.showClient(r, &page.clientHead, "medical", read(&page.Entries, &page.clientHead, client.Medical)); err != nil {
-		return err
-	}
-	return edge.Render(w, r, http.StatusOK, "client-medical", page)
+	return s.showClient(w, r, http.StatusOK, "client-medical", &page, "medical", read(&page.Entries, &page.clientHead, client.Medical))
 }
 
 func (s *Server) clientMedication(w http.ResponseWriter, r *http.Request) error {
 	page := medicationPage{}
-	if err := s.showClient(r, &page.clientHead, "medication", read(&page.Medications, &page.clientHead, client.Medications)); err != nil {
-		return err
-	}
-	return edge.Render(w, r, http.StatusOK, "client-medication", page)
+	return s.showClient(w, r, http.StatusOK, "client-medication", &page, "medication", read(&page.Medications, &page.clientHead, client.Medications))
 }
 
 func (s *Server) clientPlans(w http.ResponseWriter, r *http.Request) error {
 	page := plansPage{}
-	err := s.showClient(r, &page.clientHead, "plans", func(ctx context.Context, tx *pg.Tx) (err error) {
+	return s.showClient(w, r, http.StatusOK, "client-plans", &page, "plans", func(ctx context.Context, tx *pg.Tx) (err error) {
 		if page.Plans, err = client.CarePlans(ctx, tx, page.Client.ID); err != nil {
 			return err
 		}
 		page.Communications, err = client.Communications(ctx, tx, page.Client.ID)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return edge.Render(w, r, http.StatusOK, "client-plans", page)
 }
 
 const alarmsPerPage = 50
@@ -132,16 +113,12 @@ func (s *Server) clientAlarms(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	page := alarmsPage{Begun: !before.At.IsZero()}
-	err = s.showClient(r, &page.clientHead, "alarms", func(ctx context.Context, tx *pg.Tx) (err error) {
+	return s.showClient(w, r, http.StatusOK, "client-alarms", &page, "alarms", func(ctx context.Context, tx *pg.Tx) (err error) {
 		page.Alarms, err = client.Alarms(ctx, tx, page.Client.ID, before, alarmsPerPage+1)
+		if len(page.Alarms) > alarmsPerPage {
+			page.Alarms = page.Alarms[:alarmsPerPage]
+			page.Older = page.Alarms[alarmsPerPage-1].Cursor().String()
+		}
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	if len(page.Alarms) > alarmsPerPage {
-		page.Alarms = page.Alarms[:alarmsPerPage]
-		page.Older = page.Alarms[alarmsPerPage-1].Cursor().String()
-	}
-	return edge.Render(w, r, http.StatusOK, "client-alarms", page)
 }

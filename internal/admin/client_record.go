@@ -88,10 +88,13 @@ func genders(p edge.Page) []edge.Option {
 func (p recordPage) Genders() []edge.Option { return genders(p.Page) }
 
 func (s *Server) clientRecord(w http.ResponseWriter, r *http.Request) error {
-	page := recordPage{}
-	if err := s.showClient(r, &page.clientHead, "record", page.shielding); err != nil {
-		return err
-	}
-	page.Form = formOf(page.Client)
-	return edge.Render(w, r, http.StatusOK, "client-record", page)
+	return s.showRecord(w, r, http.StatusOK, &recordPage{})
+}
+
+// showRecord shows the form as the record is.
+func (s *Server) showRecord(w http.ResponseWriter, r *http.Request, status int, page *recordPage) error {
+	return s.showClient(w, r, status, "client-record", page, "record", func(ctx context.Context, tx *pg.Tx) error {
+		page.Form = formOf(page.Client)
+		return page.shielding(ctx, tx)
+	})
 }

@@ -32,16 +32,19 @@ func (s *Server) changeRecord(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	page := recordPage{Form: typedRecord(f)}
-	if e := s.showClient(r, &page.clientHead, "record", page.shielding); e != nil {
-		return e
-	}
+	page.Page = edge.NewPage(r)
 	status := page.Fail(err)
 	var conflict problem.Conflict
-	if errors.As(err, &conflict) && conflict.Code == "stale" {
+	both := errors.As(err, &conflict) && conflict.Code == "stale"
+	if both {
 		page.Errors = nil
-		page.keepBoth(conflict.Params)
 	}
-	return edge.Render(w, r, status, "client-record", page)
+	return s.showClient(w, r, status, "client-record", &page, "record", func(ctx context.Context, tx *pg.Tx) error {
+		if both {
+			page.keepBoth(conflict.Params)
+		}
+		return page.shielding(ctx, tx)
+	})
 }
 
 // keepBoth shows who saved meanwhile and where the two differ. What this person typed stays in the form; saving it again

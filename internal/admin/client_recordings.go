@@ -31,8 +31,5 @@ func (recordingsPage) Length(seconds float64) string {
 
 func (s *Server) clientRecordings(w http.ResponseWriter, r *http.Request) error {
 	page := recordingsPage{}
-	if err := s.showClient(r, &page.clientHead, "recordings", read(&page.Recordings, &page.clientHead, client.Recordings)); err != nil {
-		return err
-	}
-	return edge.Render(w, r, http.StatusOK, "client-recordings", page)
+	return s.showClient(w, r, http.StatusOK, "client-recordings", &page, "recordings", read(&page.Recordings, &page.clientHead, client.Recordings))
 }

@@ -86,15 +86,14 @@ func (s *Server) clientStatus(w http.ResponseWriter, r *http.Request) error {
 
 // showStatus shows the form with the preview of what stands in it.
 func (s *Server) showStatus(w http.ResponseWriter, r *http.Request, status int, page *statusPage, f *form) error {
-	wrong := page.Errors
-	err := s.showClient(r, &page.clientHead, "status", func(ctx context.Context, tx *pg.Tx) (err error) {
+	return s.showClient(w, r, status, "client-status", page, "status", func(ctx context.Context, tx *pg.Tx) (err error) {
 		if page.History, err = client.History(ctx, tx, page.Client.ID); err != nil {
 			return err
 		}
 		if page.Own, err = device.OnClient(ctx, tx, page.Client.ID); err != nil {
 			return err
 		}
-		asked := f != nil && len(wrong) == 0
+		asked := f != nil && len(page.Errors) == 0
 		if f == nil {
 			page.suggest()
 			f = &form{Values: map[string][]string{"at": {page.Form.At}}}
@@ -115,11 +114,6 @@ func (s *Server) showStatus(w http.ResponseWriter, r *http.Request, status int, 
 		page.Preview, err = page.previewOf(ctx, tx, in)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	page.Errors = wrong
-	return edge.Render(w, r, status, "client-status", *page)
 }
 
 // suggest fills the form that nobody has touched yet: the ordinary next status, from today.

@@ -84,11 +84,7 @@ func (p trailPage) OlderPath() string {
 func (s *Server) clientTrail(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	page := trailPage{Show: q.Get("vis"), Begun: q.Get("eldre") != ""}
-	err := s.showClient(r, &page.clientHead, "trail", func(ctx context.Context, tx *pg.Tx) error { return page.load(ctx, tx, q.Get("eldre")) })
-	if err != nil {
-		return err
-	}
-	return edge.Render(w, r, http.StatusOK, "client-trail", page)
+	return s.showClient(w, r, http.StatusOK, "client-trail", &page, "trail", func(ctx context.Context, tx *pg.Tx) error { return page.load(ctx, tx, q.Get("eldre")) })
 }
 
 func (p *trailPage) load(ctx context.Context, tx *pg.Tx, older string) error {

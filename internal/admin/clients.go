@@ -251,11 +251,7 @@ func (s *Server) clients(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	err = s.DB.InTx(r.Context(), page.Caller, func(tx *pg.Tx) error { return page.load(r.Context(), tx, at) })
-	if err != nil {
-		return err
-	}
-	return edge.Render(w, r, http.StatusOK, "clients", page)
+	return edge.Show(w, r, http.StatusOK, "clients", &page, func(tx *pg.Tx) error { return page.load(r.Context(), tx, at) })
 }
 
 func (p *clientsPage) load(ctx context.Context, tx *pg.Tx, at client.Cursor) error {

@@ -182,12 +182,6 @@ func (s *Server) unshield(act func(context.Context, *pg.Tx, client.ID) error, sa
 		}
 		page := recordPage{}
 		page.Page = edge.NewPage(r)
-		status := page.Fail(err)
-		wrong := page.Errors
-		if e := s.showClient(r, &page.clientHead, "record", page.shielding); e != nil {
-			return e
-		}
-		page.Errors, page.Form = wrong, formOf(page.Client)
-		return edge.Render(w, r, status, "client-record", page)
+		return s.showRecord(w, r, page.Fail(err), &page)
 	}
 }

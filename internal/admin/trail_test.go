@@ -82,7 +82,7 @@ func TestEveryCodeOfTheLogsHasWords(t *testing.T) {
 		t.Fatalf("%d files, %v", len(files), err)
 	}
 	act, look := regexp.MustCompile(`Act: "([a-z_.]+)"`), regexp.MustCompile(`audit\.Looked\([a-z.]+, "([a-z_.]+)", "([a-z_]+)"`)
-	tab := regexp.MustCompile(`showClient\([^,]+, [^,]+, "([a-z]*)"|FindTab\([^,]+, [^,]+, [^,]+, "([a-z]*)"|Opened\([^,]+, [^,]+, "([a-z]*)"`)
+	tab := regexp.MustCompile(`showClient\(w, r, [^,]+, "[^"]+", [^,]+, "([a-z]*)"|FindTab\([^,]+, [^,]+, [^,]+, "([a-z]*)"|Opened\([^,]+, [^,]+, "([a-z]*)"`)
 	refusal := regexp.MustCompile(`(?:Forbidden\{Code:|Tried\(problem\.Conflict\{Code:|Tried\(problem\.InvalidField\("[A-Za-z-]+",|beyond\.Add\("[a-z_]+",|refused[A-Z][a-z]+ +=) "([a-z_]+)"|code = "(role_[a-z_]+)"`)
 	keys := map[string]bool{"refusal.rights_step": true, "refusal.step_up": true, "refusal.network": true, "refusal.ended": true}
 	for _, file := range files {

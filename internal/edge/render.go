@@ -19,6 +19,7 @@ import (
 	"github.com/frist-app/frist/internal/access"
 	"github.com/frist-app/frist/internal/account"
 	"github.com/frist-app/frist/internal/municipality"
+	"github.com/frist-app/frist/internal/pg"
 	"github.com/frist-app/frist/web"
 )
 
@@ -163,6 +164,38 @@ func (e renderError) Unwrap() error { return e.err }
 // sent before all of it is made, so an error is still answered as one. A request of htmx that swaps the element with id x
 // gets only the block "x" of the page, when the page defines one.
 func Render(w http.ResponseWriter, r *http.Request, status int, name string, page any) error {
+	var m rendered
+	defer m.free()
+	if err := m.of(r, name, page); err != nil {
+		return err
+	}
+	m.send(w, status)
+	return nil
+}
+
+// Show is Render for a page that load reads, as the page's caller: it is made while the database writes down who looked
+// and commits, and sent when that is done. page is a pointer to what load fills.
+func Show(w http.ResponseWriter, r *http.Request, status int, name string, page any, load func(tx *pg.Tx) error) error {
+	var m rendered
+	defer m.free()
+	err := stateOf(r).site.DB.InTx(r.Context(), Caller(r), func(tx *pg.Tx) error {
+		tx.Beside(func() error { return m.of(r, name, page) })
+		return load(tx)
+	})
+	if err != nil {
+		return err
+	}
+	m.send(w, status)
+	return nil
+}
+
+// rendered is a page before it is sent.
+type rendered struct {
+	out    *bytes.Buffer
+	cookie *http.Cookie
+}
+
+func (m *rendered) of(r *http.Request, name string, page any) error {
 	st := stateOf(r)
 	lang := DefaultLanguage
 	b, ok := page.(based)
@@ -181,21 +214,32 @@ func Render(w http.ResponseWriter, r *http.Request, status int, name string, pag
 			block = target
 		}
 	}
-	out := buffers.Get().(*bytes.Buffer) //nolint:forcetypeassert // nothing else is put there
-	defer buffers.Put(out)
-	out.Reset()
-	if err := t.ExecuteTemplate(out, block, pointed(page)); err != nil {
+	m.out = buffers.Get().(*bytes.Buffer) //nolint:forcetypeassert // nothing else is put there
+	m.out.Reset()
+	if err := t.ExecuteTemplate(m.out, block, pointed(page)); err != nil {
 		return renderError{name, err}
 	}
 	if b != nil && b.base().flash != nil && block == "layout.html" {
 		//nolint:gosec // Secure wherever TLS is; the demo on localhost has none
-		http.SetCookie(w, &http.Cookie{Name: flashCookie, Path: "/", MaxAge: -1, HttpOnly: true, Secure: st.site.TLS, SameSite: http.SameSiteLaxMode})
+		m.cookie = &http.Cookie{Name: flashCookie, Path: "/", MaxAge: -1, HttpOnly: true, Secure: st.site.TLS, SameSite: http.SameSiteLaxMode}
+	}
+	return nil
+}
+
+func (m *rendered) send(w http.ResponseWriter, status int) {
+	if m.cookie != nil {
+		http.SetCookie(w, m.cookie)
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Length", strconv.Itoa(out.Len()))
+	w.Header().Set("Content-Length", strconv.Itoa(m.out.Len()))
 	w.WriteHeader(status)
-	_, _ = out.WriteTo(w) // nobody is left to tell when the reader has gone
-	return nil
+	_, _ = m.out.WriteTo(w) // nobody is left to tell when the reader has gone
+}
+
+func (m *rendered) free() {
+	if m.out != nil {
+		buffers.Put(m.out)
+	}
 }
 
 // buffers keep their room from one page to the next.

@@ -196,6 +196,7 @@ type Tx struct {
 	now     time.Time
 	begun   bool
 	later   pgx.Batch
+	beside  func() error
 	instead func(tx *Tx) error
 	turn    *reader // while reads go Together: whose turn it is
 }
@@ -232,6 +233,10 @@ func (tx *Tx) RequireFresh(p access.Permission) error {
 // Later keeps a statement for the end: it is sent together with the commit, in the same round trip. For records that
 // must stand or fall with the transaction and whose answer nobody needs.
 func (tx *Tx) Later(sql string, args ...any) { tx.later.Queue(sql, args...) }
+
+// Beside keeps work for the time in which the database writes what was left with Later, and commits: to make an answer
+// that is sent when InTx has given no error, and not before. It gets no SQL; its error is InTx's, when the database has none.
+func (tx *Tx) Beside(work func() error) { tx.beside = work }
 
 // Instead gives err, for fn to end with, and has work done when the transaction was rolled back because of it, in a
 // transaction of its own: what a refusal leaves behind (a task for those who can lift it).
@@ -391,11 +396,16 @@ func (tx *Tx) CopyFrom(ctx context.Context, table pgx.Identifier, columns []stri
 }
 
 func (tx *Tx) commit(ctx context.Context) error {
+	beside := tx.beside
+	if beside == nil {
+		beside = func() error { return nil }
+	}
 	if !tx.begun && tx.later.Len() == 0 {
-		return nil
+		return beside()
 	}
 	tx.later.Queue("commit")
-	results := tx.SendBatch(ctx, &tx.later)
+	results := tx.SendBatch(ctx, &tx.later) // it is on its way; the answer is read below
+	err := beside()
 	var tag string
 	for range tx.later.Len() {
 		t, err := results.Exec()
@@ -412,7 +422,7 @@ func (tx *Tx) commit(ctx context.Context) error {
 		return errors.New("pg: the transaction was rolled back")
 	}
 	tx.begun = false
-	return nil
+	return err
 }
 
 func (tx *Tx) rollback() {

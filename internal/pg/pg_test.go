@@ -146,3 +146,61 @@ func TestOnlyRow(t *testing.T) {
 		}
 	}
 }
+
+// What is made beside the commit counts only when the commit has held, and spoils nothing when it fails.
+func TestBeside(t *testing.T) {
+	env := pgtest.New(t)
+	env.Exec(t, `INSERT INTO municipality (id) VALUES (1)`)
+	db, err := pg.Open(t.Context(), pg.Config{Web: env.DSN("frist_web", "web"), MaxConns: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	caller := access.Caller{Account: 7, Roles: []access.Role{access.Caseworker}, Municipality: 1}
+	insert := `INSERT INTO audit (municipality_id, at, account_id, role, act, subject, subject_id) VALUES ($1, frist_now(), 7, 'caseworker', 'test', 'test', '1')`
+	boom := errors.New("boom")
+	for _, c := range []struct {
+		name   string
+		before func(tx *pg.Tx) error
+		err    error
+		panics bool
+		fails  bool
+		ran    bool
+		rows   int
+	}{
+		{name: "alone", before: func(*pg.Tx) error { return nil }, ran: true},
+		{name: "with a row", before: func(tx *pg.Tx) error { tx.Later(insert, 1); return nil }, ran: true, rows: 1},
+		{name: "its own error", before: func(tx *pg.Tx) error { tx.Later(insert, 1); return nil }, err: boom, fails: true, ran: true, rows: 1},
+		{name: "its panic", before: func(tx *pg.Tx) error { _, err := tx.Exec(t.Context(), `SELECT 1`); return err }, panics: true, fails: true, ran: true},
+		{name: "the commit fails", before: func(tx *pg.Tx) error { tx.Later(insert, 0); return nil }, fails: true, ran: true},
+		{name: "nothing to commit", before: func(*pg.Tx) error { return boom }, fails: true},
+	} {
+		before, ran := env.Count(t, `SELECT count(*) FROM audit`), false
+		err := func() (err error) {
+			defer func() {
+				if p := recover(); p != nil {
+					err = boom
+				}
+			}()
+			return db.InTx(t.Context(), caller, func(tx *pg.Tx) error {
+				tx.Beside(func() error {
+					if ran = true; c.panics {
+						panic("in the template")
+					}
+					return c.err
+				})
+				return c.before(tx)
+			})
+		}()
+		if (err != nil) != c.fails || c.err != nil && !errors.Is(err, c.err) || ran != c.ran {
+			t.Errorf("%s: ran %v, error %v", c.name, ran, err)
+		}
+		if got := env.Count(t, `SELECT count(*) FROM audit`) - before; got != c.rows {
+			t.Errorf("%s: %d rows, want %d", c.name, got, c.rows)
+		}
+		// The one connection is whole afterwards.
+		if err := db.InTx(t.Context(), caller, func(tx *pg.Tx) error { _, err := tx.Exec(t.Context(), `SELECT 1`); return err }); err != nil {
+			t.Errorf("after %s: %v", c.name, err)
+		}
+	}
+}
