@@ -45,8 +45,8 @@ var functions = template.FuncMap{
 }
 
 // parsePages reads every page of web/templates together with the layout and the partials, once for each language: by
-// language, then by name.
-func parsePages() (map[string]map[string]*template.Template, error) {
+// language, then by name. They are the program's own and never change, so once is enough.
+var parsePages = sync.OnceValues(func() (map[string]map[string]*template.Template, error) {
 	all := map[string]map[string]*template.Template{}
 	for _, lang := range Languages() {
 		pages, err := parsePagesIn(T(lang))
@@ -56,7 +56,7 @@ func parsePages() (map[string]map[string]*template.Template, error) {
 		all[lang] = pages
 	}
 	return all, nil
-}
+})
 
 func parsePagesIn(text Text) (map[string]*template.Template, error) {
 	files, err := fs.Glob(web.Templates, "templates/*.html")
