@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/frist-app/frist/internal/access"
 	"github.com/frist-app/frist/internal/audit"
@@ -62,26 +61,14 @@ func AddNote(ctx context.Context, tx *pg.Tx, id ID, text string) error {
 	if err := tx.Require(access.ClientWrite); err != nil {
 		return err
 	}
-	text = strings.TrimSpace(strings.ReplaceAll(strings.ToValidUTF8(text, ""), "\x00", ""))
-	switch {
-	case text == "":
-		return problem.InvalidField("text", "required", nil)
-	case utf8.RuneCountInString(text) > 4000:
-		return problem.InvalidField("text", "too_long", problem.Params{"most": 4000})
+	var wrong problem.Collector
+	if wrong.Words("text", &text, 4000, true); wrong.Err() != nil {
+		return wrong.Err()
 	}
-	l, err := Lock(ctx, tx, id)
-	if err != nil {
+	if err := lockForWords(ctx, tx, id); err != nil {
 		return err
 	}
-	if l.Protected {
-		if err := requireReader(ctx, tx); err != nil {
-			return err
-		}
-	}
-	if err := refusePseudonymous(ctx, tx); err != nil {
-		return err
-	}
-	_, err = tx.Exec(ctx, `INSERT INTO note (municipality_id, client_id, at, text, entered_by) VALUES ($1, $2, $3, $4, $5)`,
+	_, err := tx.Exec(ctx, `INSERT INTO note (municipality_id, client_id, at, text, entered_by) VALUES ($1, $2, $3, $4, $5)`,
 		tx.Municipality(), id, tx.Now(), text, tx.Caller.Account)
 	if err != nil {
 		return err

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/frist-app/frist/internal/access"
 	"github.com/frist-app/frist/internal/audit"
@@ -87,16 +86,7 @@ func Correct(ctx context.Context, tx *pg.Tx, id ID, kind string, row int64, valu
 	if err := tx.Require(access.ClientWrite); err != nil {
 		return err
 	}
-	l, err := Lock(ctx, tx, id)
-	if err != nil {
-		return err
-	}
-	if l.Protected {
-		if err := requireReader(ctx, tx); err != nil {
-			return err
-		}
-	}
-	if err := refusePseudonymous(ctx, tx); err != nil {
+	if err := lockForWords(ctx, tx, id); err != nil {
 		return err
 	}
 	c, before, err := Entry(ctx, tx, id, kind, row)
@@ -106,13 +96,8 @@ func Correct(ctx context.Context, tx *pg.Tx, id ID, kind string, row int64, valu
 	var wrong problem.Collector
 	args, after := []any{tx.Municipality(), id, row}, []string{}
 	for _, f := range c.Fields {
-		v := strings.TrimSpace(strings.ReplaceAll(strings.ToValidUTF8(value(f.Name), ""), "\x00", ""))
-		switch n := utf8.RuneCountInString(v); {
-		case n == 0 && f.Required:
-			wrong.Add(f.Name, "required", nil)
-		case n > f.Most:
-			wrong.Add(f.Name, "too_long", problem.Params{"most": f.Most})
-		}
+		v := value(f.Name)
+		wrong.Words(f.Name, &v, f.Most, f.Required)
 		args, after = append(args, v), append(after, v)
 	}
 	if err := wrong.Err(); err != nil || slices.Equal(before, after) {

@@ -26,7 +26,7 @@ func SaveSearch(ctx context.Context, tx *pg.Tx, text string) (uuid.UUID, error) 
 	case text == "":
 		return uuid.Nil, problem.InvalidField("search", "empty", nil)
 	case utf8.RuneCountInString(text) > 100:
-		return uuid.Nil, problem.InvalidField("search", "too_long", problem.Params{"most": 100})
+		return uuid.Nil, problem.InvalidField("search", "too_long", problem.Params{"max": 100})
 	}
 	id := uuid.New()
 	_, err := tx.Exec(ctx, `INSERT INTO stored_search (municipality_id, id, account_id, session_hash, terms, created_at) VALUES ($1, $2, $3, $4, jsonb_build_object('text', $5::text), $6)`,

@@ -36,8 +36,18 @@ func requireFresh(tx *pg.Tx, p access.Permission) error {
 	return tx.RequireFresh(p)
 }
 
-// refusePseudonymous refuses free words where Frist holds pseudonyms only (T10): they can hold a name.
-func refusePseudonymous(ctx context.Context, tx *pg.Tx) error {
+// lockForWords is Lock for whoever writes free words about a client: of a protected one only its readers do (D21), and
+// where Frist holds pseudonyms only nobody does (T10), because words can hold a name (problem.Conflict, pseudonym_only).
+func lockForWords(ctx context.Context, tx *pg.Tx, id ID) error {
+	l, err := Lock(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	if l.Protected {
+		if err := requireReader(ctx, tx); err != nil {
+			return err
+		}
+	}
 	pseudonymous, err := municipality.Pseudonymous(ctx, tx)
 	if err == nil && pseudonymous {
 		err = problem.Conflict{Code: "pseudonym_only"}

@@ -495,7 +495,7 @@ func (f facts) pseudonym(wrong *problem.Collector) facts {
 
 func tooLong(wrong *problem.Collector, field, s string) {
 	if utf8.RuneCountInString(s) > 200 {
-		wrong.Add(field, "too_long", problem.Params{"most": 200})
+		wrong.Add(field, "too_long", problem.Params{"max": 200})
 	}
 }
 

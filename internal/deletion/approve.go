@@ -62,8 +62,9 @@ func Approve(ctx context.Context, tx *pg.Tx, id int64, in Approval) error {
 	if err := MayApprove(ctx, tx, round); err != nil {
 		return err
 	}
-	if len(in.Remark) > 2000 {
-		return problem.InvalidField("remark", "too_long", problem.Params{"max": 2000})
+	var wrong problem.Collector
+	if !wrong.Words("remark", &in.Remark, longestRemark, false) {
+		return wrong.Err()
 	}
 	if round.Braked() && !in.AcceptBrake {
 		return problem.Conflict{Code: "brake_share", Params: problem.Params{"ready": value(round.ReadyCount), "population": value(round.Population)}}
@@ -90,7 +91,7 @@ func Approve(ctx context.Context, tx *pg.Tx, id int64, in Approval) error {
 	if err != nil {
 		return err
 	}
-	event(tx, id, access.RoundApprove, "approved", "", strings.TrimSpace(in.Remark))
+	event(tx, id, access.RoundApprove, "approved", "", in.Remark)
 	audit.Write(tx, access.RoundApprove, audit.Record{Act: "round.approved", Subject: "round", SubjectID: round.Number, Detail: map[string]any{"clients": count}})
 	return nil
 }
@@ -289,7 +290,7 @@ func Reject(ctx context.Context, tx *pg.Tx, id int64, code, remark string) error
 	if err := MayApprove(ctx, tx, round); err != nil {
 		return err
 	}
-	if err := checkReason(code, remark); err != nil {
+	if err := checkReason(code, &remark); err != nil {
 		return err
 	}
 	// The findings belong to the control that is rejected: the same devices are looked for again.
@@ -301,12 +302,15 @@ func Reject(ctx context.Context, tx *pg.Tx, id int64, code, remark string) error
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return err
 	}
-	event(tx, id, access.RoundApprove, "rejected", code, strings.TrimSpace(remark))
+	event(tx, id, access.RoundApprove, "rejected", code, remark)
 	audit.Write(tx, access.RoundApprove, audit.Record{Act: "round.rejected", Subject: "round", SubjectID: round.Number, Detail: map[string]any{"code": code}})
 	return nil
 }
 
-func checkReason(code, remark string) error {
+// longestRemark is in letters.
+const longestRemark = 2000
+
+func checkReason(code string, remark *string) error {
 	var wrong problem.Collector
 	known := false
 	for _, c := range RejectCodes {
@@ -315,9 +319,7 @@ func checkReason(code, remark string) error {
 	if !known {
 		wrong.Add("code", "required", nil)
 	}
-	if len(remark) > 2000 {
-		wrong.Add("remark", "too_long", problem.Params{"max": 2000})
-	}
+	wrong.Words("remark", remark, longestRemark, false)
 	return wrong.Err()
 }
 
@@ -336,7 +338,7 @@ func Cancel(ctx context.Context, tx *pg.Tx, id int64, code, remark string) error
 	default:
 		return problem.Conflict{Code: "round_step", Params: problem.Params{"state": string(round.State)}}
 	}
-	if err := checkReason(code, remark); err != nil {
+	if err := checkReason(code, &remark); err != nil {
 		return err
 	}
 	if err := carryOver(ctx, tx, round, carryNotRun); err != nil {
@@ -345,7 +347,7 @@ func Cancel(ctx context.Context, tx *pg.Tx, id int64, code, remark string) error
 	if err := moveTo(ctx, tx, id, Cancelled); err != nil {
 		return err
 	}
-	event(tx, id, access.RoundApprove, "cancelled", code, strings.TrimSpace(remark))
+	event(tx, id, access.RoundApprove, "cancelled", code, remark)
 	audit.Write(tx, access.RoundApprove, audit.Record{Act: "round.cancelled", Subject: "round", SubjectID: round.Number, Detail: map[string]any{"code": code}})
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/frist-app/frist/internal/access"
@@ -66,12 +65,7 @@ func AskOrder(ctx context.Context, tx *pg.Tx, in NewOrder) (uuid.UUID, error) {
 		return uuid.Nil, err
 	}
 	var wrong problem.Collector
-	in.Reference = strings.TrimSpace(in.Reference)
-	if in.Reference == "" {
-		wrong.Add("reference", "required", nil)
-	} else if len(in.Reference) > 60 {
-		wrong.Add("reference", "too_long", problem.Params{"max": 60})
-	} else if nationalID.MatchString(in.Reference) {
+	if wrong.Words("reference", &in.Reference, 60, true) && nationalID.MatchString(in.Reference) {
 		wrong.Add("reference", "national_id_here", nil)
 	}
 	known := false

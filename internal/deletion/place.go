@@ -427,8 +427,9 @@ func Move(ctx context.Context, tx *pg.Tx, id uuid.UUID, round int64, reason stri
 			return problem.InvalidField("group", "too_late", problem.Params{"latest": latest})
 		}
 	}
-	if len(reason) > 500 {
-		return problem.InvalidField("reason", "too_long", problem.Params{"max": 500})
+	var wrong problem.Collector
+	if !wrong.Words("reason", &reason, 500, false) {
+		return wrong.Err()
 	}
 	if err := takeOut(ctx, tx, []uuid.UUID{id}, "moved", ItemMoved); err != nil {
 		return err

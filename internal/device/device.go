@@ -190,7 +190,7 @@ func Register(ctx context.Context, tx *pg.Tx, code, serial, kind string) (ID, er
 			wrong.Add(f.name, "required", nil)
 		}
 		if utf8.RuneCountInString(f.value) > 100 {
-			wrong.Add(f.name, "too_long", problem.Params{"most": 100})
+			wrong.Add(f.name, "too_long", problem.Params{"max": 100})
 		}
 	}
 	if err := wrong.Err(); err != nil {

@@ -119,21 +119,13 @@ func EnterInstruction(ctx context.Context, tx *pg.Tx, in NewInstruction) (int64,
 	if err != nil {
 		return 0, err
 	}
-	in.Scope, in.DocumentReference, in.DecidedBy = strings.TrimSpace(in.Scope), strings.TrimSpace(in.DocumentReference), strings.TrimSpace(in.DecidedBy)
 	var wrong problem.Collector
 	if !slices.Contains(Actions, in.Action) {
 		wrong.Add("action", "required", nil)
 	}
-	for _, f := range []struct {
-		name, text string
-		most       int
-	}{{"scope", in.Scope, 500}, {"document_reference", in.DocumentReference, 60}, {"decided_by", in.DecidedBy, 100}} {
-		if f.text == "" {
-			wrong.Add(f.name, "required", nil)
-		} else if utf8.RuneCountInString(f.text) > f.most {
-			wrong.Add(f.name, "too_long", problem.Params{"max": f.most})
-		}
-	}
+	wrong.Words("scope", &in.Scope, 500, true)
+	wrong.Words("document_reference", &in.DocumentReference, 60, true)
+	wrong.Words("decided_by", &in.DecidedBy, 100, true)
 	switch {
 	case in.ValidFrom.IsZero():
 		wrong.Add("valid_from", "required", nil)

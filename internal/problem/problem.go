@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 // Params fill the blanks of the sentence that belongs to a code: dates, counts, names of months.
@@ -120,6 +121,22 @@ type Collector struct{ fields []Field }
 // Add notes one more field error.
 func (c *Collector) Add(name, code string, params Params) {
 	c.fields = append(c.fields, Field{Name: name, Code: code, Params: params})
+}
+
+// Words tidies free text where it stands (blanks at the ends, what is no text in UTF-8, and the zero letter, which PostgreSQL
+// refuses) and notes when there is none though it is required (required) or when it has more than most letters (too_long,
+// max). It reports whether the text is as it should be.
+func (c *Collector) Words(name string, text *string, most int, required bool) bool {
+	*text = strings.TrimSpace(strings.ReplaceAll(strings.ToValidUTF8(*text, ""), "\x00", ""))
+	switch {
+	case *text == "" && required:
+		c.Add(name, "required", nil)
+	case utf8.RuneCountInString(*text) > most:
+		c.Add(name, "too_long", Params{"max": most})
+	default:
+		return true
+	}
+	return false
 }
 
 // Join takes the fields out of err when it is an Invalid (renaming them to name when name is not empty)

@@ -2,7 +2,6 @@ package retention
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/frist-app/frist/internal/access"
@@ -122,12 +121,7 @@ func InsertHold(ctx context.Context, tx *pg.Tx, h NewHold) (uuid.UUID, error) {
 	if !known {
 		wrong.Add("reason", "required", nil)
 	}
-	h.Authority = strings.TrimSpace(h.Authority)
-	if h.Authority == "" {
-		wrong.Add("authority", "required", nil)
-	} else if len(h.Authority) > 200 {
-		wrong.Add("authority", "too_long", problem.Params{"max": 200})
-	}
+	wrong.Words("authority", &h.Authority, 200, true)
 	if h.ReviewOn.IsZero() {
 		wrong.Add("review_on", "required", nil)
 	} else if !h.ReviewOn.After(today) {
@@ -156,16 +150,15 @@ func AskRelease(ctx context.Context, tx *pg.Tx, id uuid.UUID, reason string) err
 	if err != nil {
 		return err
 	}
-	reason = strings.TrimSpace(reason)
 	switch {
 	case hold.ReleasedAt != nil:
 		return problem.Conflict{Code: "hold_released"}
 	case hold.ReleaseAskedAt != nil:
 		return problem.Conflict{Code: "release_asked_already"}
-	case reason == "":
-		return problem.InvalidField("reason", "required", nil)
-	case len(reason) > 500:
-		return problem.InvalidField("reason", "too_long", problem.Params{"max": 500})
+	}
+	var wrong problem.Collector
+	if !wrong.Words("reason", &reason, 500, true) {
+		return wrong.Err()
 	}
 	_, err = tx.Exec(ctx, `UPDATE hold SET release_asked_by = $3, release_asked_at = $4, release_reason = $5 WHERE municipality_id = $1 AND id = $2`,
 		tx.Municipality(), id, tx.Caller.Account, tx.Now(), reason)

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/frist-app/frist/internal/access"
 	"github.com/frist-app/frist/internal/audit"
@@ -177,30 +176,15 @@ func (n *New) check(today calendar.Date, former bool) error {
 	if !slices.Contains(Channels, n.Channel) {
 		wrong.Add("channel", "required", nil)
 	}
-	switch n.Reference = strings.TrimSpace(n.Reference); {
-	case n.Reference == "":
-		wrong.Add("reference", "required", nil)
-	case utf8.RuneCountInString(n.Reference) > 60:
-		wrong.Add("reference", "too_long", problem.Params{"max": 60})
-	case nationalID.MatchString(n.Reference):
+	if wrong.Words("reference", &n.Reference, 60, true) && nationalID.MatchString(n.Reference) {
 		wrong.Add("reference", "national_id_here", nil)
 	}
-	text(&wrong, "wish", &n.Wish, n.Kind != Access && !former)
+	wrong.Words("wish", &n.Wish, most, n.Kind != Access && !former)
 	return wrong.Err()
 }
 
 // most is how long words may be.
 const most = 4000
-
-func text(wrong *problem.Collector, field string, s *string, required bool) {
-	*s = strings.TrimSpace(strings.ReplaceAll(strings.ToValidUTF8(*s, ""), "\x00", ""))
-	switch {
-	case *s == "" && required:
-		wrong.Add(field, "required", nil)
-	case utf8.RuneCountInString(*s) > most:
-		wrong.Add(field, "too_long", problem.Params{"max": most})
-	}
-}
 
 // Receive notes a request of a client and keeps the client from being deleted until there is an answer, but for a request
 // for erasure (D24). Needs RightsPrepare; problem.Invalid names the fields, problem.Conflict "request_open" when the

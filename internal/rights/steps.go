@@ -54,9 +54,9 @@ func Prepare(ctx context.Context, tx *pg.Tx, id uuid.UUID, p Preparation) error 
 		return err
 	}
 	var wrong problem.Collector
-	text(&wrong, "answer", &p.Answer, r.Kind != Access)
-	text(&wrong, "recipients", &p.Recipients, false)
-	text(&wrong, "statement", &p.Statement, false)
+	wrong.Words("answer", &p.Answer, most, r.Kind != Access)
+	wrong.Words("recipients", &p.Recipients, most, false)
+	wrong.Words("statement", &p.Statement, most, false)
 	var ground *string
 	if r.Kind == Restriction {
 		if !slices.Contains(RestrictionGrounds, p.RestrictionGround) {
@@ -87,7 +87,7 @@ func Return(ctx context.Context, tx *pg.Tx, id uuid.UUID, remark string) error {
 		return err
 	}
 	var wrong problem.Collector
-	text(&wrong, "remark", &remark, !r.Former)
+	wrong.Words("remark", &remark, most, !r.Former)
 	if err := wrong.Err(); err != nil {
 		return err
 	}
@@ -239,7 +239,7 @@ func Refuse(ctx context.Context, tx *pg.Tx, id uuid.UUID, f Refusal) error {
 	if !slices.Contains(refusals[r.Kind], f.Ground) {
 		wrong.Add("refusal_ground", "required", nil)
 	}
-	text(&wrong, "decision", &f.Decision, !r.Former)
+	wrong.Words("decision", &f.Decision, most, !r.Former)
 	if err := wrong.Err(); err != nil {
 		return err
 	}
@@ -293,7 +293,7 @@ func Lift(ctx context.Context, tx *pg.Tx, id uuid.UUID, told calendar.Date, reas
 	case told.Before(calendar.DateOf(r.DecidedAt.In(zone))):
 		wrong.Add("told_on", "before_restriction", problem.Params{"since": calendar.DateOf(r.DecidedAt.In(zone))})
 	}
-	text(&wrong, "lift_reason", &reason, true)
+	wrong.Words("lift_reason", &reason, most, true)
 	if err := wrong.Err(); err != nil {
 		return err
 	}

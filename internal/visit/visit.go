@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/frist-app/frist/internal/access"
 	"github.com/frist-app/frist/internal/audit"
@@ -127,16 +126,12 @@ func Ask(ctx context.Context, tx *pg.Tx, in New) (uuid.UUID, error) {
 	if err := tx.Require(access.VisitAsk); err != nil {
 		return uuid.Nil, err
 	}
-	in.Words, in.Reference = strings.TrimSpace(in.Words), strings.TrimSpace(in.Reference)
 	var wrong problem.Collector
 	if !slices.Contains(Reasons, in.Reason) {
 		wrong.Add("reason", "required", nil)
 	}
-	free(&wrong, "words", in.Words, 200)
-	if in.Reference == "" {
-		wrong.Add("reference", "required", nil)
-	}
-	free(&wrong, "reference", in.Reference, 60)
+	free(&wrong, "words", &in.Words, 200, false)
+	free(&wrong, "reference", &in.Reference, 60, true)
 	client, page, err := reach(ctx, tx, &wrong, in.Scope, in.Page, in.Client, in.Minutes)
 	if err != nil {
 		return uuid.Nil, err
@@ -165,10 +160,8 @@ func Ask(ctx context.Context, tx *pg.Tx, in New) (uuid.UUID, error) {
 	return id, nil
 }
 
-func free(wrong *problem.Collector, field, text string, most int) {
-	if utf8.RuneCountInString(text) > most {
-		wrong.Add(field, "too_long", problem.Params{"max": most})
-	} else if nationalID.MatchString(text) {
+func free(wrong *problem.Collector, field string, text *string, most int, required bool) {
+	if wrong.Words(field, text, most, required) && nationalID.MatchString(*text) {
 		wrong.Add(field, "national_id_here", nil)
 	}
 }
@@ -376,12 +369,10 @@ func Refuse(ctx context.Context, tx *pg.Tx, id uuid.UUID, words string) error {
 	if v.AskedBy == tx.Caller.Account {
 		return problem.Forbidden{Code: "own_request"}
 	}
-	words = strings.TrimSpace(words)
 	var wrong problem.Collector
-	if words == "" {
+	if free(&wrong, "answer", &words, 200, false); words == "" {
 		wrong.Add("answer", "say_why", nil)
 	}
-	free(&wrong, "answer", words, 200)
 	if err := wrong.Err(); err != nil {
 		return err
 	}
