@@ -42,9 +42,9 @@ func (p correctPage) Back() string {
 	return p.Path("")
 }
 
-// MayCorrect reports whether the reader may rectify what stands under the client.
+// MayCorrect reports whether the reader may rectify what stands under the client: of a protected one only the named few (D21).
 func (h clientHead) MayCorrect() bool {
-	return h.Caller.Can(access.ClientWrite) && !h.Client.Pseudonymous
+	return h.Caller.Can(access.ClientWrite) && !h.Client.Pseudonymous && !h.Client.Hidden
 }
 
 func (s *Server) correctForm(w http.ResponseWriter, r *http.Request) error {

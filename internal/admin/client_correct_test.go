@@ -3,6 +3,7 @@ package admin
 import (
 	"net/http"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/frist-app/frist/internal/access"
@@ -38,4 +39,15 @@ func TestATelephoneOfNextOfKinIsRectified(t *testing.T) {
 	}
 	b.do(http.MethodGet, at+"/rett?hva=alarm&rad=41", nil).sees(t, http.StatusUnprocessableEntity)
 	b.post(at+"/rett", "once", "z", "hva", "kin", "rad", "x", "name", "A").sees(t, http.StatusNotFound)
+
+	// Medicines of a protected client are read by all, and rectified by the named few alone: no link leads to a refusal.
+	p.Exec(t, `INSERT INTO medication (municipality_id, client_id, id, name, dose) VALUES ($1, $2, 43, 'Alendronat', '70 mg')`, p.A, id)
+	open := b.do(http.MethodGet, at+"/medisinering", nil)
+	if open.sees(t, http.StatusOK, "Alendronat"); !strings.Contains(open.Body, "/rett?hva=medication") {
+		t.Error("no way from an open client's medicines to the form")
+	}
+	p.Exec(t, `UPDATE client SET protected = true WHERE id = $1`, id)
+	shut := b.do(http.MethodGet, at+"/medisinering", nil)
+	shut.sees(t, http.StatusOK, "Alendronat")
+	shut.lacks(t, "a protected client's tab", "/rett?")
 }
