@@ -23,7 +23,7 @@ type userCommand struct {
 	Role            []access.Role `required:"" help:"caseworker, approver, privacy_officer, administrator; or support, operator, platform_administrator."`
 	Municipality    string        `help:"Number of the municipality, four digits; none for support, operator and platform administrator."`
 	NewMunicipality bool          `help:"Make the municipality when it is not there yet, with the default rules and the archive question open."`
-	Network         string        `help:"A network from which this municipality's passwords work, as 10.1.0.0/16; needs FRIST_ADMIN_DSN. Later ones are approved on the pages."`
+	Network         string        `help:"A network from which this municipality's passwords work, as 10.1.0.0/16. Later ones are approved on the pages."`
 	Language        string        `default:"nb" enum:"nb,en" help:"nb or en."`
 	Home            string        `env:"FRIST_HOME" help:"Home of a demo (${env})."`
 }
